@@ -1,0 +1,301 @@
+// The types that users touch. Shapes follow Map, ioredis and lmdb where those have a word for the thing.
+
+import type { MessagePort } from 'node:worker_threads';
+
+// ── Opening ──
+
+export interface CallDefaults {
+  /** Deadline over all retries, ms; it settles the promise, a request already sent stays open. @default 5_000 */
+  timeoutMs?: number;
+}
+
+export interface CallOptions {
+  signal?: AbortSignal;
+  timeoutMs?: number;
+}
+
+export interface OpenOptions extends CallDefaults {
+  /** Label in metrics and thread names. @default 'default' */
+  name?: string;
+  /** Group size, an integer from 1 to 9; 2f+1 is the useful shape, 1 and 2 tolerate no failure. @default 3 */
+  replicas?: number;
+  /** How many of `replicas` keep only the log, 0 to f. @default 0 */
+  witnesses?: number;
+  batch?: BatchOptions;
+  timing?: TimingOptions;
+  limits?: LimitOptions;
+  /** Restart a dead replica thread and let it recover. @default true */
+  autoRestart?: boolean;
+  /** Keep the process alive while open; false: only while calls are pending. @default true */
+  ref?: boolean;
+  /** Aborts the opening; every thread started so far is ended. */
+  signal?: AbortSignal;
+}
+
+export interface ClientOptions extends CallDefaults {
+  name?: string;
+  signal?: AbortSignal;
+}
+
+/** How operations are gathered into requests, and requests into entries. */
+export interface BatchOptions {
+  /** Operations per request and requests per entry, 1 to 4096; 'auto': as many as wait. @default 'auto' */
+  maxOps?: number | 'auto';
+  /** Aim for the bytes of an entry, 1 KiB to 2 MiB. @default 64 KiB */
+  maxBytes?: number;
+  /** Extra wait for company while nothing is in flight, 0 to 100_000. @default 0 */
+  lingerMicros?: number;
+  /** Entries in flight before the primary holds back, 1 to 1024. @default 32 */
+  window?: number;
+}
+
+export interface TimingOptions {
+  /** @default 50 */
+  heartbeatMs?: number;
+  /** Silence T before a view change: the failure timer is drawn from T to 1.6 T; at least 8 heartbeats. @default 500 */
+  viewTimeoutMs?: number;
+  /** A replica that makes no pass for so long is ended and replaced. @default 2000 */
+  hangMs?: number;
+}
+
+export interface LimitOptions {
+  /** @default 1024 */
+  keyBytes?: number;
+  /** @default 1 MiB */
+  valueBytes?: number;
+  /** Calls of one client sent and not yet answered; the next ones wait. @default 16_384 */
+  callsInFlight?: number;
+  /** Calls of one client waiting to be sent; beyond them VR_OVERLOADED. @default 65_536 */
+  callsWaiting?: number;
+  /** @default 64 */
+  clients?: number;
+  /** State per replica; beyond it mutating operations give VR_STORE_FULL, deletes always work. @default 1 GiB */
+  storeBytes?: number;
+  /** Log per replica; at 80 % an event, at the limit VR_OVERLOADED. @default 1 GiB */
+  logBytes?: number;
+  /** Heap cap per replica thread. @default 256 */
+  replicaHeapMiB?: number;
+  /** Per direction and link, a power of two from 64 KiB; untouched pages cost no resident memory. @default 1 MiB */
+  ringBytes?: number;
+}
+
+declare const linkBrand: unique symbol;
+/** Put `data` into workerData (or post it) together with `transfer`; usable once. */
+export interface ClusterLink {
+  readonly [linkBrand]: 1;
+}
+
+export interface CloseOptions {
+  /** How long open calls may take to finish. @default 5_000 */
+  drainMs?: number;
+}
+
+/** What a client can do; a cluster is a client plus the means to run it. */
+export interface Client extends AsyncDisposable {
+  readonly id: string;
+  readonly kv: Kv;
+  readonly echo: Echo;
+  /** Same client, other defaults; shares ring and session. */
+  with(defaults: CallDefaults): Client;
+  status(options?: CallOptions): Promise<ClusterStatus>;
+  /** Waits for open calls, ends the session, frees the rings. */
+  close(options?: CloseOptions): Promise<void>;
+}
+
+export interface Cluster extends Client, TypedEventTarget<ClusterEvents> {
+  readonly name: string;
+  /** A link for one more thread. */
+  share(options?: { name?: string }): { data: ClusterLink; transfer: [MessagePort] };
+  readonly admin: Admin;
+  metrics(): MetricsSnapshot;
+}
+
+// ── Key-value store ──
+
+export type Key = string | Uint8Array;
+/** The store's own counter: +1 per changing operation, an atomic batch counts once. */
+export type Revision = number;
+export interface Item<V> {
+  key: string;
+  value: V;
+  revision: Revision;
+  createdRevision: Revision;
+}
+export interface Codec<T> {
+  name: string;
+  encode(value: T): Uint8Array;
+  decode(bytes: Uint8Array): T;
+}
+export type Encoding<V> = 'msgpack' | 'json' | 'utf8' | 'bytes' | Codec<V>;
+export type Condition = { ifAbsent: true } | { ifPresent: true } | { ifRevision: Revision };
+export type CasResult =
+  | { ok: true; revision: Revision }
+  /** The stored revision; undefined: absent. Its value is a read away. */
+  | { ok: false; revision: Revision | undefined };
+/** In the order of the keys; `oneSnapshot` (not enumerable) is false when several reads made up the answer. */
+export type Many<V> = (V | undefined)[] & { readonly oneSnapshot: boolean };
+
+export interface Kv<V = unknown> {
+  /** @returns undefined when the key is absent. */
+  get(key: Key, options?: CallOptions): Promise<V | undefined>;
+  getItem(key: Key, options?: CallOptions): Promise<Item<V> | undefined>;
+  getMany(keys: readonly Key[], options?: CallOptions): Promise<Many<V>>;
+  has(key: Key, options?: CallOptions): Promise<boolean>;
+  /** With a condition: resolves undefined when it did not hold. */
+  set(key: Key, value: V, options: CallOptions & Condition): Promise<Revision | undefined>;
+  set(key: Key, value: V, options?: CallOptions): Promise<Revision>;
+  /** @returns whether something was deleted. */
+  delete(key: Key, options?: CallOptions & Partial<Condition>): Promise<boolean>;
+  /** Swap when the stored value equals `expected` by its encoded bytes; undefined = absent. */
+  cas(key: Key, expected: V | undefined, next: V, options?: CallOptions): Promise<CasResult>;
+  /** Read, compute, swap if unchanged, again on contention. Returning undefined deletes. */
+  update(
+    key: Key,
+    change: (current: V | undefined) => V | undefined,
+    options?: CallOptions & { attempts?: number },
+  ): Promise<Revision>;
+  /** Adds to a stored integer within +-(2^53-1); a missing key counts as 0. VR_WRONG_TYPE, VR_OUT_OF_RANGE. */
+  incr(key: Key, by?: number, options?: CallOptions): Promise<number>;
+  /** Atomic, one revision. */
+  batch(operations: readonly BatchOp<V>[], options?: CallOptions): Promise<Revision>;
+  /** The fast path for many operations, not atomic. */
+  pipeline(): Pipeline<V>;
+  /** The same store under a key prefix and another encoding. */
+  namespace<V2 = V>(prefix: string, options?: { encoding?: Encoding<V2> }): Kv<V2>;
+}
+
+export type BatchOp<V> =
+  | { type: 'set'; key: Key; value: V }
+  | { type: 'delete'; key: Key }
+  | { type: 'incr'; key: Key; by?: number };
+
+/** Writes straight into request bytes: no object and no promise per operation. */
+export interface Pipeline<V = unknown> {
+  /** Operations added since the last submit. */
+  readonly size: number;
+  set(key: Key, value: V): this;
+  get(key: Key): this;
+  delete(key: Key): this;
+  incr(key: Key, by?: number): this;
+  /** Sends everything added so far; the pipeline is empty afterwards and may be used again. */
+  submit(options?: CallOptions): Promise<PipelineResult<V>>;
+}
+
+/** Reads the replies in place; `i` counts the operations in the order in which they were added. */
+export interface PipelineResult<V = unknown> {
+  readonly count: number;
+  /** False: an incr of a wrong type or range, or a store that is full. A get of an absent key is ok. */
+  ok(i: number): boolean;
+  /** The value got (undefined: absent), or the number after incr. */
+  value(i: number): V | number | undefined;
+  /** Of a set or incr that was ok. */
+  revision(i: number): Revision | undefined;
+  /** What `ok(i) === false` means. */
+  error(i: number): Error | undefined;
+}
+
+export interface Echo {
+  /** A value through one full replication round and back. */
+  echo<T>(value: T, options?: CallOptions): Promise<T>;
+  /** One replication round without service work. @returns milliseconds. */
+  ping(options?: CallOptions): Promise<number>;
+}
+
+// ── Administration, events, metrics ──
+
+export interface ViewInfo {
+  epoch: number;
+  view: number;
+  primary: number;
+}
+
+export interface Admin {
+  /** The primary abdicates; resolves when another view serves. */
+  stepDown(options?: CallOptions): Promise<ViewInfo>;
+  /** Ends the replica's thread as a crash would; the supervisor starts a successor if autoRestart. */
+  kill(replica: number): Promise<void>;
+  /** The thread stops making passes until `resume`; the watchdog leaves it alone. */
+  pause(replica: number): Promise<void>;
+  resume(replica: number): Promise<void>;
+  /** Ends the thread if it runs, starts a successor, resolves when that one is normal. */
+  restart(replica: number, options?: CallOptions): Promise<void>;
+}
+
+export type ReplicaState = 'normal' | 'view-change' | 'recovering' | 'down';
+
+export interface ReplicaStatus {
+  id: number;
+  role: 'primary' | 'backup' | 'witness';
+  state: ReplicaState;
+  view: number;
+  /** Start counter of its thread. */
+  start: number;
+  opNumber: number;
+  commitNumber: number;
+  appliedNumber: number;
+  logBytes: number;
+  storeBytes: number;
+  /** Of the service state; equal on executing replicas with equal appliedNumber. Empty for a witness. */
+  digest: string;
+}
+
+export interface ClusterStatus extends ViewInfo {
+  healthy: boolean;
+  quorum: number;
+  replicas: ReplicaStatus[];
+  clients: number;
+}
+
+export interface ClusterEvents {
+  viewchange: ViewInfo & { reason: 'timeout' | 'crash' | 'step-down' | 'higher-view'; tookMs: number };
+  replicastate: { replica: number; from: ReplicaState; to: ReplicaState };
+  replicacrash: { replica: number; error: unknown; restarting: boolean };
+  quorumlost: { reachable: number; needed: number; permanent: boolean };
+  quorumrestored: object;
+  /** The log of the primary passed 80 % of `logBytes`, or reached it. */
+  logpressure: { replica: number; usedBytes: number; limitBytes: number; full: boolean };
+  close: object;
+}
+
+export interface TypedEventTarget<M> {
+  addEventListener<K extends keyof M & string>(
+    type: K,
+    listener: (event: CustomEvent<M[K]>) => void,
+    options?: boolean | { once?: boolean; signal?: AbortSignal },
+  ): void;
+  removeEventListener<K extends keyof M & string>(
+    type: K,
+    listener: (event: CustomEvent<M[K]>) => void,
+  ): void;
+  /** Sugar: returns a disposer. */
+  on<K extends keyof M & string>(
+    type: K,
+    listener: (detail: M[K]) => void,
+    options?: { once?: boolean; signal?: AbortSignal },
+  ): Disposable;
+}
+
+export interface ReplicaMetrics {
+  id: number;
+  passes: number;
+  entriesExecuted: number;
+  requestsExecuted: number;
+  readsExecuted: number;
+  framesIn: number;
+  framesOut: number;
+  framesDropped: number;
+  bytesIn: number;
+  bytesOut: number;
+  sleeps: number;
+  opNumber: number;
+  commitNumber: number;
+  /** CPU time of the thread, nanoseconds; 0 where the system does not tell. */
+  cpuNs: number;
+}
+
+export interface MetricsSnapshot {
+  viewChanges: number;
+  restarts: number;
+  clients: number;
+  replicas: ReplicaMetrics[];
+}

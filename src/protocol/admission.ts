@@ -1,0 +1,295 @@
+// How client messages get into the log: who may come in (N1), in which order (N2), and how what waits becomes one entry
+// (N3). What was admitted is the primary's own knowledge of this view; only execution decides (D15).
+
+import { keptReply, type SessionRow, sessionOf } from './client-table.js';
+import { type Core, leads, notice, primaryNow, reply } from './core.js';
+import { appendOwned, chainAt, ENTRY_OVERHEAD_BYTES, entryAt, head, reserve } from './log.js';
+import type { Busy, ClientMessage, Read, Register, Request, Unregister } from './message.js';
+import { type RequestFields, requestSpace, writeRequest } from './request-body.js';
+import { type ClientAddress, compareStamps, type ReplicaId, sameClient } from './types.js';
+
+const NO_BYTES = new Uint8Array(0);
+/** Share of logBytes at which operators are told (BP6). */
+const PRESSURE = 0.8;
+
+/** N1: inherited entries are executed, and nobody is on the way out. */
+export function gateOpen(core: Core): boolean {
+  const { state } = core;
+  if (!leads(core) || state.abdicating) return false;
+  return core.mutations.gateOpen === true || state.applied >= state.viewStartOp;
+}
+
+/** False: requests stay unread in their rings, which is the backpressure (D25). */
+export function takesRequests(core: Core): boolean {
+  const { state, limits } = core;
+  if (!concernsClients(core)) return true;
+  if (!gateOpen(core)) return state.abdicating;
+  if (state.building.bytes >= state.passBytes) return false;
+  if (head(state.log) + 1 - state.commitMax > limits.window) return false;
+  return inFlightBytes(core) < limits.windowBytes;
+}
+
+/** False: reads stay unread. */
+export function takesReads(core: Core): boolean {
+  const { state, limits } = core;
+  if (!concernsClients(core)) return true;
+  if (!gateOpen(core)) return state.abdicating;
+  return state.reads.length < limits.waitingReads && state.readBytes < limits.waitingReadBytes;
+}
+
+/** Primary of the view, or about to be: its rings wait for it instead of being answered NotPrimary. */
+function concernsClients(core: Core): boolean {
+  return core.state.status !== 'recovering' && primaryNow(core) === core.state.id;
+}
+
+function inFlightBytes(core: Core): number {
+  const { log, commitMax, building } = core.state;
+  let bytes = building.bytes;
+  for (let op = head(log); op > commitMax; op--) bytes += entryAt(log, op).body.length;
+  return bytes;
+}
+
+export function onClient(core: Core, address: ClientAddress, message: ClientMessage): void {
+  const { state } = core;
+  if (!concernsClients(core) || state.abdicating) {
+    answerNotPrimary(core, address);
+    return;
+  }
+  // The client knows a later view: this replica is the one who is late, and says nothing (CS4).
+  if (compareStamps({ epoch: message.epoch, view: message.seenView }, state) > 0) return;
+  // Without rings a message can arrive at a closed gate; the client's resend brings it again.
+  if (!gateOpen(core)) return;
+  switch (message.kind) {
+    case 'register':
+      onRegister(core, address, message);
+      return;
+    case 'unregister':
+      onUnregister(core, address, message);
+      return;
+    case 'request':
+      onRequest(core, address, message);
+      return;
+    case 'read':
+      onRead(core, address, message);
+      return;
+  }
+}
+
+function answerNotPrimary(core: Core, address: ClientAddress): void {
+  const { epoch, view, status, id } = core.state;
+  const primary = primaryNow(core);
+  const primaryId: ReplicaId | null = status === 'recovering' || primary === id ? null : primary;
+  reply(core, address, { kind: 'notPrimary', epoch, view, primaryId, status });
+}
+
+/** N2 for a registration: the stored one is answered again, any other is taken (its duplicates: CS1). */
+function onRegister(core: Core, address: ClientAddress, message: Register): void {
+  const known = sessionOf(core.state.table, message.clientId);
+  if (
+    known !== null &&
+    known.row.nonce === message.nonce &&
+    core.mutations.registerTwice !== true
+  ) {
+    answerSession(core, address, { ...message, session: known.session });
+    return;
+  }
+  if (refusesForRoom(core, address, 0)) return;
+  core.state.registrations.set(`r${message.clientId.join('.')}.${message.nonce}`, address);
+  take(core, {
+    type: 'register',
+    clientId: message.clientId,
+    session: message.nonce,
+    requestNumber: 0,
+    acked: 0,
+  });
+}
+
+/** CS8: outside the order of requests; repeated or unknown is answered when it is executed. */
+function onUnregister(core: Core, address: ClientAddress, message: Unregister): void {
+  if (refusesForRoom(core, address, 0)) return;
+  core.state.registrations.set(`u${message.clientId.join('.')}.${message.session}`, address);
+  take(core, {
+    type: 'unregister',
+    clientId: message.clientId,
+    session: message.session,
+    requestNumber: 0,
+    acked: 0,
+  });
+}
+
+function onRequest(core: Core, address: ClientAddress, message: Request): void {
+  const { state, mutations } = core;
+  const row = liveRow(core, message);
+  if (row === null) {
+    answerEvicted(core, address, message);
+    return;
+  }
+  const admission = state.admissions.get(message.session);
+  const highest = Math.max(admission?.requestNumber ?? 0, row.lastRequest);
+  if (admission !== undefined) admission.address = address;
+  if (message.requestNumber <= row.lastRequest) {
+    resendReply(core, address, message, row);
+    return;
+  }
+  if (message.requestNumber <= highest) return; // in flight
+  if (message.requestNumber > highest + 1 && mutations.gapsAdmitted !== true) return; // resent in order
+  if (refusesForRoom(core, address, message.requestNumber)) return;
+  if (message.body.length > core.limits.requestBytes) return; // the client's half never sends it
+  if (admission === undefined)
+    state.admissions.set(message.session, { requestNumber: message.requestNumber, address });
+  else admission.requestNumber = message.requestNumber;
+  const { clientId, session, requestNumber, acked, body } = message;
+  take(core, { type: 'op', clientId, session, requestNumber, acked }, body);
+}
+
+function liveRow(core: Core, message: Request | Read): SessionRow | null {
+  const row = core.state.table.rows.get(message.session);
+  return row !== undefined && sameClient(row.clientId, message.clientId) ? row : null;
+}
+
+function answerEvicted(core: Core, address: ClientAddress, message: Request | Read): void {
+  const { clientId, session } = message;
+  reply(core, address, { kind: 'evicted', clientId, session });
+}
+
+function resendReply(core: Core, address: ClientAddress, message: Request, row: SessionRow): void {
+  const kept = keptReply(row, message.requestNumber);
+  if (kept === null) return; // acknowledged: nobody waits for it
+  const { gen, epoch, view } = core.state;
+  const { clientId, session } = message;
+  reply(core, address, { kind: 'reply', clientId, session, gen, epoch, view, nonce: 0, ...kept });
+}
+
+/** Reply to a Register (nonce > 0) or an Unregister. */
+export function answerSession(
+  core: Core,
+  address: ClientAddress,
+  about: { clientId: Register['clientId']; session: number; nonce?: number },
+): void {
+  const { gen, epoch, view, applied } = core.state;
+  reply(core, address, {
+    kind: 'reply',
+    clientId: about.clientId,
+    session: about.session,
+    requestNumber: 0,
+    gen,
+    epoch,
+    view,
+    op: applied,
+    idx: 0,
+    code: 'ok',
+    nonce: about.nonce ?? 0,
+    result: NO_BYTES,
+  });
+}
+
+/** BP2, BP6: Busy instead of a queue that grows; `adm` is not touched. */
+function refusesForRoom(core: Core, address: ClientAddress, requestNumber: number): boolean {
+  const { state, limits } = core;
+  notePressure(core);
+  let reason: Busy['reason'] | null = null;
+  if (state.pressure === 'full') reason = 'log';
+  else if (state.building.count >= limits.queueMax) reason = 'queue';
+  if (reason === null) return false;
+  const { retryAfterMs } = core.timing;
+  reply(core, address, { kind: 'busy', requestNumber, readId: 0, retryAfterMs, reason });
+  return true;
+}
+
+function notePressure(core: Core): void {
+  const { state, limits } = core;
+  const usedBytes = state.log.bytes + state.building.bytes;
+  const pressure =
+    usedBytes >= limits.logBytes
+      ? 'full'
+      : usedBytes >= PRESSURE * limits.logBytes
+        ? 'high'
+        : 'none';
+  if (pressure === state.pressure) return;
+  state.pressure = pressure;
+  if (pressure === 'none') return;
+  const full = pressure === 'full';
+  notice(core, { kind: 'logPressure', usedBytes, limitBytes: limits.logBytes, full });
+}
+
+/** RD0, RD2: note what must be echoed first, and force a heartbeat in this pass. */
+function onRead(core: Core, address: ClientAddress, message: Read): void {
+  const { state } = core;
+  if (message.session !== 0 && liveRow(core, message) === null) {
+    answerEvicted(core, address, message);
+    return;
+  }
+  const body = message.body.slice();
+  const { clientId, session, afterRequest, readId } = message;
+  state.reads.push({
+    need: state.hbSeq + 1,
+    address,
+    clientId,
+    session,
+    afterRequest,
+    readId,
+    body,
+  });
+  state.readBytes += body.length;
+  state.heartbeatForced = true;
+}
+
+/** N3: copies one admitted request behind the others of the entry in the making. */
+function take(core: Core, fields: RequestFields, bytes: Uint8Array = NO_BYTES): void {
+  const { state, limits } = core;
+  const { building } = state;
+  const { arena } = state.log;
+  const space = requestSpace(bytes.length);
+  // The entry is one contiguous piece: what no longer fits begins the next one.
+  const fits = arena.used + building.bytes + space <= arena.segment.length;
+  if (building.count > 0 && (!fits || building.bytes + space > limits.batchBytes)) cut(core);
+  if (building.count === 0) reserve(arena, Math.max(space, limits.batchBytes));
+  writeRequest(arena.segment, arena.view, arena.used + building.bytes, fields, bytes);
+  building.bytes += space;
+  building.count++;
+  if (building.count >= limits.batchMax || building.bytes >= limits.batchBytes) cut(core);
+}
+
+/** True while an unfinished entry waits for company: nothing is in flight and the linger is not over. */
+export function lingers(core: Core, nowUs: number): boolean {
+  const { building, log, commitMax } = core.state;
+  if (core.limits.lingerUs === 0 || building.count === 0 || head(log) > commitMax) return false;
+  if (building.sinceUs < 0) building.sinceUs = nowUs;
+  return nowUs - building.sinceUs < core.limits.lingerUs;
+}
+
+/** The unfinished entry gets op-number, time, seed and chain; DT2 orders its time behind the head's. */
+export function cut(core: Core): void {
+  const { state } = core;
+  const { building, log } = state;
+  if (building.count === 0) return;
+  const { arena } = log;
+  const top = head(log);
+  const body = arena.segment.subarray(arena.used, arena.used + building.bytes);
+  arena.used += building.bytes;
+  const previousTs = top === 0 ? 0 : entryAt(log, top).ts;
+  const entry = {
+    op: top + 1,
+    epoch: state.epoch,
+    view: state.view,
+    ts: Math.max(previousTs + 1, state.clockUs),
+    seed: core.random(),
+    kind: 'batch' as const,
+    count: building.count,
+    body,
+  };
+  appendOwned(log, { ...entry, chain: core.hasher.next(chainAt(log, top), entry, body) });
+  building.count = 0;
+  building.bytes = 0;
+  building.sinceUs = -1;
+  if (state.log.bytes + ENTRY_OVERHEAD_BYTES > core.limits.logBytes * PRESSURE) notePressure(core);
+}
+
+/** VC4: what was taken but not cut is forgotten; its bytes are never reused, for padding must stay zero. */
+export function dropBuilding(core: Core): void {
+  const { building, log } = core.state;
+  log.arena.used += building.bytes;
+  building.count = 0;
+  building.bytes = 0;
+  building.sinceUs = -1;
+}

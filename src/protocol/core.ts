@@ -1,0 +1,118 @@
+// What every sub-protocol works on: the state record, what was handed in at construction, and the list of effects of the
+// present step. Helpers here only read, send or draw; they decide nothing.
+
+import type { ChainHasher } from './chain.js';
+import { type Member, primaryOf, quorumSize } from './configuration.js';
+import type { Effect, Notice } from './effect.js';
+import type { ProtocolLimits, ProtocolTiming } from './limits.js';
+import type { ReplicaHeader, ReplicaMessage, ServerMessage } from './message.js';
+import type { Mutations } from './mutations.js';
+import type { PeerProgress, ReplicaState } from './state.js';
+import type { ResultSink, StateMachine } from './state-machine.js';
+import type { ClientAddress, Random32, ReplicaId, Stamp, ViewNumber } from './types.js';
+
+export interface Core {
+  readonly state: ReplicaState;
+  readonly limits: ProtocolLimits;
+  readonly timing: ProtocolTiming;
+  readonly random: Random32;
+  readonly hasher: ChainHasher;
+  readonly stateMachine: StateMachine | null;
+  readonly sink: ResultSink;
+  readonly mutations: Mutations;
+  readonly effects: Effect[];
+}
+
+export function members(core: Core): readonly Member[] {
+  return core.state.configuration.members;
+}
+
+export function quorum(core: Core): number {
+  return quorumSize(members(core).length);
+}
+
+export function isMember(core: Core, id: ReplicaId): boolean {
+  return members(core).some((member) => member.id === id);
+}
+
+export function primaryIn(core: Core, view: ViewNumber): ReplicaId {
+  const { configuration } = core.state;
+  if (core.mutations.witnessMayLead === true)
+    return configuration.members[view % configuration.members.length]?.id ?? 0;
+  return primaryOf(configuration, view);
+}
+
+/** Primary of the present view; it leads only while its status is normal. */
+export function primaryNow(core: Core): ReplicaId {
+  return primaryIn(core, core.state.view);
+}
+
+export function isPrimary(core: Core): boolean {
+  return primaryNow(core) === core.state.id;
+}
+
+/** True while this replica leads the present view. */
+export function leads(core: Core): boolean {
+  return core.state.status === 'normal' && isPrimary(core);
+}
+
+export function stampNow(core: Core): Stamp {
+  return { epoch: core.state.epoch, view: core.state.view };
+}
+
+export function header(core: Core): ReplicaHeader {
+  const { clusterId, gen, epoch, view, id } = core.state;
+  return { clusterId, gen, epoch, view, from: id };
+}
+
+export function send(core: Core, to: ReplicaId, message: ReplicaMessage): void {
+  core.effects.push({ type: 'send', to, message });
+}
+
+export function broadcast(core: Core, message: ReplicaMessage): void {
+  for (const member of members(core))
+    if (member.id !== core.state.id) send(core, member.id, message);
+}
+
+export function reply(core: Core, address: ClientAddress, message: ServerMessage): void {
+  core.effects.push({ type: 'reply', address, message });
+}
+
+export function notice(core: Core, what: Notice): void {
+  core.effects.push({ type: 'notice', notice: what });
+}
+
+export function noticeStatus(core: Core): void {
+  const { status, view, leaveReason } = core.state;
+  notice(core, { kind: 'status', status, view, reason: leaveReason });
+}
+
+export function peer(core: Core, id: ReplicaId): PeerProgress | undefined {
+  return core.state.peers.find((progress) => progress.id === id);
+}
+
+/** Uniform in [low, high], whole ticks. */
+export function drawTicks(core: Core, low: number, high: number): number {
+  return Math.round(low + (core.random() / 2 ** 32) * (high - low));
+}
+
+/** `ticks` +- 20 %, at least one. */
+export function jitter(core: Core, ticks: number): number {
+  return Math.max(1, drawTicks(core, ticks * 0.8, ticks * 1.2));
+}
+
+/** A sink that grows by doubling; the one implementation that core and tests share. */
+export function makeSink(initialBytes: number): ResultSink {
+  return {
+    bytes: new Uint8Array(initialBytes),
+    length: 0,
+    reserve(count: number): number {
+      if (this.length + count > this.bytes.length) {
+        const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.length + count));
+        grown.set(this.bytes.subarray(0, this.length));
+        this.bytes = grown;
+      }
+      return this.length;
+    },
+  };
+}

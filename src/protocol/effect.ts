@@ -1,0 +1,71 @@
+// What happens to a replica (event) and what it wants done (effect), protocol.md 3.18. The order of the effects is the
+// durability contract: a host performs them first to last, and publishes what it wrote into rings only after all
+// effects before it were performed.
+
+import type { ClientMessage, ReplicaMessage, ServerMessage, ViewStarted } from './message.js';
+import type {
+  ClientAddress,
+  EpochNumber,
+  ReplicaId,
+  StartNumber,
+  Status,
+  ViewNumber,
+} from './types.js';
+
+/** What the host knows for certain about threads (H7), and the administrator's wish (HB8). */
+export type Hint =
+  | { readonly kind: 'exited'; readonly id: ReplicaId; readonly start: StartNumber }
+  | { readonly kind: 'started'; readonly id: ReplicaId; readonly start: StartNumber }
+  | { readonly kind: 'suspect'; readonly id: ReplicaId }
+  | { readonly kind: 'stepDown' };
+
+export type Event =
+  /** First of all: a founding member writes its register and is normal in view 0, anybody else asks to recover (R1). */
+  | { readonly type: 'boot' }
+  | { readonly type: 'message'; readonly message: ReplicaMessage }
+  | { readonly type: 'client'; readonly address: ClientAddress; readonly message: ClientMessage }
+  /** `count` whole ticks of coreTickMs have passed (SP3). */
+  | { readonly type: 'tick'; readonly count: number }
+  /**
+   * The in-rings are drained. `nowUs` feeds only entry timestamps and linger. `room[id]` is how many bytes of entries
+   * may be streamed to replica id in this pass (BP1b): 0 defers the stream, a positive number admits at least one
+   * entry whatever its size.
+   */
+  | { readonly type: 'endOfPass'; readonly nowUs: number; readonly room: readonly number[] }
+  /** Execute at most `budget` entries, and as many reads (SP2). */
+  | { readonly type: 'execute'; readonly budget: number }
+  /** The actor found nothing to do and is about to sleep (HB7). */
+  | { readonly type: 'idle' }
+  | { readonly type: 'hint'; readonly hint: Hint }
+  /** The client behind `address` is gone: forget the address (its session stays until Unregister). */
+  | { readonly type: 'detach'; readonly address: ClientAddress };
+
+/** Why a replica left a view or entered one: for operators, never read back by the protocol. */
+export type ViewReason = 'timeout' | 'crash' | 'step-down' | 'higher-view';
+
+/** Facts an operator acts on; at most a few per second. */
+export type Notice =
+  | {
+      readonly kind: 'status';
+      readonly status: Status;
+      readonly view: ViewNumber;
+      readonly reason: ViewReason | null;
+    }
+  /** The primary serves requests of this view: the gate of N1 opened. */
+  | { readonly kind: 'serving'; readonly view: ViewNumber }
+  /** The log passed 80 % of logBytes, or reached it (BP6). */
+  | {
+      readonly kind: 'logPressure';
+      readonly usedBytes: number;
+      readonly limitBytes: number;
+      readonly full: boolean;
+    };
+
+export type Effect =
+  /** Write the promise register, before anything that follows becomes visible to anybody (R0). */
+  | { readonly type: 'writeRegister'; readonly epoch: EpochNumber; readonly view: ViewNumber }
+  | { readonly type: 'send'; readonly to: ReplicaId; readonly message: ReplicaMessage }
+  | { readonly type: 'reply'; readonly address: ClientAddress; readonly message: ServerMessage }
+  /** To every attached client. */
+  | { readonly type: 'announce'; readonly message: ViewStarted }
+  | { readonly type: 'notice'; readonly notice: Notice };

@@ -1,0 +1,225 @@
+// Executing what is committed (N7): in order, exactly once, a bounded number of entries per call (SP2). The apply path walks
+// the bytes of an entry and makes no object per operation; a request makes its kept reply and nothing else. Reads are served
+// here as well, for they need the same moment: state executed up to a known op (RD2).
+
+import { answerSession, gateOpen } from './admission.js';
+import { assert } from './assert.js';
+import { keepReply, register, sessionOf, unregister } from './client-table.js';
+import { type Core, isPrimary, leads, primaryNow, reply } from './core.js';
+import { entryAt } from './log.js';
+import type { Entry, ReplyCode } from './message.js';
+import { echoedByQuorum } from './normal.js';
+import { nextRequest, openRequests, type RequestCursor } from './request-body.js';
+import type { WaitingRead } from './state.js';
+import type { ApplyContext, StateMachine } from './state-machine.js';
+
+const NO_BYTES = new Uint8Array(0);
+
+/** True when `execute` would do something. */
+export function hasWork(core: Core): boolean {
+  const { state } = core;
+  if (core.stateMachine !== null && state.applied < state.commit) return true;
+  return firstReadIsDue(core) || (leads(core) && !state.serving && gateOpen(core));
+}
+
+function firstReadIsDue(core: Core): boolean {
+  const first = core.state.reads[0];
+  return first !== undefined && gateOpen(core) && first.need <= echoedByQuorum(core);
+}
+
+/** Results in effects stay valid until the next step. */
+export function execute(core: Core, budget: number): void {
+  const { state, stateMachine } = core;
+  core.sink.length = 0;
+  if (stateMachine !== null)
+    for (let left = budget; left > 0 && state.applied < state.commit; left--) {
+      applyEntry(core, stateMachine, entryAt(state.log, state.applied + 1));
+      state.applied++;
+    }
+  openGate(core);
+  if (stateMachine !== null) serveReads(core, stateMachine, budget);
+}
+
+/** D18: what was inherited is executed; every client hears it and resends what is open. */
+function openGate(core: Core): void {
+  const { state } = core;
+  if (state.serving || !gateOpen(core)) return;
+  state.serving = true;
+  const { epoch, view, id } = state;
+  core.effects.push({
+    type: 'announce',
+    message: { kind: 'viewStarted', epoch, view, primaryId: id },
+  });
+  core.effects.push({ type: 'notice', notice: { kind: 'serving', view } });
+}
+
+function applyEntry(core: Core, stateMachine: StateMachine, entry: Entry): void {
+  const { state } = core;
+  const cursor = openRequests(entry.body);
+  let idx = 0;
+  while (nextRequest(cursor)) {
+    if (cursor.type === 'op') applyRequest(core, stateMachine, { entry, cursor, idx });
+    else if (cursor.type === 'register') applyRegister(core, entry, cursor, idx);
+    else applyUnregister(core, cursor);
+    idx++;
+  }
+  assert(idx === entry.count, `entry ${entry.op} holds ${idx} requests and says ${entry.count}`);
+  assert(entry.op === state.applied + 1, `entry ${entry.op} executed after ${state.applied}`);
+}
+
+interface Applied {
+  readonly entry: Entry;
+  readonly cursor: RequestCursor;
+  readonly idx: number;
+}
+
+/** The authoritative check of N7: only the next number of a live session is executed. */
+function applyRequest(core: Core, stateMachine: StateMachine, at: Applied): void {
+  const { state, mutations } = core;
+  const { entry, cursor, idx } = at;
+  const { session, requestNumber } = cursor;
+  const row = state.table.rows.get(session);
+  if (row === undefined) {
+    answer(core, at, 'sessionInvalid', NO_BYTES);
+    return;
+  }
+  if (requestNumber <= row.lastRequest && mutations.duplicatesExecuted !== true) return;
+  const gap = requestNumber > row.lastRequest + 1;
+  if (gap && mutations.gapsAdmitted !== true) return; // the gate of N2 keeps it out; both guards stand alone
+  const { sink } = core;
+  const from = sink.length;
+  const context: ApplyContext = {
+    gen: state.gen,
+    op: entry.op,
+    idx,
+    ts: entry.ts,
+    seed: entry.seed,
+    clientId: cursor.clientId,
+    session,
+  };
+  stateMachine.apply(context, entry.body, cursor.from, cursor.to, sink);
+  const result = sink.bytes.slice(from, sink.length);
+  sink.length = from;
+  const limits = mutations.fewReplies === true ? { ...core.limits, sessionWindow: 2 } : core.limits;
+  keepReply(row, { requestNumber, op: entry.op, idx, result }, cursor.acked, limits);
+  answer(core, at, 'ok', result);
+}
+
+/** Only the primary replies, to wherever the session was last heard from. */
+function answer(core: Core, at: Applied, code: ReplyCode, result: Uint8Array): void {
+  const { state } = core;
+  if (!leads(core)) return;
+  const { entry, cursor, idx } = at;
+  const admission = state.admissions.get(cursor.session);
+  if (admission === undefined) return;
+  const { gen, epoch, view } = state;
+  const { clientId, session, requestNumber } = cursor;
+  reply(core, admission.address, {
+    kind: 'reply',
+    clientId,
+    session,
+    requestNumber,
+    gen,
+    epoch,
+    view,
+    op: entry.op,
+    idx,
+    code,
+    nonce: 0,
+    result,
+  });
+}
+
+function applyRegister(core: Core, entry: Entry, cursor: RequestCursor, idx: number): void {
+  const { state, limits, mutations } = core;
+  const { clientId } = cursor;
+  const nonce = cursor.session;
+  const session = register(
+    state.table,
+    { clientId, nonce, op: entry.op, idx },
+    limits,
+    mutations.registerTwice === true,
+  );
+  const key = `r${clientId.join('.')}.${nonce}`;
+  const address = state.registrations.get(key);
+  if (address === undefined || !leads(core)) return;
+  state.registrations.delete(key);
+  answerSession(core, address, { clientId, session, nonce });
+}
+
+function applyUnregister(core: Core, cursor: RequestCursor): void {
+  const { state } = core;
+  const { clientId, session } = cursor;
+  const known = sessionOf(state.table, clientId);
+  unregister(state.table, clientId, session);
+  if (known !== null && (session === 0 || session === known.session))
+    state.admissions.delete(known.session);
+  const key = `u${clientId.join('.')}.${session}`;
+  const address = state.registrations.get(key);
+  if (address === undefined || !leads(core)) return;
+  state.registrations.delete(key);
+  answerSession(core, address, { clientId, session });
+}
+
+/** RD2: in order of arrival, each once a quorum has echoed a heartbeat that was sent after it came. */
+function serveReads(core: Core, stateMachine: StateMachine, budget: number): void {
+  const { state } = core;
+  if (state.reads.length === 0 || !gateOpen(core)) return;
+  const echoed = echoedByQuorum(core);
+  const waiting: WaitingRead[] = [];
+  let served = 0;
+  let at = 0;
+  for (; at < state.reads.length && served < budget; at++) {
+    const read = state.reads[at] as WaitingRead;
+    if (read.need > echoed) break; // later reads need no less
+    if (ownWritesMissing(core, read)) {
+      waiting.push(read);
+      continue;
+    }
+    state.readBytes -= read.body.length;
+    serveRead(core, stateMachine, read);
+    served++;
+  }
+  if (at > 0) state.reads = [...waiting, ...state.reads.slice(at)];
+}
+
+/** RD0: a client's read sees its own earlier writes, also when they were pipelined. */
+function ownWritesMissing(core: Core, read: WaitingRead): boolean {
+  if (read.session === 0 || core.mutations.readsIgnoreOwnWrites === true) return false;
+  const row = core.state.table.rows.get(read.session);
+  return row !== undefined && row.lastRequest < read.afterRequest;
+}
+
+function serveRead(core: Core, stateMachine: StateMachine, read: WaitingRead): void {
+  const { state, sink } = core;
+  const { clientId, session, readId, address } = read;
+  if (session !== 0 && !state.table.rows.has(session)) {
+    reply(core, address, { kind: 'evicted', clientId, session });
+    return;
+  }
+  const from = sink.length;
+  stateMachine.read(read.body, 0, read.body.length, sink);
+  const { gen, epoch, view, applied } = state;
+  reply(core, address, {
+    kind: 'readReply',
+    clientId,
+    readId,
+    gen,
+    epoch,
+    view,
+    op: applied,
+    code: 'ok',
+    result: sink.bytes.subarray(from, sink.length),
+  });
+}
+
+/** I17: a witness never executes, so it never leads either. */
+export function assertRole(core: Core): void {
+  const { state, mutations } = core;
+  if (state.role === 'active' || mutations.witnessMayLead === true) return;
+  assert(
+    !isPrimary(core),
+    `witness ${state.id} is primary ${primaryNow(core)} of view ${state.view}`,
+  );
+  assert(state.applied === 0, `witness ${state.id} executed up to ${state.applied}`);
+}

@@ -1,0 +1,260 @@
+// Who is suspected, and how suspicion becomes a view change: a vote by one, an `enter` by a quorum (D4). Silence is ambiguous
+// and slow, a thread exit is certain and immediate (3.3); neither ever decides anything about entries.
+
+import { dropBuilding } from './admission.js';
+import { assert } from './assert.js';
+import {
+  broadcast,
+  type Core,
+  drawTicks,
+  header,
+  isPrimary,
+  jitter,
+  noticeStatus,
+  primaryNow,
+  quorum,
+  send,
+} from './core.js';
+import type { Hint, ViewReason } from './effect.js';
+import { chainAt, head, ladder, tail } from './log.js';
+import type { Commit, DoViewChange, Prepare } from './message.js';
+import {
+  compareStamps,
+  type ReplicaId,
+  type Stamp,
+  type StartNumber,
+  type ViewNumber,
+} from './types.js';
+
+const FAILURE_SPREAD = 1.6;
+const ABDICATE = 1.2;
+const VOTE_RESEND = 0.2;
+const VOTE_WINDOW = 1.2;
+const VIEW_CHANGE = 1.6;
+const VIEW_CHANGE_GROWTH = 1.5;
+const VIEW_CHANGE_MAX = 16;
+
+/** Failure timer: uniform in [T, 1.6 T], drawn anew at each reset so that backups rarely expire together. */
+export function resetFailureTimer(core: Core): void {
+  const { viewTimeout } = core.timing;
+  core.state.failureDeadline =
+    core.state.now + drawTicks(core, viewTimeout, FAILURE_SPREAD * viewTimeout);
+}
+
+/** HB2: a strictly newer heartbeat of a living primary calms the backup; ghosts of a dead thread do not. */
+export function heard(core: Core, message: Prepare | Commit): void {
+  const { state } = core;
+  if (state.primaryStart === 0) state.primaryStart = message.start;
+  if (message.hbSeq <= state.lastHbSeq && core.mutations.staleHeartbeats !== true) return;
+  state.lastHbSeq = Math.max(state.lastHbSeq, message.hbSeq);
+  const mark = state.down.get(message.from);
+  if (mark !== undefined && message.start <= mark.start) return;
+  resetFailureTimer(core);
+  state.suspect = false;
+  state.votes.delete(state.id);
+}
+
+/** VC1: votes for the next view; repeated until the view changes or the primary is heard. */
+export function suspect(core: Core, reason: ViewReason): void {
+  const { state } = core;
+  if (state.status === 'recovering' && core.mutations.recoveringPromises !== true) return; // VC13
+  if (state.suspect) return;
+  state.suspect = true;
+  state.leaveReason = reason;
+  castVote(core);
+}
+
+function castVote(core: Core): void {
+  const { state, timing } = core;
+  state.voteResendAt = state.now + Math.max(1, Math.round(VOTE_RESEND * timing.viewTimeout));
+  state.votes.set(state.id, state.now + Math.round(VOTE_WINDOW * timing.viewTimeout));
+  broadcast(core, { kind: 'startViewChange', ...header(core), phase: 'vote' });
+  countVotes(core);
+}
+
+/** VC2: a vote of the present view, by somebody else. */
+export function onVote(core: Core, from: ReplicaId): void {
+  const { state, timing } = core;
+  state.votes.set(from, state.now + Math.round(VOTE_WINDOW * timing.viewTimeout));
+  // The primary itself wants to go: nobody has a reason to wait for its silence (VC1).
+  if (from === primaryNow(core) && !isPrimary(core)) suspect(core, 'step-down');
+  countVotes(core);
+}
+
+function countVotes(core: Core): void {
+  const { state } = core;
+  if (state.votes.size >= quorum(core)) enter(core, state.view + 1);
+}
+
+/** VC4: the only way to leave a view. What is promised here is in the register before anybody hears of it. */
+export function enter(core: Core, view: ViewNumber): void {
+  const { state } = core;
+  assert(view > state.view, `cannot enter view ${view} from ${state.view}`);
+  state.failedViewChanges =
+    state.status === 'view-change' ? state.failedViewChanges + 1 : state.failedViewChanges;
+  if (state.leaveReason === null) state.leaveReason = 'higher-view';
+  leaveView(core);
+  const { mutations } = core;
+  if (mutations.registerAfterSend !== true) writeRegister(core, { epoch: state.epoch, view });
+  state.view = view;
+  state.status = 'view-change';
+  state.primaryStart = 0;
+  noticeStatus(core);
+  startViewChangeTimer(core);
+  sendJoined(core);
+  if (mutations.registerAfterSend === true) writeRegister(core, { epoch: state.epoch, view });
+  // HH3: the next primary is known to be dead: nobody needs to wait for it to stay silent.
+  if (state.down.get(primaryNow(core))?.skip === true) suspect(core, 'crash');
+}
+
+function leaveView(core: Core): void {
+  const { state, mutations } = core;
+  state.transfer = null;
+  state.installing = null;
+  state.votes.clear();
+  state.doViewChanges.clear();
+  state.buffered.clear();
+  if (mutations.admissionsKept !== true) state.admissions.clear();
+  state.registrations.clear();
+  state.reads = [];
+  state.readBytes = 0;
+  dropBuilding(core);
+  state.suspect = false;
+  state.abdicating = false;
+  state.serving = false;
+  state.heartbeatForced = false;
+  state.owesOk = false;
+}
+
+/** R0: the stamp only grows, and is written before anything that carries it. */
+export function writeRegister(core: Core, stamp: Stamp): void {
+  const { state } = core;
+  if (state.register !== null && compareStamps(stamp, state.register) <= 0) return;
+  state.register = stamp;
+  core.effects.push({ type: 'writeRegister', epoch: stamp.epoch, view: stamp.view });
+}
+
+/** VC10: grows with each view change that failed, up to sixteen failure timeouts. */
+export function startViewChangeTimer(core: Core): void {
+  const { state, timing } = core;
+  const base = VIEW_CHANGE * timing.viewTimeout * VIEW_CHANGE_GROWTH ** state.failedViewChanges;
+  const capped = Math.min(base, VIEW_CHANGE_MAX * timing.viewTimeout);
+  state.viewChangeDeadline = state.now + jitter(core, capped);
+}
+
+/** VC4: tells everybody that this replica joined, and the new primary what it holds. */
+function sendJoined(core: Core): void {
+  const { state, timing } = core;
+  state.joinResendAt = state.now + Math.max(1, Math.round(VOTE_RESEND * timing.viewTimeout));
+  broadcast(core, { kind: 'startViewChange', ...header(core), phase: 'joined' });
+  const message = doViewChange(core);
+  if (isPrimary(core)) state.doViewChanges.set(state.id, message);
+  else send(core, primaryNow(core), message);
+}
+
+function doViewChange(core: Core): DoViewChange {
+  const { state, limits } = core;
+  const op = head(state.log);
+  return {
+    kind: 'doViewChange',
+    ...header(core),
+    start: state.start,
+    lastNormal: state.lastNormal,
+    op,
+    chain: chainAt(state.log, op),
+    commit: state.commit,
+    commitMax: state.commitMax,
+    ladder: ladder(state.log),
+    tail: tail(state.log, { count: limits.tailEntries, bytes: limits.tailBytes }),
+  };
+}
+
+/** E5 as a mistake: leave a view that has started, in answer to a late StartViewChange. */
+export function rejoin(core: Core): void {
+  core.state.status = 'view-change';
+  leaveView(core);
+  startViewChangeTimer(core);
+  sendJoined(core);
+}
+
+// ── hints of the host ──
+
+export function onHint(core: Core, hint: Hint): void {
+  switch (hint.kind) {
+    case 'exited':
+      onExited(core, hint.id, hint.start);
+      return;
+    case 'started':
+      onStarted(core, hint.id, hint.start);
+      return;
+    case 'suspect':
+      if (hint.id === primaryNow(core) && !isPrimary(core)) suspect(core, 'timeout');
+      return;
+    case 'stepDown':
+      if (isPrimary(core) && core.state.status === 'normal') abdicate(core, 'step-down');
+      return;
+  }
+}
+
+/** HH1: a certain exit of the primary needs no timer. */
+export function onExited(core: Core, id: ReplicaId, start: StartNumber): void {
+  const { state, timing } = core;
+  const known = state.down.get(id);
+  if (known !== undefined && known.start > start) return;
+  state.down.set(id, { start, expires: state.now + timing.downExpiry, skip: true });
+  if (id !== primaryNow(core) || id === state.id) return;
+  const unknown = state.primaryStart === 0 || state.status !== 'normal';
+  if (unknown || state.primaryStart <= start) suspect(core, 'crash');
+}
+
+/** HH4: a later start of `id` lives; the mark stays only for comparing starts. */
+export function onStarted(core: Core, id: ReplicaId, start: StartNumber): void {
+  const mark = core.state.down.get(id);
+  if (mark !== undefined && start > mark.start) mark.skip = false;
+}
+
+/** HB5, HB8: stops leading, and says so by its vote; sticky until the next view. */
+export function abdicate(core: Core, reason: ViewReason): void {
+  const { state } = core;
+  if (state.abdicating) return;
+  state.abdicating = true;
+  dropBuilding(core);
+  state.admissions.clear();
+  state.reads = [];
+  state.readBytes = 0;
+  suspect(core, reason);
+}
+
+// ── timers ──
+
+/** Everything of this file that waits for time. */
+export function onTick(core: Core): void {
+  const { state } = core;
+  for (const [id, expires] of state.votes)
+    if (expires <= state.now && id !== state.id) state.votes.delete(id);
+  for (const [id, mark] of state.down) if (mark.expires <= state.now) state.down.delete(id);
+  if (state.status === 'recovering') return;
+  const view = state.view;
+  if (state.status === 'view-change') tickViewChange(core);
+  else if (isPrimary(core)) tickPrimary(core);
+  else if (state.now >= state.failureDeadline) suspect(core, 'timeout');
+  if (state.view === view && state.suspect && state.now >= state.voteResendAt) castVote(core);
+}
+
+function tickViewChange(core: Core): void {
+  const { state } = core;
+  if (state.now >= state.joinResendAt) sendJoined(core);
+  if (state.now < state.viewChangeDeadline) return;
+  startViewChangeTimer(core);
+  suspect(core, 'timeout');
+}
+
+function tickPrimary(core: Core): void {
+  const { state, timing } = core;
+  if (state.now - state.normalSince >= timing.calm) state.failedViewChanges = 0;
+  const needed = quorum(core) - 1;
+  if (needed === 0 || state.abdicating || core.mutations.neverAbdicates === true) return;
+  const ticks = state.peers.map((progress) => progress.echoTick).sort((a, b) => b - a);
+  const newest = ticks[needed - 1] ?? state.normalSince;
+  if (state.now - newest > ABDICATE * timing.viewTimeout) abdicate(core, 'timeout');
+}

@@ -1,0 +1,412 @@
+// Install (protocol.md 3.6): the only way to become normal in a view. The complete, verified log is staged first; until the
+// one atomic switch the old log, lastNormal and state stay untouched and valid. The same machinery fills gaps inside a view (T1).
+
+import { assert } from './assert.js';
+import {
+  type Core,
+  header,
+  isMember,
+  isPrimary,
+  members,
+  noticeStatus,
+  primaryNow,
+  send,
+} from './core.js';
+import { resetFailureTimer, writeRegister } from './failure-detector.js';
+import {
+  appendOwned,
+  chainAt,
+  chainIfPresent,
+  detach,
+  entryCost,
+  head,
+  slice,
+  truncateTo,
+} from './log.js';
+import type { Entry, GetState, NewState, TransferPurpose } from './message.js';
+import { advanceCommit, appendVerified, drainBuffered, startLeading } from './normal.js';
+import type { Chunk, Transfer, TransferTarget } from './state.js';
+import { type Chain, type OpNumber, type ReplicaId, type Rung, sameChain } from './types.js';
+
+/** Requests outstanding at a time, on adjoining ranges. */
+const CHUNKS_MAX = 4;
+const RANGE_FIRST = 16;
+const RANGE_MAX = 4096;
+/** Request ids are `start * this + counter`, so that an answer to an earlier start never fits (BP4). */
+const REQUESTS_PER_START = 2 ** 24;
+
+/** Step 1: the highest op at which the own log provably agrees with the target's. */
+function commonBase(core: Core, rungs: readonly Rung[]): OpNumber {
+  const { state } = core;
+  let base = state.commit;
+  for (const rung of rungs) {
+    const own = chainIfPresent(state.log, rung.op);
+    if (own === null) continue;
+    const same = sameChain(own, rung.chain);
+    assert(same || rung.op > state.commit, `committed op ${rung.op} differs from the target log`);
+    if (same) base = Math.max(base, rung.op);
+  }
+  return base;
+}
+
+/** Begins an Install towards `target`. `donors` in the order in which they should be asked. */
+export function beginInstall(
+  core: Core,
+  target: TransferTarget,
+  from: {
+    purpose: TransferPurpose;
+    ladder: readonly Rung[];
+    tail: readonly Entry[];
+    donors: ReplicaId[];
+  },
+): void {
+  const base = Math.min(commonBase(core, from.ladder), target.op);
+  const tail = from.tail.map(detach);
+  const tailFirst = tail[0]?.op ?? target.op + 1;
+  const toOp = Math.min(target.op, Math.max(base, tailFirst - 1));
+  const { timing } = core;
+  core.state.transfer = {
+    purpose: from.purpose,
+    target,
+    base,
+    staged: [],
+    toOp,
+    tail,
+    chunks: [],
+    askedOp: base + 1,
+    donors: from.donors,
+    donor: 0,
+    fruitless: 0,
+    retryTicks: timing.transferRetry,
+    deadline: core.state.now + timing.transferRetry,
+    rangeOps: RANGE_FIRST,
+  };
+  progressTransfer(core);
+}
+
+/** T1: entries that are missing inside the present view. */
+export function beginGapRepair(core: Core, toOp: OpNumber): void {
+  const { state, timing } = core;
+  if (state.transfer !== null || toOp <= head(state.log)) return;
+  const primary = primaryNow(core);
+  const others = members(core).map((member) => member.id);
+  const donors = others.filter((id) => id !== state.id && id !== primary);
+  donors.push(primary);
+  state.transfer = {
+    purpose: 'gap',
+    target: null,
+    base: head(state.log),
+    staged: [],
+    toOp,
+    tail: [],
+    chunks: [],
+    askedOp: head(state.log) + 1,
+    donors,
+    donor: 0,
+    fruitless: 0,
+    retryTicks: timing.transferRetry,
+    deadline: state.now + timing.transferRetry,
+    rangeOps: RANGE_FIRST,
+  };
+  progressTransfer(core);
+}
+
+/** Asks for what is missing, or finishes. */
+function progressTransfer(core: Core): void {
+  const { transfer } = core.state;
+  if (transfer === null) return;
+  if (reached(core, transfer) >= transfer.toOp) {
+    finish(core, transfer);
+    return;
+  }
+  while (transfer.chunks.length < CHUNKS_MAX && transfer.askedOp <= transfer.toOp)
+    ask(core, transfer);
+}
+
+/** Highest op that is verified: staged for an Install, in the log for a gap. */
+function reached(core: Core, transfer: Transfer): OpNumber {
+  return transfer.target === null ? head(core.state.log) : transfer.base + transfer.staged.length;
+}
+
+function chainReached(core: Core, transfer: Transfer): Chain {
+  const last = transfer.staged[transfer.staged.length - 1];
+  if (transfer.target !== null && last !== undefined) return last.chain;
+  return chainAt(core.state.log, reached(core, transfer));
+}
+
+function ask(core: Core, transfer: Transfer): void {
+  const { state } = core;
+  const donor = transfer.donors[transfer.donor % transfer.donors.length];
+  if (donor === undefined) return; // nobody to ask: the timers act
+  const fromOp = transfer.askedOp;
+  const toOp = Math.min(transfer.toOp, fromOp + transfer.rangeOps - 1);
+  state.requestCounter = (state.requestCounter + 1) % REQUESTS_PER_START;
+  const reqId = state.start * REQUESTS_PER_START + state.requestCounter;
+  transfer.chunks.push({ reqId, fromOp, toOp, entries: null });
+  transfer.askedOp = toOp + 1;
+  send(core, donor, {
+    kind: 'getState',
+    ...header(core),
+    reqId,
+    purpose: transfer.purpose,
+    fromOp,
+    toOp,
+    prevChain: fromOp === reached(core, transfer) + 1 ? chainReached(core, transfer) : null,
+    maxBytes: core.limits.messageBytes,
+  });
+}
+
+/** T3: who may hand out what. */
+export function onGetState(core: Core, message: GetState): void {
+  const { state } = core;
+  const progress = state.peers.find((known) => known.id === message.from);
+  if (progress !== undefined) progress.fetchTick = state.now;
+  const status = donorStatus(core, message);
+  const entries =
+    status === 'ok'
+      ? slice(state.log, {
+          fromOp: message.fromOp,
+          toOp: message.toOp,
+          bytes: Math.min(message.maxBytes, core.limits.messageBytes),
+        })
+      : [];
+  send(core, message.from, {
+    kind: 'newState',
+    ...header(core),
+    reqId: message.reqId,
+    purpose: message.purpose,
+    fromOp: message.fromOp,
+    prevChain: chainIfPresent(state.log, message.fromOp - 1) ?? state.log.origin,
+    entries,
+    head: head(state.log),
+    commitMax: state.commitMax,
+    status,
+  });
+}
+
+function donorStatus(core: Core, message: GetState): NewState['status'] {
+  const { state } = core;
+  if (!maySupply(core, message)) return 'refuse';
+  const own = chainIfPresent(state.log, message.fromOp - 1);
+  if (own === null) return 'refuse';
+  if (message.prevChain !== null && !sameChain(own, message.prevChain)) return 'mismatch';
+  return 'ok';
+}
+
+function maySupply(core: Core, message: GetState): boolean {
+  const { state } = core;
+  if (!isMember(core, message.from)) return false;
+  switch (message.purpose) {
+    case 'gap':
+      return state.status === 'normal' && message.view === state.view;
+    case 'install':
+      // The requester may still be recovering at a lower stamp; chains decide whether the entries fit (R5).
+      return state.status === 'normal' && message.view <= state.view;
+    case 'vc':
+      return (
+        state.status !== 'recovering' &&
+        message.view === state.view &&
+        message.from === primaryNow(core)
+      );
+  }
+}
+
+/** Ignored unless it answers a request of the transfer under way (E40). */
+export function onNewState(core: Core, message: NewState): void {
+  const { transfer } = core.state;
+  const chunk = transfer?.chunks.find((open) => open.reqId === message.reqId);
+  if (transfer === null || chunk === undefined || chunk.entries !== null) return;
+  if (message.status === 'mismatch') {
+    restartFromCommit(core, transfer);
+    return;
+  }
+  if (message.status === 'refuse' || message.entries.length === 0) {
+    if (message.status === 'refuse' && transfer.purpose === 'vc')
+      dropDonor(core, transfer, message.from);
+    else nextDonor(core, transfer);
+    return;
+  }
+  // Bodies view the transport's memory; a chunk may have to wait for the one below it.
+  chunk.entries = message.entries.map(detach);
+  learnRange(core, transfer, chunk);
+  useChunks(core, transfer);
+}
+
+function learnRange(core: Core, transfer: Transfer, chunk: Chunk): void {
+  const entries = chunk.entries ?? [];
+  let bytes = 0;
+  for (const entry of entries) bytes += entryCost(entry);
+  const average = bytes / Math.max(1, entries.length);
+  transfer.rangeOps = Math.max(
+    1,
+    Math.min(RANGE_MAX, Math.floor(core.limits.messageBytes / average)),
+  );
+}
+
+/** Applies arrived chunks in the order of their ops; what a donor cut short is asked for again. */
+function useChunks(core: Core, transfer: Transfer): void {
+  for (;;) {
+    const chunk = transfer.chunks[0];
+    if (chunk === undefined || chunk.entries === null) break;
+    transfer.chunks.shift();
+    if (!stage(core, transfer, chunk.entries)) {
+      restartFromCommit(core, transfer);
+      return;
+    }
+    transfer.fruitless = 0;
+    transfer.retryTicks = core.timing.transferRetry;
+    transfer.deadline = core.state.now + transfer.retryTicks;
+    if (reached(core, transfer) < chunk.toOp) {
+      transfer.chunks = [];
+      transfer.askedOp = reached(core, transfer) + 1;
+    }
+  }
+  progressTransfer(core);
+}
+
+/** Verifies and keeps consecutive entries. @returns false when they do not link. */
+function stage(core: Core, transfer: Transfer, entries: readonly Entry[]): boolean {
+  for (const entry of entries) {
+    const top = reached(core, transfer);
+    if (entry.op <= top) continue;
+    if (entry.op > transfer.toOp && transfer.target === null) break;
+    const below = chainReached(core, transfer);
+    if (entry.op !== top + 1 || !core.hasher.links(below, entry)) return false;
+    if (transfer.target === null) appendVerified(core, below, [entry]);
+    else transfer.staged.push(entry);
+  }
+  return true;
+}
+
+/** Step 4: a mismatch lowers the base to the commit number; if that was the base already, the donor is wrong. */
+function restartFromCommit(core: Core, transfer: Transfer): void {
+  const { state } = core;
+  if (
+    transfer.target === null ||
+    (transfer.base === state.commit && transfer.staged.length === 0)
+  ) {
+    nextDonor(core, transfer);
+    return;
+  }
+  transfer.base = state.commit;
+  transfer.staged = [];
+  askAgain(core, transfer);
+}
+
+function askAgain(core: Core, transfer: Transfer): void {
+  transfer.chunks = [];
+  transfer.askedOp = reached(core, transfer) + 1;
+  progressTransfer(core);
+}
+
+function nextDonor(core: Core, transfer: Transfer): void {
+  transfer.donor++;
+  transfer.fruitless++;
+  transfer.chunks = [];
+  transfer.askedOp = reached(core, transfer) + 1;
+  if (transfer.fruitless < transfer.donors.length) {
+    progressTransfer(core);
+    return;
+  }
+  // Everybody was asked in vain: stay put, ask again when the timer says so.
+  transfer.fruitless = 0;
+}
+
+/** VC6, VC8: the elect needs bodies that this sender has lost; its DoViewChange counts as never received. */
+function dropDonor(core: Core, transfer: Transfer, id: ReplicaId): void {
+  core.state.doViewChanges.delete(id);
+  const at = transfer.donors.indexOf(id);
+  if (at >= 0) transfer.donors.splice(at, 1);
+  core.state.transfer = null;
+  core.state.installing = null;
+}
+
+/** Retry at the next donor, ever more slowly. */
+export function tickTransfer(core: Core): void {
+  const { state, timing } = core;
+  const { transfer } = state;
+  if (transfer === null || state.now < transfer.deadline) return;
+  if (transfer.target === null && head(state.log) >= transfer.toOp) {
+    state.transfer = null;
+    return;
+  }
+  transfer.retryTicks = Math.min(transfer.retryTicks * 2, timing.transferRetryMax);
+  transfer.deadline = state.now + transfer.retryTicks;
+  transfer.donor++;
+  askAgain(core, transfer);
+}
+
+function finish(core: Core, transfer: Transfer): void {
+  const { state } = core;
+  if (transfer.target === null) {
+    state.transfer = null;
+    drainBuffered(core);
+    advanceCommit(core);
+    state.owesOk = true;
+    return;
+  }
+  const { target } = transfer;
+  const whole = { ...transfer, toOp: target.op };
+  const linked = stage(
+    core,
+    whole,
+    transfer.tail.filter((entry) => entry.op > reached(core, whole)),
+  );
+  const complete =
+    linked &&
+    reached(core, whole) === target.op &&
+    sameChain(chainReached(core, whole), target.chain);
+  if (!complete) {
+    // The tail did not fit what was fetched: fetch everything.
+    transfer.toOp = target.op;
+    transfer.tail = [];
+    restartFromCommit(core, transfer);
+    return;
+  }
+  switchTo(core, transfer, target);
+}
+
+/** Step 5: the one atomic switch. */
+function switchTo(core: Core, transfer: Transfer, target: TransferTarget): void {
+  const { state, mutations } = core;
+  assert(transfer.base >= state.applied, `base ${transfer.base} is below applied ${state.applied}`);
+  if (mutations.registerOnlyOnDoViewChange !== true) writeRegister(core, target.stamp);
+  truncateTo(state.log, transfer.base);
+  for (const entry of transfer.staged) appendOwned(state.log, entry);
+  state.transfer = null;
+  state.installing = null;
+  state.epoch = target.stamp.epoch;
+  state.view = target.stamp.view;
+  becomeNormal(core, target);
+}
+
+/** The part of the switch that the mistakes E1 to E3 share with the rule: the state of a normal replica. */
+export function becomeNormal(core: Core, target: TransferTarget): void {
+  const { state, mutations } = core;
+  state.lastNormal = target.stamp;
+  state.status = 'normal';
+  state.viewStartOp = target.viewStartOp;
+  state.primaryStart = target.start;
+  if (mutations.heartbeatsKept !== true) state.lastHbSeq = target.hbSeq;
+  state.suspect = false;
+  state.votes.clear();
+  state.doViewChanges.clear();
+  state.normalSince = state.now;
+  state.headTick = state.now;
+  resetFailureTimer(core);
+  noticeStatus(core);
+  state.leaveReason = null;
+  if (mutations.commitBackwards === true) {
+    state.commitMax = target.commitMax;
+    state.commit = Math.min(state.commit, target.commitMax);
+    state.applied = Math.min(state.applied, state.commit);
+  }
+  // Step 6: it never decreases (E6).
+  state.commitMax = Math.max(state.commitMax, target.commitMax);
+  if (isPrimary(core)) startLeading(core);
+  else {
+    drainBuffered(core);
+    state.owesOk = true;
+  }
+  advanceCommit(core);
+}

@@ -1,0 +1,72 @@
+// How a thread that lost its memory comes back (protocol.md 3.7): it may forget what it knows, never what it promised. The
+// promise register outlived it; until an acceptable StartView is installed it asks, and does nothing else.
+
+import { type Core, header, isMember, jitter, members, noticeStatus, send } from './core.js';
+import { enter, resetFailureTimer, writeRegister } from './failure-detector.js';
+import type { StartView } from './message.js';
+import { startLeading } from './normal.js';
+import { compareStamps, type Stamp } from './types.js';
+import { installStartView } from './view-change.js';
+
+/** R1, H2: an empty register means that this id never promised anything, so a founding member starts as normal. */
+export function boot(core: Core, register: Stamp | null): void {
+  const { state, mutations } = core;
+  if (register === null || mutations.registerIgnored === true) {
+    writeRegister(core, { epoch: state.epoch, view: 0 });
+    state.status = 'normal';
+    state.lastNormal = { epoch: state.epoch, view: 0 };
+    resetFailureTimer(core);
+    noticeStatus(core);
+    if (state.configuration.members[0]?.id === state.id) startLeading(core);
+    return;
+  }
+  state.register = register;
+  state.epoch = register.epoch;
+  state.view = register.view;
+  state.status = 'recovering';
+  state.askTicks = core.timing.recoveryResend;
+  noticeStatus(core);
+  askEverybody(core);
+}
+
+/** R2: the start counter is the nonce; repeated with growing pauses. */
+function askEverybody(core: Core): void {
+  const { state, timing } = core;
+  state.askAt = state.now + jitter(core, state.askTicks);
+  state.askTicks = Math.min(state.askTicks * 2, timing.recoveryResendMax);
+  for (const member of members(core))
+    if (member.id !== state.id)
+      send(core, member.id, {
+        kind: 'requestStartView',
+        ...header(core),
+        nonce: state.start,
+        haveOp: 0,
+      });
+}
+
+export function tickRecovery(core: Core): void {
+  const { state } = core;
+  if (state.status === 'recovering' && state.transfer === null && state.now >= state.askAt)
+    askEverybody(core);
+}
+
+/** R4: at an equal stamp only an answer to this very start counts; an older one could lack what was acknowledged (E45). */
+export function onStartViewWhileRecovering(core: Core, message: StartView): void {
+  const { state, mutations } = core;
+  if (!isMember(core, message.from) || message.from === state.id) return;
+  const order = compareStamps(message, state.register ?? { epoch: 0, view: -1 });
+  if (order < 0) return;
+  if (order === 0 && message.nonce !== state.start && mutations.nonceIgnored !== true) return;
+  // Several: the highest stamp wins.
+  if (state.installing !== null && compareStamps(message, state.installing) > 0) {
+    state.installing = null;
+    state.transfer = null;
+  }
+  installStartView(core, message);
+}
+
+/** E9 as a mistake: a recovering replica joins a view change with its empty log. */
+export function promiseWhileRecovering(core: Core, view: number): void {
+  if (view > core.state.view) enter(core, view);
+  else core.state.status = 'view-change';
+}

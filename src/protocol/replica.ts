@@ -1,0 +1,255 @@
+// The replica: one entrance, `step(event)`, one exit, an ordered list of effects. Every guard that decides *which* rule runs
+// stands here, always in the same order (3.1); the rules themselves live in one module per sub-protocol.
+
+import { onClient, takesReads, takesRequests } from './admission.js';
+import { assert } from './assert.js';
+import { ChainHasher } from './chain.js';
+import { type Configuration, roleOf } from './configuration.js';
+import { type Core, isMember, leads, makeSink } from './core.js';
+import type { Effect, Event } from './effect.js';
+import { assertRole, execute, hasWork } from './execution.js';
+import { onHint, onTick } from './failure-detector.js';
+import { beginGapRepair, onGetState, onNewState, tickTransfer } from './install.js';
+import type { ProtocolLimits, ProtocolTiming } from './limits.js';
+import type { ReplicaMessage } from './message.js';
+import type { Mutations } from './mutations.js';
+import { endPass, onCommit, onIdle, onPrepare, onPrepareOk, repeatStreams } from './normal.js';
+import {
+  boot,
+  onStartViewWhileRecovering,
+  promiseWhileRecovering,
+  tickRecovery,
+} from './recovery.js';
+import { cloneState, emptyState, type ReplicaState } from './state.js';
+import type { StateMachine } from './state-machine.js';
+import type { ClientAddress, Digest64, Random32, ReplicaId, Stamp, StartNumber } from './types.js';
+import {
+  announceView,
+  considerStart,
+  jump,
+  missedStartView,
+  onDoViewChange,
+  onRequestStartView,
+  onStartView,
+  onStartViewChange,
+} from './view-change.js';
+
+const SINK_BYTES = 64 << 10;
+
+export interface ReplicaOptions {
+  readonly id: ReplicaId;
+  readonly configuration: Configuration;
+  readonly clusterId: number;
+  readonly gen: number;
+  /** Strictly above that of every earlier start of this id (H1). */
+  readonly start: StartNumber;
+  /** What the register held at start; null: empty, so a founding member that boots normal in view 0 (H2). */
+  readonly register: Stamp | null;
+  readonly limits: ProtocolLimits;
+  readonly timing: ProtocolTiming;
+  readonly random: Random32;
+  readonly digest64: Digest64;
+  /** null for a witness. */
+  readonly stateMachine: StateMachine | null;
+  /** Mistakes to switch on; only tests pass it. */
+  readonly mutations?: Mutations;
+}
+
+/**
+ * One replica of the group (VR Revisited section 4, as hardened in docs/protocol.md). Pure: no clock, no I/O, no randomness
+ * of its own.
+ *
+ * @throws {ProtocolViolation} from `step` when an invariant is broken; the replica must not be used any more.
+ */
+export class Replica {
+  readonly #core: Core;
+  readonly #options: ReplicaOptions;
+
+  /** `from`: continue in that state instead of an empty one (clones, of the explorer). */
+  constructor(options: ReplicaOptions, from?: ReplicaState) {
+    const role = roleOf(options.configuration, options.id);
+    assert(role !== null, `replica ${options.id} is not a member`);
+    assert(
+      (role === 'active') === (options.stateMachine !== null) ||
+        options.mutations?.witnessMayLead === true,
+      `an active has a state machine, a witness has none (replica ${options.id})`,
+    );
+    assert(options.start >= 1, `start counters begin at 1, got ${options.start}`);
+    const hasher = new ChainHasher(options.digest64);
+    const { id, clusterId, gen, start, configuration } = options;
+    const origin = hasher.origin(clusterId);
+    this.#options = options;
+    this.#core = {
+      state: from ?? emptyState({ id, role, clusterId, gen, start, configuration, origin }),
+      limits: options.limits,
+      timing: options.timing,
+      random: options.random,
+      hasher,
+      stateMachine: options.stateMachine,
+      sink: makeSink(SINK_BYTES),
+      mutations: options.mutations ?? {},
+      effects: [],
+    };
+  }
+
+  get state(): ReplicaState {
+    return this.#core.state;
+  }
+
+  /** False: leave Register, Unregister and Request unread (N1, BP2). */
+  get takesRequests(): boolean {
+    return takesRequests(this.#core);
+  }
+
+  /** False: leave Read unread. */
+  get takesReads(): boolean {
+    return takesReads(this.#core);
+  }
+
+  /** True: an `execute` event would do something. */
+  get hasWork(): boolean {
+    return hasWork(this.#core);
+  }
+
+  /** True: an unfinished entry waits for company, so another endOfPass must follow soon. */
+  get lingering(): boolean {
+    return this.#core.state.building.count > 0;
+  }
+
+  /** A replica in the same state that shares nothing mutable; the caller hands in a state machine of its own. */
+  clone(stateMachine: StateMachine | null, random: Random32): Replica {
+    return new Replica({ ...this.#options, stateMachine, random }, cloneState(this.state));
+  }
+
+  /** Everything that happens to a replica. The returned array is reused by the next step. */
+  step(event: Event): readonly Effect[] {
+    const core = this.#core;
+    core.effects.length = 0;
+    const ledView = leads(core) ? core.state.view : -1;
+    switch (event.type) {
+      case 'boot':
+        boot(core, this.#options.register);
+        break;
+      case 'message':
+        onMessage(core, event.message);
+        break;
+      case 'client':
+        onClient(core, event.address, event.message);
+        break;
+      case 'tick':
+        core.state.now += event.count;
+        onTimers(core);
+        break;
+      case 'endOfPass':
+        endPass(core, event.nowUs, event.room);
+        break;
+      case 'execute':
+        execute(core, event.budget);
+        break;
+      case 'idle':
+        onIdle(core);
+        break;
+      case 'hint':
+        onHint(core, event.hint);
+        break;
+      case 'detach':
+        forget(core, event.address);
+        break;
+    }
+    considerStart(core);
+    if (leads(core) && core.state.view !== ledView && event.type !== 'boot') announceView(core);
+    assertRole(core);
+    return core.effects;
+  }
+}
+
+/** The acceptance filter (3.1): one place decides what an old, foreign or early message may still do. */
+function onMessage(core: Core, message: ReplicaMessage): void {
+  const { state } = core;
+  if (message.clusterId !== state.clusterId || message.gen !== state.gen) return; // G1
+  if (message.epoch !== state.epoch) return; // one epoch until reconfiguration exists
+  if (message.from === state.id || !isMember(core, message.from)) return; // G4
+  if (state.status === 'recovering') {
+    onMessageWhileRecovering(core, message);
+    return;
+  }
+  // Repair carries no view of its own: request ids and chains decide (G5 lists what is view-scoped).
+  if (message.kind === 'getState') {
+    onGetState(core, message);
+    return;
+  }
+  if (message.kind === 'newState') {
+    onNewState(core, message);
+    return;
+  }
+  if (message.view < state.view) {
+    const late = message.kind === 'requestStartView' && message.nonce > 0;
+    if (!late) return;
+  }
+  if (message.view > state.view) jump(core, message);
+  onMessageOfView(core, message);
+}
+
+/** G6: nothing but what ends the recovery, in particular no vote and no promise (E9). */
+function onMessageWhileRecovering(core: Core, message: ReplicaMessage): void {
+  if (message.kind === 'startView') onStartViewWhileRecovering(core, message);
+  else if (message.kind === 'newState') onNewState(core, message);
+  else if (
+    core.mutations.recoveringPromises === true &&
+    (message.kind === 'startViewChange' || message.kind === 'doViewChange') &&
+    message.view >= core.state.view
+  ) {
+    promiseWhileRecovering(core, message.view);
+    onMessageOfView(core, message);
+  }
+}
+
+function onMessageOfView(
+  core: Core,
+  message: Exclude<ReplicaMessage, { kind: 'getState' | 'newState' }>,
+): void {
+  const normal = core.state.status === 'normal';
+  switch (message.kind) {
+    case 'prepare':
+      if (!normal) missedStartView(core, message);
+      else if (onPrepare(core, message)) beginGapRepair(core, message.first - 1);
+      return;
+    case 'commit':
+      if (!normal) missedStartView(core, message);
+      else if (onCommit(core, message)) beginGapRepair(core, message.op);
+      return;
+    case 'prepareOk':
+      if (leads(core)) onPrepareOk(core, message);
+      return;
+    case 'startViewChange':
+      onStartViewChange(core, message);
+      return;
+    case 'doViewChange':
+      onDoViewChange(core, message);
+      return;
+    case 'startView':
+      onStartView(core, message);
+      return;
+    case 'requestStartView':
+      onRequestStartView(core, message);
+      return;
+  }
+}
+
+function onTimers(core: Core): void {
+  onTick(core);
+  tickTransfer(core);
+  tickRecovery(core);
+  if (leads(core)) repeatStreams(core);
+}
+
+/** The client behind `address` is gone; its session lives on until it is removed through the log (CS8). */
+function forget(core: Core, address: ClientAddress): void {
+  const { state } = core;
+  for (const [session, admission] of state.admissions)
+    if (admission.address === address) state.admissions.delete(session);
+  for (const [key, waiting] of state.registrations)
+    if (waiting === address) state.registrations.delete(key);
+  state.reads = state.reads.filter((read) => read.address !== address);
+  state.readBytes = state.reads.reduce((bytes, read) => bytes + read.body.length, 0);
+}

@@ -1,0 +1,117 @@
+// Layout of an entry's body (protocol.md 1.5): requests back to back, little-endian, each padded with zeros to 8 bytes.
+//
+//    0    4 5    8        24        32      36    40
+//   +----+-+----+---------+---------+-------+-----+---------------+---------+
+//   |len |t| 0  |clientId |session  |reqNo  |acked| bytes (len)   | padding |
+//   +----+-+----+---------+---------+-------+-----+---------------+---------+
+//
+// `session` is two words, low then high; for a Register it holds the nonce. The apply path walks this with a cursor and
+// makes no object per request.
+
+import { assert } from './assert.js';
+import type { ClientId, RequestNumber } from './types.js';
+
+export const REQUEST_HEADER_BYTES = 40;
+
+export type RequestType = 'op' | 'register' | 'unregister';
+const TYPE_CODES: Record<RequestType, number> = { op: 0, register: 1, unregister: 2 };
+const TYPES: readonly RequestType[] = ['op', 'register', 'unregister'];
+
+/** Bytes that a request of `bodyBytes` takes in an entry. */
+export function requestSpace(bodyBytes: number): number {
+  return REQUEST_HEADER_BYTES + ((bodyBytes + 7) & ~7);
+}
+
+/** Reused by its owner; `next` fills it. */
+export interface RequestCursor {
+  view: DataView;
+  end: number;
+  /** Offset of the following request. */
+  at: number;
+  type: RequestType;
+  clientId: ClientId;
+  /** Session, or the nonce of a Register. */
+  session: number;
+  requestNumber: RequestNumber;
+  acked: RequestNumber;
+  /** The operation's bytes are `body[from..to)`. */
+  from: number;
+  to: number;
+}
+
+export interface RequestFields {
+  readonly type: RequestType;
+  readonly clientId: ClientId;
+  readonly session: number;
+  readonly requestNumber: RequestNumber;
+  readonly acked: RequestNumber;
+}
+
+const EMPTY = new DataView(new ArrayBuffer(0));
+
+/** @returns a cursor before the first request of `body`. */
+export function openRequests(body: Uint8Array): RequestCursor {
+  return {
+    view: body.length === 0 ? EMPTY : new DataView(body.buffer, body.byteOffset, body.byteLength),
+    end: body.byteLength,
+    at: 0,
+    type: 'op',
+    clientId: [0, 0, 0, 0],
+    session: 0,
+    requestNumber: 0,
+    acked: 0,
+    from: 0,
+    to: 0,
+  };
+}
+
+/** Moves to the next request. @returns false at the end of the body. */
+export function nextRequest(cursor: RequestCursor): boolean {
+  if (cursor.at >= cursor.end) return false;
+  const { view, at } = cursor;
+  const length = view.getUint32(at, true);
+  const type = TYPES[view.getUint8(at + 4)];
+  assert(type !== undefined, `unknown request type ${view.getUint8(at + 4)} at ${at}`);
+  cursor.type = type;
+  cursor.clientId = [
+    view.getUint32(at + 8, true),
+    view.getUint32(at + 12, true),
+    view.getUint32(at + 16, true),
+    view.getUint32(at + 20, true),
+  ];
+  cursor.session = view.getUint32(at + 24, true) + view.getUint32(at + 28, true) * 2 ** 32;
+  cursor.requestNumber = view.getUint32(at + 32, true);
+  cursor.acked = view.getUint32(at + 36, true);
+  cursor.from = at + REQUEST_HEADER_BYTES;
+  cursor.to = cursor.from + length;
+  cursor.at = at + requestSpace(length);
+  assert(
+    cursor.at <= cursor.end,
+    `request at ${at} of ${length} bytes passes the end ${cursor.end}`,
+  );
+  return true;
+}
+
+/**
+ * Writes one request at `at`; `target` must be zero from there on, `view` covers the same bytes.
+ * @returns the offset behind it.
+ */
+export function writeRequest(
+  target: Uint8Array,
+  view: DataView,
+  at: number,
+  fields: RequestFields,
+  bytes: Uint8Array | null,
+): number {
+  const length = bytes === null ? 0 : bytes.length;
+  view.setUint32(at, length, true);
+  view.setUint8(at + 4, TYPE_CODES[fields.type]);
+  for (let word = 0; word < 4; word++)
+    view.setUint32(at + 8 + 4 * word, fields.clientId[word] ?? 0, true);
+  view.setUint32(at + 24, fields.session >>> 0, true);
+  view.setUint32(at + 28, Math.floor(fields.session / 2 ** 32), true);
+  view.setUint32(at + 32, fields.requestNumber, true);
+  view.setUint32(at + 36, fields.acked, true);
+  if (bytes !== null) target.set(bytes, at + REQUEST_HEADER_BYTES);
+  return at + requestSpace(length);
+}

@@ -1,0 +1,365 @@
+// The replica's state: plain data, so that it can be cloned and hashed. The sub-protocols are functions over this record;
+// each field states its own invariant. protocol.md 1.4 is the table behind it.
+
+import { type ClientTable, emptyTable } from './client-table.js';
+import type { Configuration } from './configuration.js';
+import type { ViewReason } from './effect.js';
+import { type Arena, emptyArena, emptyLog, type Log } from './log.js';
+import type { DoViewChange, Entry, StartView, TransferPurpose } from './message.js';
+import type {
+  Chain,
+  ClientAddress,
+  ClientId,
+  OpNumber,
+  ReplicaId,
+  RequestNumber,
+  Role,
+  SessionNumber,
+  Stamp,
+  StartNumber,
+  Status,
+} from './types.js';
+
+/** What the primary knows of one other member in this view. */
+export interface PeerProgress {
+  readonly id: ReplicaId;
+  /** Highest op acknowledged in this view; -1 before the first PrepareOk. */
+  matchOp: OpNumber;
+  /** The entry stream has been sent up to here (BP1b). */
+  sentOp: OpNumber;
+  /** The stream does not run further ahead than the window of this while nothing is acknowledged. */
+  startOp: OpNumber;
+  /** Highest heartbeat number echoed. */
+  echo: number;
+  /** Tick of the newest echo; the start of the view before any. */
+  echoTick: number;
+  /** Tick at which matchOp last grew, or the stream was last set back. */
+  grewTick: number;
+  /** Tick of the last Prepare or Commit sent. */
+  sentTick: number;
+  /** Tick of the last unsolicited StartView. */
+  startViewTick: number;
+  /** Tick at which it last asked for state: it is catching up (BP5). */
+  fetchTick: number;
+}
+
+/** A request taken but not yet cut into an entry lies at the arena's tail (N3). */
+export interface Building {
+  count: number;
+  bytes: number;
+  /** Microseconds at which the first pass ended with it unfinished; -1 before. */
+  sinceUs: number;
+}
+
+export interface Admission {
+  requestNumber: RequestNumber;
+  address: ClientAddress;
+}
+
+export interface WaitingRead {
+  /** Heartbeat number that a quorum must echo first (RD2). */
+  readonly need: number;
+  readonly address: ClientAddress;
+  readonly clientId: ClientId;
+  readonly session: SessionNumber;
+  readonly afterRequest: RequestNumber;
+  readonly readId: number;
+  readonly body: Uint8Array;
+}
+
+export interface Chunk {
+  readonly reqId: number;
+  readonly fromOp: OpNumber;
+  readonly toOp: OpNumber;
+  /** In order of arrival, applied in order of ops. */
+  entries: readonly Entry[] | null;
+}
+
+export interface TransferTarget {
+  readonly stamp: Stamp;
+  readonly op: OpNumber;
+  readonly chain: Chain;
+  readonly viewStartOp: OpNumber;
+  readonly commitMax: OpNumber;
+  readonly hbSeq: number;
+  /** Start counter of the view's primary. */
+  readonly start: StartNumber;
+}
+
+/** The one staging area of Install, and of same-view repair (T1). */
+export interface Transfer {
+  readonly purpose: TransferPurpose;
+  /** null: a gap is filled in place. */
+  readonly target: TransferTarget | null;
+  /** Own log up to here is kept. */
+  base: OpNumber;
+  /** Verified entries (base, base + staged.length]. */
+  staged: Entry[];
+  /** Entries to fetch end here; the tail of the message that named the target follows. */
+  toOp: OpNumber;
+  tail: readonly Entry[];
+  chunks: Chunk[];
+  /** Next op to ask for. */
+  askedOp: OpNumber;
+  donors: ReplicaId[];
+  donor: number;
+  /** Donors tried in a row without progress. */
+  fruitless: number;
+  retryTicks: number;
+  deadline: number;
+  /** Ops per request, from the size of what came. */
+  rangeOps: number;
+}
+
+export interface DownMark {
+  /** Highest start known to have ended. */
+  start: StartNumber;
+  expires: number;
+  /** False once a later start was seen (HH4); the number stays for comparing. */
+  skip: boolean;
+}
+
+export interface ReplicaState {
+  readonly id: ReplicaId;
+  readonly role: Role;
+  readonly clusterId: number;
+  readonly gen: number;
+  readonly start: StartNumber;
+  /** Highest stamp ever put into a header; register >= (epoch, view) >= lastNormal (I23b). */
+  register: Stamp | null;
+  configuration: Configuration;
+  epoch: number;
+  view: number;
+  status: Status;
+  /** Stamp in which this replica was last normal. */
+  lastNormal: Stamp;
+  log: Log;
+  /** Highest op known committed, a number only. */
+  commitMax: OpNumber;
+  /** Highest op committed and in the own verified log: applied <= commit <= head. */
+  commit: OpNumber;
+  applied: OpNumber;
+  viewStartOp: OpNumber;
+  /** `start` quoted by the first Prepare, Commit or StartView of the view; 0 before. */
+  primaryStart: StartNumber;
+  table: ClientTable;
+  /** Ticks since boot. */
+  now: number;
+  /** Microseconds, as the last endOfPass told: feeds entry timestamps only (DT2). */
+  clockUs: number;
+
+  // ── failure detection and votes ──
+  lastHbSeq: number;
+  failureDeadline: number;
+  suspect: boolean;
+  voteResendAt: number;
+  votes: Map<ReplicaId, number>;
+  down: Map<ReplicaId, DownMark>;
+  abdicating: boolean;
+  leaveReason: ViewReason | null;
+
+  // ── view change ──
+  doViewChanges: Map<ReplicaId, DoViewChange>;
+  viewChangeDeadline: number;
+  joinResendAt: number;
+  failedViewChanges: number;
+  normalSince: number;
+  startViewAskedAt: number;
+  /** StartView that an Install is working on. */
+  installing: StartView | null;
+  transfer: Transfer | null;
+  requestCounter: number;
+
+  // ── recovery ──
+  askAt: number;
+  askTicks: number;
+
+  // ── backup ──
+  /** Out-of-order Prepares, by first op, at most `window` entries in all (N4). */
+  buffered: Map<OpNumber, { prevChain: Chain; entries: readonly Entry[] }>;
+  /** A PrepareOk is due at the end of this pass (N5). */
+  owesOk: boolean;
+  /** Tick at which the head last moved while behind the primary's (HB4). */
+  headTick: number;
+
+  // ── primary ──
+  peers: PeerProgress[];
+  hbSeq: number;
+  announcedCommit: OpNumber;
+  heartbeatForced: boolean;
+  serving: boolean;
+  building: Building;
+  /** Entry bytes that may still be taken before the next pass while a member catches up (BP5). */
+  passBytes: number;
+  admissions: Map<SessionNumber, Admission>;
+  /** Registrations and removals under way: where their replies go. */
+  registrations: Map<string, ClientAddress>;
+  reads: WaitingRead[];
+  readBytes: number;
+  pressure: 'none' | 'high' | 'full';
+}
+
+export function emptyState(at: {
+  id: ReplicaId;
+  role: Role;
+  clusterId: number;
+  gen: number;
+  start: StartNumber;
+  configuration: Configuration;
+  origin: Chain;
+}): ReplicaState {
+  return {
+    id: at.id,
+    role: at.role,
+    clusterId: at.clusterId,
+    gen: at.gen,
+    start: at.start,
+    register: null,
+    configuration: at.configuration,
+    epoch: at.configuration.epoch,
+    view: 0,
+    status: 'recovering',
+    lastNormal: { epoch: 0, view: 0 },
+    log: emptyLog(at.origin),
+    commitMax: 0,
+    commit: 0,
+    applied: 0,
+    viewStartOp: 0,
+    primaryStart: 0,
+    table: emptyTable(),
+    now: 0,
+    clockUs: 0,
+    lastHbSeq: 0,
+    failureDeadline: 0,
+    suspect: false,
+    voteResendAt: 0,
+    votes: new Map(),
+    down: new Map(),
+    abdicating: false,
+    leaveReason: null,
+    doViewChanges: new Map(),
+    viewChangeDeadline: 0,
+    joinResendAt: 0,
+    failedViewChanges: 0,
+    normalSince: 0,
+    startViewAskedAt: -1_000_000,
+    installing: null,
+    transfer: null,
+    requestCounter: 0,
+    askAt: 0,
+    askTicks: 0,
+    buffered: new Map(),
+    owesOk: false,
+    headTick: 0,
+    peers: [],
+    hbSeq: 0,
+    announcedCommit: 0,
+    heartbeatForced: false,
+    serving: false,
+    building: { count: 0, bytes: 0, sinceUs: -1 },
+    passBytes: Number.POSITIVE_INFINITY,
+    admissions: new Map(),
+    registrations: new Map(),
+    reads: [],
+    readBytes: 0,
+    pressure: 'none',
+  };
+}
+
+/**
+ * A deep copy. Entries are immutable and shared; the arena is not, for two clones must never append into the same
+ * segment: the copy takes only the bytes of the unfinished entry along.
+ */
+export function cloneState(state: ReplicaState): ReplicaState {
+  const { log, building } = state;
+  const arena: Arena = emptyArena();
+  if (building.bytes > 0) {
+    const from = log.arena.used;
+    arena.segment = log.arena.segment.slice(from, from + building.bytes);
+    arena.view = new DataView(arena.segment.buffer);
+  }
+  const { log: _log, ...rest } = state;
+  const copy = cloneValue(rest) as Omit<ReplicaState, 'log'>;
+  return {
+    ...copy,
+    log: { entries: [...log.entries], origin: log.origin, bytes: log.bytes, arena },
+  };
+}
+
+function cloneValue(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Uint8Array) return value.slice();
+  if (Array.isArray(value)) return value.map(cloneValue);
+  if (value instanceof Map) {
+    const copy = new Map<unknown, unknown>();
+    for (const [key, item] of value) copy.set(key, cloneValue(item));
+    return copy;
+  }
+  const copy: Record<string, unknown> = {};
+  for (const [key, item] of Object.entries(value)) copy[key] = cloneValue(item);
+  return copy;
+}
+
+/** 64 bits over everything that can influence a later step, as text; equal states have equal hashes. */
+export function hashState(state: ReplicaState): string {
+  const mix: Mix = { low: 0x811c9dc5, high: 0x9e3779b9 };
+  const { log, building, ...rest } = state;
+  mixValue(
+    mix,
+    log.entries.map((entry) => [entry.op, ...entry.chain]),
+  );
+  mixValue(mix, building);
+  mixValue(mix, log.arena.segment.subarray(log.arena.used, log.arena.used + building.bytes));
+  mixValue(mix, rest);
+  return (
+    (mix.high >>> 0).toString(16).padStart(8, '0') + (mix.low >>> 0).toString(16).padStart(8, '0')
+  );
+}
+
+interface Mix {
+  low: number;
+  high: number;
+}
+
+function mixWord(mix: Mix, word: number): void {
+  mix.low = Math.imul(mix.low ^ word, 0x01000193);
+  mix.high = Math.imul((mix.high ^ word ^ (mix.low >>> 15)) + 0x7f4a7c15, 0x85ebca6b);
+}
+
+const DOUBLE = new DataView(new ArrayBuffer(8));
+
+function mixNumber(mix: Mix, value: number): void {
+  DOUBLE.setFloat64(0, value);
+  mixWord(mix, DOUBLE.getInt32(0));
+  mixWord(mix, DOUBLE.getInt32(4));
+}
+
+function mixText(mix: Mix, value: string): void {
+  for (let at = 0; at < value.length; at++) mixWord(mix, value.charCodeAt(at));
+  mixWord(mix, value.length);
+}
+
+function mixValue(mix: Mix, value: unknown): void {
+  if (typeof value === 'number') mixNumber(mix, value);
+  else if (typeof value === 'string') mixText(mix, value);
+  else if (typeof value === 'boolean') mixWord(mix, value ? 3 : 5);
+  else if (value === null || value === undefined) mixWord(mix, 7);
+  else if (value instanceof Uint8Array) {
+    for (const byte of value) mixWord(mix, byte);
+    mixWord(mix, value.length);
+  } else if (Array.isArray(value)) {
+    for (const item of value) mixValue(mix, item);
+    mixWord(mix, value.length + 11);
+  } else if (value instanceof Map) {
+    const items = [...value].map(([key, item]) => [String(key), item] as const);
+    items.sort((a, b) => (a[0] < b[0] ? -1 : 1));
+    mixValue(mix, items);
+  } else {
+    // Sorted by name: two records with the same fields hash alike however they were made.
+    const record = value as Record<string, unknown>;
+    for (const name of Object.keys(record).sort()) {
+      mixText(mix, name);
+      mixValue(mix, record[name]);
+    }
+  }
+}
