@@ -88,10 +88,7 @@ export function beginInstall(
 export function beginGapRepair(core: Core, toOp: OpNumber): void {
   const { state, timing } = core;
   if (state.transfer !== null || toOp <= head(state.log)) return;
-  const primary = primaryNow(core);
-  const others = members(core).map((member) => member.id);
-  const donors = others.filter((id) => id !== state.id && id !== primary);
-  donors.push(primary);
+  const donors = donorOrder(core, primaryNow(core));
   state.transfer = {
     purpose: 'gap',
     target: null,
@@ -109,6 +106,15 @@ export function beginGapRepair(core: Core, toOp: OpNumber): void {
     rangeOps: RANGE_FIRST,
   };
   progressTransfer(core);
+}
+
+/** A backup first, to spare the primary (T1); the primary second, for it is known to be normal; then the rest. */
+export function donorOrder(core: Core, primary: ReplicaId): ReplicaId[] {
+  const others = members(core)
+    .map((member) => member.id)
+    .filter((id) => id !== core.state.id && id !== primary);
+  const first = others.splice(core.random() % Math.max(1, others.length), 1);
+  return [...first, primary, ...others];
 }
 
 /** Asks for what is missing, or finishes. */
@@ -308,8 +314,20 @@ function nextDonor(core: Core, transfer: Transfer): void {
     progressTransfer(core);
     return;
   }
-  // Everybody was asked in vain: stay put, ask again when the timer says so.
+  askedInVain(core, transfer);
+}
+
+/** Every donor was asked without progress. */
+function askedInVain(core: Core, transfer: Transfer): void {
+  const { state } = core;
   transfer.fruitless = 0;
+  // The elect has nobody else: its donors may be slow, and the view-change timer acts if they are not.
+  if (transfer.purpose === 'vc') return;
+  // The target may be stale (all its holders left that view): a recovering replica asks everybody anew (R5), the others
+  // hear of a newer StartView, or of the gap, again.
+  state.transfer = null;
+  state.installing = null;
+  state.askAt = state.now + core.timing.recoveryResend;
 }
 
 /** VC6, VC8: the elect needs bodies that this sender has lost; its DoViewChange counts as never received. */
@@ -330,10 +348,13 @@ export function tickTransfer(core: Core): void {
     state.transfer = null;
     return;
   }
-  transfer.retryTicks = Math.min(transfer.retryTicks * 2, timing.transferRetryMax);
-  transfer.deadline = state.now + transfer.retryTicks;
   transfer.donor++;
-  askAgain(core, transfer);
+  transfer.fruitless++;
+  if (transfer.donor % transfer.donors.length === 0)
+    transfer.retryTicks = Math.min(transfer.retryTicks * 2, timing.transferRetryMax);
+  transfer.deadline = state.now + transfer.retryTicks;
+  if (transfer.fruitless >= transfer.donors.length) askedInVain(core, transfer);
+  if (state.transfer !== null) askAgain(core, transfer);
 }
 
 function finish(core: Core, transfer: Transfer): void {

@@ -15,10 +15,13 @@ import {
   send,
 } from './core.js';
 import { heard } from './failure-detector.js';
-import { appendCopy, chainAt, chainIfPresent, entryCost, head, slice } from './log.js';
+import { appendCopy, chainAt, chainIfPresent, entryAt, entryCost, head, slice } from './log.js';
 import type { Commit, Entry, Prepare, PrepareOk } from './message.js';
 import type { PeerProgress } from './state.js';
 import { type Chain, type OpNumber, sameChain } from './types.js';
+
+/** What a Prepare takes besides its entries, generously. */
+const ENVELOPE_BYTES = 128;
 
 // ── backup ──
 
@@ -213,8 +216,11 @@ function stream(core: Core, progress: PeerProgress, hbSeq: number, room: number)
   let sent = false;
   while (left > 0 && progress.sentOp < last) {
     const first = progress.sentOp + 1;
+    // Only the first message of a pass may be larger than the room that is left.
+    if (sent && entryCost(entryAt(state.log, first)) > left) break;
     const bytes = Math.min(left, limits.messageBytes);
     const entries = slice(state.log, { fromOp: first, toOp: last, bytes });
+    left -= ENVELOPE_BYTES;
     for (const entry of entries) left -= entryCost(entry);
     send(core, progress.id, {
       kind: 'prepare',

@@ -23,7 +23,7 @@ import {
   rejoin,
   startViewChangeTimer,
 } from './failure-detector.js';
-import { becomeNormal, beginGapRepair, beginInstall } from './install.js';
+import { becomeNormal, beginGapRepair, beginInstall, donorOrder } from './install.js';
 import { chainAt, detach, head, ladder, tail, truncateTo } from './log.js';
 import type {
   Commit,
@@ -235,9 +235,7 @@ export function installStartView(core: Core, message: StartView): void {
     beginGapRepair(core, op);
     return;
   }
-  const others = state.configuration.members.map((member) => member.id);
-  const donors = others.filter((id) => id !== state.id && id !== message.from);
-  donors.push(message.from);
+  const donors = donorOrder(core, message.from);
   beginInstall(
     core,
     { stamp, op, chain, viewStartOp, commitMax, hbSeq, start },

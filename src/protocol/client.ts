@@ -1,0 +1,527 @@
+// The client's half of the protocol (protocol.md 3.14): it numbers requests, keeps them until they are answered, and repeats
+// them; only the replicas decide what repetition means. Pure like the replica: the host owns rings, clock and promises.
+
+import { assert } from './assert.js';
+import type { ClientEffect, ClientEvent, ClientOutcome } from './client-event.js';
+import { TICK_MS } from './limits.js';
+import type { ReadReply, Reply, ServerMessage } from './message.js';
+import type {
+  ClientId,
+  Random32,
+  ReplicaId,
+  RequestNumber,
+  SessionNumber,
+  ViewNumber,
+} from './types.js';
+import { sameClient } from './types.js';
+
+/** Timers in ticks (CL2). */
+export interface ClientTiming {
+  /** First timeout of the oldest open request; doubles up to the next. */
+  readonly retry: number;
+  readonly retryMax: number;
+  /** Pause after the supposed primary said that it is none. */
+  readonly notPrimary: number;
+}
+
+export const DEFAULT_CLIENT_TIMING: ClientTiming = { retry: 100, retryMax: 200, notPrimary: 5 };
+
+export interface ClientSessionOptions {
+  /** 128 fresh random bits for each session (CL5). */
+  readonly freshClientId: () => ClientId;
+  /** A number below 2^53, fresh for each registration (CS5). */
+  readonly freshNonce: () => number;
+  readonly replicas: number;
+  /** Ids 0..actives-1 are actives: the rotation of primaries. */
+  readonly actives: number;
+  readonly timing: ClientTiming;
+  /** Open requests at most (CS2). */
+  readonly sessionWindow: number;
+  /** Worst-case bytes of replies of all open requests (CS6). */
+  readonly sessionReplyBytes: number;
+  /** Open reads at most. */
+  readonly readsMax: number;
+  readonly random: Random32;
+}
+
+interface OpenRequest {
+  readonly requestNumber: RequestNumber;
+  readonly token: number;
+  readonly body: Uint8Array;
+  readonly replyBytes: number;
+}
+
+interface OpenRead {
+  readonly readId: number;
+  readonly token: number;
+  readonly body: Uint8Array;
+  /** Highest request number submitted before it (RD0). */
+  readonly afterRequest: RequestNumber;
+  sent: boolean;
+}
+
+type Phase = 'idle' | 'registering' | 'open' | 'closing' | 'closed';
+
+/** Header fields of a request or read in a ring, generously: keeps several messages of one flush within the room. */
+const ENVELOPE_BYTES = 128;
+
+export class ClientSession {
+  readonly #options: ClientSessionOptions;
+  readonly #effects: ClientEffect[] = [];
+  #clientId: ClientId;
+  #nonce = 0;
+  #phase: Phase = 'idle';
+  #session: SessionNumber = 0;
+  #view: ViewNumber = 0;
+  /** View whose primary was already given everything once; -1 before any (CL2: once per stamp). */
+  #resentView = -1;
+  #now = 0;
+  /** Lowest unanswered request; the window begins here. */
+  #base: RequestNumber = 1;
+  #next: RequestNumber = 1;
+  /** Open requests at requestNumber modulo window; null: answered. */
+  readonly #requests: (OpenRequest | null)[];
+  #openCount = 0;
+  #replyBytes = 0;
+  /** Next request to write into the primary's ring. */
+  #cursor: RequestNumber = 1;
+  #reads: OpenRead[] = [];
+  #readId = 0;
+  #unsentReads = 0;
+  /** Register or Unregister is due. */
+  #sessionMessageDue = false;
+  #deadline = 0;
+  #attempt = 0;
+  /** From the second attempt on, everybody is asked, in this flush. */
+  #toAll = false;
+  #waitUntil = 0;
+  #logFull = false;
+
+  constructor(options: ClientSessionOptions) {
+    this.#options = options;
+    this.#clientId = options.freshClientId();
+    this.#requests = new Array<OpenRequest | null>(options.sessionWindow).fill(null);
+  }
+
+  get clientId(): ClientId {
+    return this.#clientId;
+  }
+
+  get session(): SessionNumber {
+    return this.#session;
+  }
+
+  get view(): ViewNumber {
+    return this.#view;
+  }
+
+  get openRequests(): number {
+    return this.#openCount;
+  }
+
+  get openReads(): number {
+    return this.#reads.length;
+  }
+
+  /** Primary of the latest view heard of (CL1). */
+  get primary(): ReplicaId {
+    return this.#view % this.#options.actives;
+  }
+
+  /** CS2, CS6: room in the window, and in the budget of replies unless nothing is open. */
+  canSubmit(replyBytes: number): boolean {
+    if (this.#phase !== 'open') return false;
+    if (this.#next >= this.#base + this.#options.sessionWindow) return false;
+    return (
+      this.#openCount === 0 || this.#replyBytes + replyBytes <= this.#options.sessionReplyBytes
+    );
+  }
+
+  canRead(): boolean {
+    return this.#phase === 'open' && this.#reads.length < this.#options.readsMax;
+  }
+
+  /** Something waits for room in a ring. */
+  get wantsFlush(): boolean {
+    if (this.#now < this.#waitUntil) return false;
+    if (this.#sessionMessageDue || this.#toAll) return true;
+    return this.#phase === 'open' && (this.#cursor < this.#next || this.#unsentReads > 0);
+  }
+
+  /** The returned array is reused by the next step. */
+  step(event: ClientEvent): readonly ClientEffect[] {
+    this.#effects.length = 0;
+    switch (event.type) {
+      case 'open':
+        this.#register();
+        break;
+      case 'submit':
+        this.#submit(event.token, event.body, event.replyBytes);
+        break;
+      case 'read':
+        this.#read(event.token, event.body);
+        break;
+      case 'message':
+        this.#onMessage(event.from, event.message);
+        break;
+      case 'tick':
+        this.#onTick(event.count, event.unread);
+        break;
+      case 'flush':
+        this.#flush(event.room);
+        break;
+      case 'close':
+        this.#close();
+        break;
+    }
+    return this.#effects;
+  }
+
+  // ── what the host wants ──
+
+  #register(): void {
+    this.#phase = 'registering';
+    this.#session = 0;
+    this.#nonce = this.#options.freshNonce();
+    this.#sessionMessageDue = true;
+    this.#restartTimer();
+  }
+
+  #submit(token: number, body: Uint8Array, replyBytes: number): void {
+    assert(this.canSubmit(replyBytes), 'a request was submitted beyond the window');
+    const requestNumber = this.#next++;
+    if (this.#openCount === 0 && this.#reads.length === 0) this.#restartTimer();
+    this.#requests[requestNumber % this.#options.sessionWindow] = {
+      requestNumber,
+      token,
+      body,
+      replyBytes,
+    };
+    this.#openCount++;
+    this.#replyBytes += replyBytes;
+  }
+
+  #read(token: number, body: Uint8Array): void {
+    assert(this.canRead(), 'a read was submitted beyond the limit');
+    if (this.#openCount === 0 && this.#reads.length === 0) this.#restartTimer();
+    this.#reads.push({
+      readId: ++this.#readId,
+      token,
+      body,
+      afterRequest: this.#next - 1,
+      sent: false,
+    });
+    this.#unsentReads++;
+  }
+
+  /** CS8: the session ends when nothing is open. */
+  #close(): void {
+    if (this.#phase === 'closed') return;
+    if (this.#phase === 'idle') {
+      this.#phase = 'closed';
+      this.#effects.push({ type: 'closed' });
+      return;
+    }
+    assert(this.#openCount === 0 && this.#reads.length === 0, 'closed with calls open');
+    this.#phase = 'closing';
+    this.#sessionMessageDue = true;
+    this.#restartTimer();
+  }
+
+  // ── what replicas say ──
+
+  #onMessage(from: ReplicaId, message: ServerMessage): void {
+    switch (message.kind) {
+      case 'reply':
+        this.#onReply(message);
+        return;
+      case 'readReply':
+        this.#onReadReply(message);
+        return;
+      case 'viewStarted':
+        this.#noteView(message.view, message.primaryId);
+        return;
+      case 'notPrimary':
+        this.#onNotPrimary(from, message.view, message.primaryId);
+        return;
+      case 'busy':
+        this.#onBusy(message.retryAfterMs, message.reason);
+        return;
+      case 'evicted':
+        if (sameClient(message.clientId, this.#clientId) && message.session === this.#session)
+          this.#onEvicted();
+        return;
+    }
+  }
+
+  /** CL4: only the reply to an open request of this very session counts. */
+  #onReply(message: Reply): void {
+    if (!sameClient(message.clientId, this.#clientId)) return;
+    this.#noteView(message.view, null);
+    if (message.requestNumber === 0) {
+      this.#onSessionReply(message);
+      return;
+    }
+    if (message.session !== this.#session) return;
+    const slot = message.requestNumber % this.#options.sessionWindow;
+    const open = this.#requests[slot];
+    if (open === null || open === undefined || open.requestNumber !== message.requestNumber) return;
+    if (message.code === 'sessionInvalid') {
+      this.#onEvicted();
+      return;
+    }
+    this.#requests[slot] = null;
+    this.#openCount--;
+    this.#replyBytes -= open.replyBytes;
+    while (this.#base < this.#next && this.#requestAt(this.#base) === null) this.#base++;
+    this.#cursor = Math.max(this.#cursor, this.#base);
+    this.#progress();
+    if (this.#logFull) {
+      this.#logFull = false;
+      this.#effects.push({ type: 'logFull', full: false });
+    }
+    const outcome: ClientOutcome =
+      message.code === 'replyDropped'
+        ? { code: 'replyDropped' }
+        : { code: 'ok', result: message.result, op: message.op };
+    this.#settle(open.token, outcome);
+  }
+
+  /** CS5: a session is adopted only from the reply to this very registration. */
+  #onSessionReply(message: Reply): void {
+    if (this.#phase === 'closing' && message.nonce === 0) {
+      this.#phase = 'closed';
+      this.#sessionMessageDue = false;
+      this.#effects.push({ type: 'closed' });
+      return;
+    }
+    if (this.#phase !== 'registering' || message.nonce !== this.#nonce) return;
+    this.#phase = 'open';
+    this.#session = message.session;
+    this.#sessionMessageDue = false;
+    this.#base = 1;
+    this.#next = 1;
+    this.#cursor = 1;
+    for (const read of this.#reads) read.sent = false;
+    // Numbers of an older session mean nothing in this one, and everything submitted under it was settled.
+    this.#reads = this.#reads.map((read) => ({ ...read, afterRequest: 0 }));
+    this.#unsentReads = this.#reads.length;
+    this.#progress();
+    this.#effects.push({ type: 'opened' });
+  }
+
+  #onReadReply(message: ReadReply): void {
+    if (!sameClient(message.clientId, this.#clientId)) return;
+    this.#noteView(message.view, null);
+    const at = this.#reads.findIndex((read) => read.readId === message.readId);
+    const open = this.#reads[at];
+    if (open === undefined) return;
+    this.#reads.splice(at, 1);
+    if (!open.sent) this.#unsentReads--;
+    this.#progress();
+    this.#settle(open.token, { code: 'ok', result: message.result, op: message.op });
+  }
+
+  #settle(token: number, outcome: ClientOutcome): void {
+    this.#effects.push({ type: 'settle', token, outcome });
+  }
+
+  /** CL2: a sign of a higher view sends everything that is open there, once per view. */
+  #noteView(view: ViewNumber, primaryId: ReplicaId | null): void {
+    const later = view > this.#view;
+    if (later) {
+      this.#view = view;
+      this.#waitUntil = 0;
+      this.#effects.push({ type: 'view', epoch: 0, view, primaryId });
+    }
+    if (view !== this.#view) return;
+    const begun = primaryId !== null && this.#resentView < view;
+    if (later || begun) this.#resendAll();
+    if (begun) this.#resentView = view;
+  }
+
+  #onNotPrimary(from: ReplicaId, view: ViewNumber, primaryId: ReplicaId | null): void {
+    if (view > this.#view) {
+      this.#noteView(view, null);
+      return;
+    }
+    if (view < this.#view || from !== this.primary || primaryId !== null) return;
+    // The supposed primary is not ready: ViewStarted will say when, and the pause keeps this from going round.
+    this.#waitUntil = this.#now + this.#options.timing.notPrimary;
+    this.#resendAll();
+  }
+
+  /** CL3: not an attempt; wait and repeat. */
+  #onBusy(retryAfterMs: number, reason: 'queue' | 'log'): void {
+    this.#waitUntil = this.#now + Math.max(1, Math.ceil(retryAfterMs / TICK_MS));
+    this.#resendAll();
+    this.#restartTimer();
+    if (reason !== 'log' || this.#logFull) return;
+    this.#logFull = true;
+    this.#effects.push({ type: 'logFull', full: true });
+  }
+
+  /** CL3: what is open ran once or never; a new client id begins a new session. */
+  #onEvicted(): void {
+    if (this.#phase === 'closing') {
+      this.#phase = 'closed';
+      this.#effects.push({ type: 'closed' });
+      return;
+    }
+    if (this.#phase !== 'open') return;
+    for (let number = this.#base; number < this.#next; number++) {
+      const open = this.#requestAt(number);
+      if (open !== null) this.#settle(open.token, { code: 'evicted' });
+    }
+    this.#requests.fill(null);
+    this.#openCount = 0;
+    this.#replyBytes = 0;
+    this.#clientId = this.#options.freshClientId();
+    this.#register();
+  }
+
+  // ── repetition ──
+
+  #requestAt(number: RequestNumber): OpenRequest | null {
+    const open = this.#requests[number % this.#options.sessionWindow] ?? null;
+    return open !== null && open.requestNumber === number ? open : null;
+  }
+
+  #resendAll(): void {
+    this.#cursor = this.#base;
+    for (const read of this.#reads) read.sent = false;
+    this.#unsentReads = this.#reads.length;
+    if (this.#phase === 'registering' || this.#phase === 'closing') this.#sessionMessageDue = true;
+    if (this.#openCount > 0 || this.#reads.length > 0)
+      this.#effects.push({ type: 'resent', requests: this.#openCount });
+  }
+
+  #progress(): void {
+    this.#attempt = 0;
+    this.#toAll = false;
+    this.#restartTimer();
+  }
+
+  #restartTimer(): void {
+    const { retry, retryMax } = this.#options.timing;
+    const ticks = Math.min(retryMax, retry * 2 ** this.#attempt);
+    const spread = 0.8 + (0.4 * this.#options.random()) / 2 ** 32;
+    this.#deadline = this.#now + Math.max(1, Math.round(ticks * spread));
+  }
+
+  /** CL2: silence proves nothing while the primary has not read what it was sent. */
+  #onTick(count: number, unread: boolean): void {
+    this.#now += count;
+    const waits =
+      this.#openCount > 0 ||
+      this.#reads.length > 0 ||
+      this.#phase === 'registering' ||
+      this.#phase === 'closing';
+    if (!waits) return;
+    if (unread && this.#attempt === 0) {
+      this.#restartTimer();
+      return;
+    }
+    if (this.#now < this.#deadline) return;
+    this.#attempt++;
+    this.#toAll = this.#attempt >= 2;
+    this.#restartTimer();
+    this.#resendAll();
+  }
+
+  // ── writing ──
+
+  #flush(room: readonly number[]): void {
+    if (this.#now < this.#waitUntil) return;
+    const target = this.primary;
+    if (this.#sessionMessageDue) this.#sendSessionMessage(room);
+    if (this.#phase !== 'open') return;
+    let left = room[target] ?? 0;
+    // In the order of their numbers, each read behind the requests it follows (BP1: what does not fit waits).
+    while (left > 0 && this.#cursor < this.#next) {
+      const open = this.#requestAt(this.#cursor);
+      const cost = open === null ? 0 : open.body.length + ENVELOPE_BYTES;
+      if (open !== null && cost > left && left !== room[target]) return;
+      this.#cursor++;
+      if (open === null) continue;
+      left -= cost;
+      this.#sendRequest(target, open);
+      if (this.#toAll) this.#others(room, target, (id) => this.#sendRequest(id, open));
+    }
+    if (this.#cursor < this.#next) return;
+    for (const read of this.#reads) {
+      if (read.sent) continue;
+      const cost = read.body.length + ENVELOPE_BYTES;
+      if (left <= 0 || (cost > left && left !== room[target])) return;
+      left -= cost;
+      read.sent = true;
+      this.#unsentReads--;
+      this.#sendRead(target, read);
+      if (this.#toAll) this.#others(room, target, (id) => this.#sendRead(id, read));
+    }
+    this.#toAll = false;
+  }
+
+  #others(room: readonly number[], target: ReplicaId, send: (id: ReplicaId) => void): void {
+    for (let id = 0; id < this.#options.replicas; id++)
+      if (id !== target && (room[id] ?? 0) > 0) send(id);
+  }
+
+  #sendRequest(to: ReplicaId, open: OpenRequest): void {
+    this.#effects.push({
+      type: 'send',
+      to,
+      message: {
+        kind: 'request',
+        clientId: this.#clientId,
+        session: this.#session,
+        requestNumber: open.requestNumber,
+        acked: this.#base - 1,
+        epoch: 0,
+        seenView: this.#view,
+        body: open.body,
+      },
+    });
+  }
+
+  #sendRead(to: ReplicaId, read: OpenRead): void {
+    this.#effects.push({
+      type: 'send',
+      to,
+      message: {
+        kind: 'read',
+        clientId: this.#clientId,
+        session: this.#session,
+        afterRequest: read.afterRequest,
+        readId: read.readId,
+        epoch: 0,
+        seenView: this.#view,
+        body: read.body,
+      },
+    });
+  }
+
+  #sendSessionMessage(room: readonly number[]): void {
+    const target = this.primary;
+    const message = {
+      clientId: this.#clientId,
+      epoch: 0,
+      seenView: this.#view,
+    };
+    const send = (to: ReplicaId): void => {
+      this.#effects.push({
+        type: 'send',
+        to,
+        message:
+          this.#phase === 'closing'
+            ? { kind: 'unregister', ...message, session: this.#session }
+            : { kind: 'register', ...message, nonce: this.#nonce },
+      });
+    };
+    if ((room[target] ?? 0) <= 0) return;
+    this.#sessionMessageDue = false;
+    send(target);
+    if (this.#toAll) this.#others(room, target, send);
+    if (this.#phase !== 'open') this.#toAll = false;
+  }
+}

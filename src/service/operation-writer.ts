@@ -1,0 +1,320 @@
+// Writes operations straight into the bytes of a request: no object per operation. Reads and writes go into requests of their
+// own, for reads never enter the log. Whatever is refused leaves the request as it was.
+
+import {
+  FLAG_ATOMIC,
+  IF_ABSENT,
+  IF_ALWAYS,
+  IF_PRESENT,
+  IF_REVISION,
+  KEY_BYTES_MAX,
+  OP_CAS,
+  OP_DELETE,
+  OP_GET,
+  OP_GET_ITEM,
+  OP_HAS,
+  OP_INCR,
+  OP_SET,
+  OPERATION_HEADER,
+  REQUEST_HEADER,
+  SERVICE_KV,
+  VALUE_BYTES_MAX,
+  WRITE_RESULT_HEADER,
+} from './operation.js';
+import { utf8BytesMax, writeUtf8 } from './utf8.js';
+
+/** Why an operation was not written. */
+export type Refusal = 'key-empty' | 'key-too-long' | 'value-too-long';
+
+export type WriteCondition =
+  | { readonly type: 'absent' }
+  | { readonly type: 'present' }
+  | { readonly type: 'revision'; readonly revision: number };
+
+export interface WriterLimits {
+  readonly keyBytes: number;
+  readonly valueBytes: number;
+}
+
+export const WRITER_LIMITS: WriterLimits = { keyBytes: KEY_BYTES_MAX, valueBytes: VALUE_BYTES_MAX };
+
+const FIRST_BYTES = 256;
+const EXTRA_BYTES = 8;
+/** Keys up to this length are first tried as ASCII. */
+const ASCII_TRY = 256;
+
+export class OperationWriter {
+  readonly #limits: WriterLimits;
+  #bytes: Uint8Array;
+  #view: DataView;
+  #at = REQUEST_HEADER;
+  #count = 0;
+  #replyBytes = WRITE_RESULT_HEADER;
+
+  constructor(limits: WriterLimits = WRITER_LIMITS, firstBytes: number = FIRST_BYTES) {
+    this.#limits = limits;
+    this.#bytes = new Uint8Array(firstBytes);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  /** Operations written since `reset`. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Bytes of the request so far. */
+  get byteLength(): number {
+    return this.#at;
+  }
+
+  /** Largest result that a service can give to what was written (CS6); of no meaning for reads. */
+  get replyBytesMax(): number {
+    return this.#replyBytes;
+  }
+
+  reset(): void {
+    this.#at = REQUEST_HEADER;
+    this.#count = 0;
+    this.#replyBytes = WRITE_RESULT_HEADER;
+  }
+
+  /** The finished request; it views this writer's memory, which stays the writer's. */
+  finish(atomic: boolean): Uint8Array {
+    this.#header(atomic);
+    return this.#bytes.subarray(0, this.#at);
+  }
+
+  /** The finished request in memory of its own; the writer begins anew. */
+  take(atomic: boolean): Uint8Array {
+    this.#header(atomic);
+    // A large buffer is handed over instead of copied: the next request allocates its own.
+    if (this.#at * 2 >= this.#bytes.length && this.#bytes.length > FIRST_BYTES) {
+      const bytes = this.#bytes.subarray(0, this.#at);
+      this.#bytes = new Uint8Array(this.#bytes.length);
+      this.#view = new DataView(this.#bytes.buffer);
+      this.reset();
+      return bytes;
+    }
+    const bytes = this.#bytes.slice(0, this.#at);
+    this.reset();
+    return bytes;
+  }
+
+  #header(atomic: boolean): void {
+    this.#bytes[0] = SERVICE_KV;
+    this.#bytes[1] = atomic ? FLAG_ATOMIC : 0;
+    this.#bytes[2] = 0;
+    this.#bytes[3] = 0;
+    this.#view.setUint32(4, this.#count, true);
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#at + bytes;
+    if (needed <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+    grown.set(this.#bytes.subarray(0, this.#at));
+    this.#bytes = grown;
+    this.#view = new DataView(grown.buffer);
+  }
+
+  /** Writes the key at `at`. @returns its length, or -1 - the reason's index. */
+  #key(key: string | Uint8Array, at: number): number {
+    if (typeof key !== 'string') {
+      this.#bytes.set(key, at);
+      return key.length;
+    }
+    const { length } = key;
+    if (length <= ASCII_TRY) {
+      const bytes = this.#bytes;
+      let index = 0;
+      for (; index < length; index++) {
+        const code = key.charCodeAt(index);
+        if (code >= 0x80) break;
+        bytes[at + index] = code;
+      }
+      if (index === length) return length;
+    }
+    return writeUtf8(key, this.#bytes, at) - at;
+  }
+
+  #checkKey(key: string | Uint8Array): Refusal | null {
+    if (key.length === 0) return 'key-empty';
+    // A string is never shorter in bytes than in code units.
+    return key.length > this.#limits.keyBytes ? 'key-too-long' : null;
+  }
+
+  /** Opens an operation: header room, optional extra, key. @returns where the value goes, or a refusal. */
+  #open(
+    code: number,
+    condition: number,
+    key: string | Uint8Array,
+    extra: number | null,
+    valueBytes: number,
+  ): number | Refusal {
+    const refusal = this.#checkKey(key);
+    if (refusal !== null) return refusal;
+    const keyMax = typeof key === 'string' ? utf8BytesMax(key) : key.length;
+    this.#reserve(OPERATION_HEADER + EXTRA_BYTES + keyMax + valueBytes);
+    const start = this.#at;
+    const keyAt = start + OPERATION_HEADER + (extra === null ? 0 : EXTRA_BYTES);
+    const keyBytes = this.#key(key, keyAt);
+    if (keyBytes > this.#limits.keyBytes) return 'key-too-long';
+    const view = this.#view;
+    view.setUint8(start, code);
+    view.setUint8(start + 1, condition);
+    view.setUint16(start + 2, keyBytes, true);
+    view.setUint32(start + 4, valueBytes, true);
+    if (extra !== null) view.setFloat64(start + OPERATION_HEADER, extra, true);
+    return keyAt + keyBytes;
+  }
+
+  #close(end: number, replyBytes: number): null {
+    this.#at = end;
+    this.#count++;
+    this.#replyBytes += replyBytes;
+    return null;
+  }
+
+  set(key: string | Uint8Array, value: Uint8Array, condition?: WriteCondition): Refusal | null {
+    if (value.length > this.#limits.valueBytes) return 'value-too-long';
+    const extra = condition?.type === 'revision' ? condition.revision : null;
+    const at = this.#open(OP_SET, conditionCode(condition), key, extra, value.length);
+    if (typeof at === 'string') return at;
+    this.#bytes.set(value, at);
+    return this.#close(at + value.length, condition === undefined ? 1 : 1 + EXTRA_BYTES);
+  }
+
+  /** A set whose value is the UTF-8 of `text` behind `prefix` bytes (the header of a msgpack string, say). */
+  setText(
+    key: string | Uint8Array,
+    text: string,
+    prefix: (bytes: number) => number,
+  ): Refusal | null {
+    const most = utf8BytesMax(text) + 5;
+    const at = this.#open(OP_SET, IF_ALWAYS, key, null, most);
+    if (typeof at === 'string') return at;
+    const textBytes = asciiOrUtf8Bytes(text);
+    const headerBytes = prefix(textBytes);
+    const valueBytes = headerBytes + textBytes;
+    if (valueBytes > this.#limits.valueBytes) return 'value-too-long';
+    writeTextHeader(this.#view, at, headerBytes, textBytes);
+    writeUtf8(text, this.#bytes, at + headerBytes);
+    this.#view.setUint32(this.#at + 4, valueBytes, true);
+    return this.#close(at + valueBytes, 1);
+  }
+
+  delete(key: string | Uint8Array, condition?: WriteCondition): Refusal | null {
+    const extra = condition?.type === 'revision' ? condition.revision : null;
+    const at = this.#open(OP_DELETE, conditionCode(condition), key, extra, 0);
+    if (typeof at === 'string') return at;
+    return this.#close(at, condition === undefined ? 1 : 1 + EXTRA_BYTES);
+  }
+
+  /** `by` must be a safe integer. */
+  incr(key: string | Uint8Array, by: number): Refusal | null {
+    const at = this.#open(OP_INCR, IF_ALWAYS, key, by, 0);
+    if (typeof at === 'string') return at;
+    return this.#close(at, 1 + EXTRA_BYTES);
+  }
+
+  /** `expected` undefined: absent. */
+  cas(
+    key: string | Uint8Array,
+    expected: Uint8Array | undefined,
+    value: Uint8Array,
+  ): Refusal | null {
+    if (value.length > this.#limits.valueBytes) return 'value-too-long';
+    const expectedBytes = expected === undefined ? 0 : expected.length;
+    const extra = expected === undefined ? -1 : expectedBytes;
+    const at = this.#open(OP_CAS, IF_ALWAYS, key, extra, value.length + expectedBytes);
+    if (typeof at === 'string') return at;
+    this.#view.setUint32(this.#at + 4, value.length, true);
+    if (expected !== undefined) this.#bytes.set(expected, at);
+    this.#bytes.set(value, at + expectedBytes);
+    return this.#close(at + expectedBytes + value.length, 1 + EXTRA_BYTES);
+  }
+
+  get(key: string | Uint8Array): Refusal | null {
+    return this.#readOf(OP_GET, key);
+  }
+
+  getItem(key: string | Uint8Array): Refusal | null {
+    return this.#readOf(OP_GET_ITEM, key);
+  }
+
+  has(key: string | Uint8Array): Refusal | null {
+    return this.#readOf(OP_HAS, key);
+  }
+
+  #readOf(code: number, key: string | Uint8Array): Refusal | null {
+    const at = this.#open(code, IF_ALWAYS, key, null, 0);
+    if (typeof at === 'string') return at;
+    return this.#close(at, 1);
+  }
+
+  /** Appends operation bytes written by another writer; `count` and `replyBytes` as that one says. */
+  append(from: OperationWriter): void {
+    const length = from.#at - REQUEST_HEADER;
+    this.#reserve(length);
+    this.#bytes.set(from.#bytes.subarray(REQUEST_HEADER, from.#at), this.#at);
+    this.#at += length;
+    this.#count += from.#count;
+    this.#replyBytes += from.#replyBytes - WRITE_RESULT_HEADER;
+  }
+}
+
+function conditionCode(condition: WriteCondition | undefined): number {
+  switch (condition?.type) {
+    case 'absent':
+      return IF_ABSENT;
+    case 'present':
+      return IF_PRESENT;
+    case 'revision':
+      return IF_REVISION;
+    default:
+      return IF_ALWAYS;
+  }
+}
+
+function asciiOrUtf8Bytes(text: string): number {
+  let bytes = text.length;
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code < 0x80) continue;
+    if (code < 0x800) bytes += 1;
+    else if (code >= 0xd800 && code < 0xdc00 && isLow(text.charCodeAt(index + 1))) {
+      bytes += 2;
+      index++;
+    } else bytes += 2;
+  }
+  return bytes;
+}
+
+function isLow(code: number): boolean {
+  return code >= 0xdc00 && code <= 0xdfff;
+}
+
+/** Header of a msgpack string of `textBytes`, in the given number of bytes (0: plain text, no header). */
+function writeTextHeader(view: DataView, at: number, headerBytes: number, textBytes: number): void {
+  if (headerBytes === 1) view.setUint8(at, 0xa0 | textBytes);
+  else if (headerBytes === 2) view.setUint16(at, 0xd900 | textBytes);
+  else if (headerBytes === 3) {
+    view.setUint8(at, 0xda);
+    view.setUint16(at + 1, textBytes);
+  } else if (headerBytes === 5) {
+    view.setUint8(at, 0xdb);
+    view.setUint32(at + 1, textBytes);
+  }
+}
+
+/** Header length of a msgpack string. */
+export function msgpackTextHeader(textBytes: number): number {
+  if (textBytes < 32) return 1;
+  if (textBytes < 0x100) return 2;
+  return textBytes < 0x10000 ? 3 : 5;
+}
+
+/** No header: the value is the text. */
+export function plainTextHeader(): number {
+  return 0;
+}

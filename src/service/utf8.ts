@@ -1,0 +1,36 @@
+// UTF-8 without TextEncoder, which this layer may not name. Lone surrogates become U+FFFD, as everywhere else.
+
+/** Bytes that `text` takes at most. */
+export function utf8BytesMax(text: string): number {
+  return text.length * 3;
+}
+
+/** Writes `text` at `at`; the room is the caller's affair. @returns the offset behind it. */
+export function writeUtf8(text: string, target: Uint8Array, at: number): number {
+  let to = at;
+  for (let index = 0; index < text.length; index++) {
+    let code = text.charCodeAt(index);
+    if (code < 0x80) {
+      target[to++] = code;
+      continue;
+    }
+    if (code >= 0xd800 && code <= 0xdfff) {
+      const low = text.charCodeAt(index + 1);
+      if (code < 0xdc00 && low >= 0xdc00 && low <= 0xdfff) {
+        code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+        index++;
+      } else code = 0xfffd;
+    }
+    if (code < 0x800) target[to++] = 0xc0 | (code >> 6);
+    else {
+      if (code < 0x10000) target[to++] = 0xe0 | (code >> 12);
+      else {
+        target[to++] = 0xf0 | (code >> 18);
+        target[to++] = 0x80 | ((code >> 12) & 0x3f);
+      }
+      target[to++] = 0x80 | ((code >> 6) & 0x3f);
+    }
+    target[to++] = 0x80 | (code & 0x3f);
+  }
+  return to;
+}

@@ -1,0 +1,162 @@
+// The shared memory of a cluster: which rings exist, which words, who owns what. Everything is allocated here and handed to
+// threads as one record that can be cloned; untouched pages cost no resident memory.
+
+import { assert } from '../protocol/assert.js';
+import type { ReplicaId, Stamp, StartNumber } from '../protocol/types.js';
+import { Doorbell } from './doorbell.js';
+import {
+  METRICS,
+  METRICS_BYTES,
+  type Metric,
+  REPLICA_BLOCK_BYTES,
+  REPLICA_WORDS,
+} from './layout.js';
+import { ringMemoryBytes } from './ring.js';
+
+export interface MeshMemory {
+  readonly replicas: number;
+  readonly ringBytes: number;
+  /** rings[from][to], null on the diagonal. */
+  readonly rings: readonly (readonly (SharedArrayBuffer | null)[])[];
+  /** One block per replica, REPLICA_WORDS in each. */
+  readonly blocks: SharedArrayBuffer;
+  /** METRICS of each replica. */
+  readonly metrics: SharedArrayBuffer;
+  /** One word: 1 once all replicas may start their timers (H9). */
+  readonly started: SharedArrayBuffer;
+}
+
+/** What one client shares with all replicas. */
+export interface ClientLinkMemory {
+  /** Client to replica, by replica id. */
+  readonly requests: readonly SharedArrayBuffer[];
+  /** Replica to client, by replica id. */
+  readonly replies: readonly SharedArrayBuffer[];
+  /** One word: the client's doorbell. */
+  readonly doorbell: SharedArrayBuffer;
+}
+
+function allocateRing(capacity: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(ringMemoryBytes(capacity));
+}
+
+export function allocateMesh(options: { replicas: number; ringBytes: number }): MeshMemory {
+  const { replicas, ringBytes } = options;
+  const ids = Array.from({ length: replicas }, (_, id) => id);
+  return {
+    replicas,
+    ringBytes,
+    rings: ids.map((from) => ids.map((to) => (from === to ? null : allocateRing(ringBytes)))),
+    blocks: new SharedArrayBuffer(replicas * REPLICA_BLOCK_BYTES),
+    metrics: new SharedArrayBuffer(replicas * METRICS_BYTES),
+    started: new SharedArrayBuffer(4),
+  };
+}
+
+export function allocateClientLink(options: {
+  replicas: number;
+  ringBytes: number;
+}): ClientLinkMemory {
+  const ids = Array.from({ length: options.replicas });
+  return {
+    requests: ids.map(() => allocateRing(options.ringBytes)),
+    replies: ids.map(() => allocateRing(options.ringBytes)),
+    doorbell: new SharedArrayBuffer(4),
+  };
+}
+
+export function clientDoorbell(link: ClientLinkMemory): Doorbell {
+  return new Doorbell(new Int32Array(link.doorbell), 0);
+}
+
+/** The words of one replica, as the replica, its peers and the supervisor see them. */
+export class ReplicaBlock {
+  readonly doorbell: Doorbell;
+  readonly #words: Int32Array;
+  readonly #register: BigInt64Array;
+
+  constructor(memory: MeshMemory, id: ReplicaId) {
+    const at = id * REPLICA_BLOCK_BYTES;
+    this.#words = new Int32Array(memory.blocks, at, REPLICA_BLOCK_BYTES / 4);
+    this.#register = new BigInt64Array(memory.blocks, at + REPLICA_WORDS.register * 4, 1);
+    this.doorbell = new Doorbell(this.#words, REPLICA_WORDS.doorbell);
+  }
+
+  /** R0: the highest stamp ever revealed, or null when this id never promised anything. */
+  readRegister(): Stamp | null {
+    const value = Atomics.load(this.#register, 0);
+    if (value === 0n) return null;
+    const stamp = value - 1n;
+    return { epoch: Number(stamp >> 32n), view: Number(stamp & 0xffffffffn) };
+  }
+
+  /** One atomic store, before anything that carries `stamp` is published; it only grows (H2). */
+  writeRegister(stamp: Stamp): void {
+    const value = 1n + (BigInt(stamp.epoch) << 32n) + BigInt(stamp.view);
+    const before = Atomics.load(this.#register, 0);
+    assert(value >= before, `the register would fall from ${before} to ${value}`);
+    Atomics.store(this.#register, 0, value);
+  }
+
+  get start(): StartNumber {
+    return Atomics.load(this.#words, REPLICA_WORDS.start);
+  }
+
+  /** H1: only the supervisor, before it creates the thread. */
+  set start(start: StartNumber) {
+    assert(start > this.start, `start ${start} after ${this.start}`);
+    Atomics.store(this.#words, REPLICA_WORDS.start, start);
+  }
+
+  /** Highest start that has ended for certain. */
+  get exited(): StartNumber {
+    return Atomics.load(this.#words, REPLICA_WORDS.exited);
+  }
+
+  /** H7: only the supervisor, from the thread's exit event. */
+  set exited(start: StartNumber) {
+    Atomics.store(this.#words, REPLICA_WORDS.exited, start);
+  }
+
+  get paused(): boolean {
+    return Atomics.load(this.#words, REPLICA_WORDS.paused) === 1;
+  }
+
+  set paused(paused: boolean) {
+    Atomics.store(this.#words, REPLICA_WORDS.paused, paused ? 1 : 0);
+  }
+
+  countPass(): void {
+    Atomics.add(this.#words, REPLICA_WORDS.passes, 1);
+  }
+
+  get passes(): number {
+    return Atomics.load(this.#words, REPLICA_WORDS.passes);
+  }
+
+  /** Index into the statuses of ReplicaState, as the caller defines it. */
+  get status(): number {
+    return Atomics.load(this.#words, REPLICA_WORDS.status);
+  }
+
+  set status(code: number) {
+    Atomics.store(this.#words, REPLICA_WORDS.status, code);
+  }
+}
+
+/** Counters of one replica: plain stores by its thread, so a reader may see a pass half counted. */
+export class ReplicaCounters {
+  readonly #values: Float64Array;
+
+  constructor(memory: MeshMemory, id: ReplicaId) {
+    this.#values = new Float64Array(memory.metrics, id * METRICS_BYTES, METRICS.length);
+  }
+
+  get(metric: Metric): number {
+    return this.#values[METRICS.indexOf(metric)] ?? 0;
+  }
+
+  set(metric: Metric, value: number): void {
+    this.#values[METRICS.indexOf(metric)] = value;
+  }
+}
