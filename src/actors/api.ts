@@ -247,7 +247,10 @@ export interface ClusterStatus extends ViewInfo {
 }
 
 export interface ClusterEvents {
-  viewchange: ViewInfo & { reason: 'timeout' | 'crash' | 'step-down' | 'higher-view'; tookMs: number };
+  viewchange: ViewInfo & {
+    reason: 'timeout' | 'crash' | 'step-down' | 'higher-view';
+    tookMs: number;
+  };
   replicastate: { replica: number; from: ReplicaState; to: ReplicaState };
   replicacrash: { replica: number; error: unknown; restarting: boolean };
   quorumlost: { reachable: number; needed: number; permanent: boolean };

@@ -34,7 +34,8 @@ export function takesReads(core: Core): boolean {
   const { state, limits } = core;
   if (!concernsClients(core)) return true;
   if (!gateOpen(core)) return state.abdicating;
-  return state.reads.length < limits.waitingReads && state.readBytes < limits.waitingReadBytes;
+  const waiting = state.reads.length + state.blockedReads.length;
+  return waiting < limits.waitingReads && state.readBytes < limits.waitingReadBytes;
 }
 
 /** Primary of the view, or about to be: its rings wait for it instead of being answered NotPrimary. */

@@ -56,7 +56,7 @@ interface OpenRead {
   readonly token: number;
   readonly body: Uint8Array;
   /** Highest request number submitted before it (RD0). */
-  readonly afterRequest: RequestNumber;
+  afterRequest: RequestNumber;
   sent: boolean;
 }
 
@@ -208,7 +208,7 @@ export class ClientSession {
       readId: ++this.#readId,
       token,
       body,
-      afterRequest: this.#next - 1,
+      afterRequest: this.#logFull ? this.#base - 1 : this.#next - 1,
       sent: false,
     });
     this.#unsentReads++;
@@ -358,6 +358,8 @@ export class ClientSession {
     this.#restartTimer();
     if (reason !== 'log' || this.#logFull) return;
     this.#logFull = true;
+    // What is open may never be executed now, and was never answered: reads need not wait for it.
+    for (const read of this.#reads) read.afterRequest = Math.min(read.afterRequest, this.#base - 1);
     this.#effects.push({ type: 'logFull', full: true });
   }
 

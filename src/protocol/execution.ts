@@ -164,23 +164,43 @@ function applyUnregister(core: Core, cursor: RequestCursor): void {
 /** RD2: in order of arrival, each once a quorum has echoed a heartbeat that was sent after it came. */
 function serveReads(core: Core, stateMachine: StateMachine, budget: number): void {
   const { state } = core;
-  if (state.reads.length === 0 || !gateOpen(core)) return;
+  if (!gateOpen(core)) return;
+  unblockReads(core);
+  if (state.reads.length === 0) return;
   const echoed = echoedByQuorum(core);
-  const waiting: WaitingRead[] = [];
   let served = 0;
   let at = 0;
   for (; at < state.reads.length && served < budget; at++) {
     const read = state.reads[at] as WaitingRead;
     if (read.need > echoed) break; // later reads need no less
     if (ownWritesMissing(core, read)) {
-      waiting.push(read);
+      blockRead(core, read);
       continue;
     }
     state.readBytes -= read.body.length;
     serveRead(core, stateMachine, read);
     served++;
   }
-  if (at > 0) state.reads = [...waiting, ...state.reads.slice(at)];
+  if (at > 0) state.reads = state.reads.slice(at);
+}
+
+/** Set aside, so that it is no work while nothing is executed; a repetition of it waits only once. */
+function blockRead(core: Core, read: WaitingRead): void {
+  const { state } = core;
+  const known = state.blockedReads.some(
+    (other) => other.readId === read.readId && other.session === read.session,
+  );
+  if (known) state.readBytes -= read.body.length;
+  else state.blockedReads.push(read);
+}
+
+function unblockReads(core: Core): void {
+  const { state } = core;
+  if (state.blockedReads.length === 0) return;
+  const ready = state.blockedReads.filter((read) => !ownWritesMissing(core, read));
+  if (ready.length === 0) return;
+  state.blockedReads = state.blockedReads.filter((read) => ownWritesMissing(core, read));
+  state.reads = [...ready, ...state.reads];
 }
 
 /** RD0: a client's read sees its own earlier writes, also when they were pipelined. */

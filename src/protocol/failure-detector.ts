@@ -117,6 +117,7 @@ function leaveView(core: Core): void {
   if (mutations.admissionsKept !== true) state.admissions.clear();
   state.registrations.clear();
   state.reads = [];
+  state.blockedReads = [];
   state.readBytes = 0;
   dropBuilding(core);
   state.suspect = false;
@@ -201,7 +202,9 @@ export function onExited(core: Core, id: ReplicaId, start: StartNumber): void {
   const { state, timing } = core;
   const known = state.down.get(id);
   if (known !== undefined && known.start > start) return;
-  state.down.set(id, { start, expires: state.now + timing.downExpiry, skip: true });
+  // HH4: told once more, after a later start was seen, it skips nobody.
+  const skip = known === undefined || known.start < start || known.skip;
+  state.down.set(id, { start, expires: state.now + timing.downExpiry, skip });
   if (id !== primaryNow(core) || id === state.id) return;
   const unknown = state.primaryStart === 0 || state.status !== 'normal';
   if (unknown || state.primaryStart <= start) suspect(core, 'crash');
@@ -221,6 +224,7 @@ export function abdicate(core: Core, reason: ViewReason): void {
   dropBuilding(core);
   state.admissions.clear();
   state.reads = [];
+  state.blockedReads = [];
   state.readBytes = 0;
   suspect(core, reason);
 }
@@ -235,6 +239,9 @@ export function onTick(core: Core): void {
   for (const [id, mark] of state.down) if (mark.expires <= state.now) state.down.delete(id);
   if (state.status === 'recovering') return;
   const view = state.view;
+  // VC10: at backups too, for the next view change is theirs.
+  const calm = state.status === 'normal' && state.now - state.normalSince >= core.timing.calm;
+  if (calm) state.failedViewChanges = 0;
   if (state.status === 'view-change') tickViewChange(core);
   else if (isPrimary(core)) tickPrimary(core);
   else if (state.now >= state.failureDeadline) suspect(core, 'timeout');
@@ -251,7 +258,6 @@ function tickViewChange(core: Core): void {
 
 function tickPrimary(core: Core): void {
   const { state, timing } = core;
-  if (state.now - state.normalSince >= timing.calm) state.failedViewChanges = 0;
   const needed = quorum(core) - 1;
   if (needed === 0 || state.abdicating || core.mutations.neverAbdicates === true) return;
   const ticks = state.peers.map((progress) => progress.echoTick).sort((a, b) => b - a);

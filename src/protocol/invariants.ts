@@ -67,7 +67,8 @@ export function checkState(state: ReplicaState, limits: ProtocolLimits): void {
     assert(primaryOf(state.configuration, state.view) !== state.id, `I17 ${who}: a witness leads`);
   }
   assert(state.buffered.size <= limits.window, `I22 ${who}: ${state.buffered.size} Prepares wait`);
-  assert(state.reads.length <= limits.waitingReads, `I22 ${who}: ${state.reads.length} reads wait`);
+  const reads = state.reads.length + state.blockedReads.length;
+  assert(reads <= limits.waitingReads, `I22 ${who}: ${reads} reads wait`);
   for (const row of state.table.rows.values()) checkReplies(row, limits, who);
   assert(
     state.table.rows.size <= limits.maxSessions,

@@ -251,5 +251,7 @@ function forget(core: Core, address: ClientAddress): void {
   for (const [key, waiting] of state.registrations)
     if (waiting === address) state.registrations.delete(key);
   state.reads = state.reads.filter((read) => read.address !== address);
-  state.readBytes = state.reads.reduce((bytes, read) => bytes + read.body.length, 0);
+  state.blockedReads = state.blockedReads.filter((read) => read.address !== address);
+  const left = [...state.reads, ...state.blockedReads];
+  state.readBytes = left.reduce((bytes, read) => bytes + read.body.length, 0);
 }

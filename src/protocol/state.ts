@@ -195,6 +195,9 @@ export interface ReplicaState {
   /** Registrations and removals under way: where their replies go. */
   registrations: Map<string, ClientAddress>;
   reads: WaitingRead[];
+  /** Echoed, but a write that their client sent before is not executed yet (RD0). */
+  blockedReads: WaitingRead[];
+  /** Bytes of both. */
   readBytes: number;
   pressure: 'none' | 'high' | 'full';
 }
@@ -261,6 +264,7 @@ export function emptyState(at: {
     admissions: new Map(),
     registrations: new Map(),
     reads: [],
+    blockedReads: [],
     readBytes: 0,
     pressure: 'none',
   };

@@ -1,332 +1,390 @@
-// A hash table of byte keys over the paged heap, by linear hashing: it grows one bucket at a time, so no operation ever pays for
-// a whole rehash, and it needs no marks for deleted keys. One record per key holds key, value and revisions; no JavaScript
-// object exists per key.
+// A hash table from byte keys to records over the paged heap, by linear hashing: it grows and shrinks one bucket at a time, so no
+// operation ever pays for a whole rehash. A bucket is one cache line of hashes and refs; a lookup touches it, then the record. The
+// table knows of a record only where its key stands; what else is in there is the owner's.
 //
-//  record, in words:  class | next | hash | key bytes | value bytes | - | revision (float64) | created (float64) | key | value
+//  bucket, 16 words:  allocator's | 7 hashes | 7 refs | ref of the overflow bucket
+//  chunk:   64 buckets, one block (its header is the first word of its first bucket)
+//  leaf:    block with the refs of 1023 chunks;  the root holds the refs of the leaves
 //
-// The value begins at the next multiple of 4 behind the key.
+// Entries of a chain of buckets are packed: only the last bucket has empty places, and an empty place has hash 0 and ref 0.
 
 import { assert } from '../protocol/assert.js';
-import { PagedHeap } from './paged-heap.js';
+import { type Allocator, ROOT_OWNER } from './allocator.js';
+import type { PagedHeap } from './paged-heap.js';
+import { type Span, tailWord } from './span.js';
 
-const NEXT = 1;
-const HASH = 2;
-const KEY_BYTES = 3;
-const VALUE_BYTES = 4;
-const REVISION = 3; // in doubles
-const CREATED = 4;
-export const RECORD_BYTES = 40;
+const SLOTS = 7;
+const REFS = SLOTS + 1;
+const OVERFLOW = 15;
+const BUCKET_BYTES = 64;
+const BUCKET_UNITS = 4;
+const CHUNK_SHIFT = 6;
+const CHUNK_MASK = (1 << CHUNK_SHIFT) - 1;
+const CHUNK_BYTES = 4096;
+const CHUNK_UNITS = 256;
+const LEAF_CHUNKS = 1023;
+const LEAVES_MAX = 512;
+const BUCKETS_FIRST = 64;
 
-// Words of the root that belong to the table.
-const COUNT = 0;
-const BUCKETS = 1;
-const REVISION_LOW = 2; // float64 at an even word
-const DIRECTORIES = 8;
-const DIRECTORIES_MAX = 4096;
-/** Buckets per directory block. */
-const DIRECTORY_SHIFT = 14;
-const DIRECTORY_BUCKETS = 1 << DIRECTORY_SHIFT;
-const DIRECTORY_BYTES = 16 + DIRECTORY_BUCKETS * 4;
-const BUCKETS_FIRST = 1024;
-/** Keys per bucket beyond which one more bucket is split off: 3/4. */
-const LOAD_NUMERATOR = 3;
-const LOAD_DENOMINATOR = 4;
-/** Above this `set` beats a loop over words. */
-const LONG_COPY_BYTES = 160;
+// Words of the root.
+const COUNT = ROOT_OWNER;
+const BUCKETS = ROOT_OWNER + 1;
+const LEAVES = 512;
 
-/** Where the bytes of a key stand: in a request, for the length of one call. */
-export interface KeySource {
-  bytes: Uint8Array;
-  view: DataView;
-}
+/** Keys per bucket, times two, above which one bucket is split, and below which two are merged. */
+const SPLIT_ABOVE = 9;
+const MERGE_BELOW = 3;
+const MERGES_PER_REMOVE = 2;
 
 export class ByteTable {
-  readonly heap: PagedHeap;
-  /** Words of each directory block, found again from the root after a restore. */
-  #directories: Int32Array[] = [];
-  #directoryAt: number[] = [];
-  #rootDouble: number;
+  readonly #heap: PagedHeap;
+  readonly #allocator: Allocator;
+  /** Word of a record at which its key begins. */
+  readonly #keyWord: number;
+  // Mirrors of the pages, for speed: read again by `reload`.
+  #buckets = 0;
+  #mask = 0;
+  #chunks: Int32Array = new Int32Array(16);
+  #chunksMoved = false;
 
-  constructor(heap: PagedHeap) {
-    this.heap = heap;
-    this.#rootDouble = heap.userWord(REVISION_LOW) / 2;
-    if (this.#root(BUCKETS) === 0) {
-      this.#setRoot(BUCKETS, BUCKETS_FIRST);
-      assert(this.#addDirectory(), 'the first directory fits into an empty heap');
-    } else this.reopen();
-  }
-
-  /** Finds the directories again after the pages were replaced. */
-  reopen(): void {
-    this.#directories = [];
-    this.#directoryAt = [];
-    for (let at = 0; at < DIRECTORIES_MAX; at++) {
-      const address = this.#root(DIRECTORIES + at) >>> 0;
-      if (address === 0) break;
-      this.#open(address);
-    }
-  }
-
-  #open(address: number): void {
-    this.#directories.push(this.heap.wordsOf(address));
-    this.#directoryAt.push((this.heap.offsetOf(address) + 16) >>> 2);
-  }
-
-  #root(word: number): number {
-    return this.heap.rootWords[this.heap.userWord(word)] as number;
-  }
-
-  #setRoot(word: number, value: number): void {
-    const at = this.heap.userWord(word);
-    this.heap.touchRoot(at);
-    this.heap.rootWords[at] = value;
+  constructor(options: { heap: PagedHeap; allocator: Allocator; keyWord: number }) {
+    this.#heap = options.heap;
+    this.#allocator = options.allocator;
+    this.#keyWord = options.keyWord;
+    if (this.#heap.root[BUCKETS] === 0) {
+      assert(this.#addChunk(0), 'the first chunk fits into an empty heap');
+      this.#zeroBuckets(this.#bucketRef(0), BUCKETS_FIRST);
+      this.#setBuckets(BUCKETS_FIRST);
+    } else this.reload();
   }
 
   get count(): number {
-    return this.#root(COUNT);
+    return this.#heap.root[COUNT] as number;
   }
 
-  /** The store's counter of changes. */
-  get revision(): number {
-    return this.heap.doublesOf(0)[this.#rootDouble] as number;
+  // ── mirrors ──
+
+  /** Reads the mirrors again, after the pages were replaced. */
+  reload(): void {
+    this.#chunksMoved = false;
+    this.#mirrorBuckets();
+    const { root } = this.#heap;
+    for (let chunk = 0; chunk << CHUNK_SHIFT < this.#buckets; chunk++) {
+      const leaf = root[LEAVES + Math.floor(chunk / LEAF_CHUNKS)] as number;
+      this.#mirrorChunk(chunk, this.#word(leaf, 1 + (chunk % LEAF_CHUNKS)));
+    }
   }
 
-  set revision(value: number) {
-    this.heap.touchRoot(this.#rootDouble * 2);
-    this.heap.doublesOf(0)[this.#rootDouble] = value;
+  /** Before an undo is opened. */
+  undoBegins(): void {
+    this.#chunksMoved = false;
   }
 
-  #addDirectory(): boolean {
-    const index = this.#directories.length;
-    if (index >= DIRECTORIES_MAX) return false;
-    const address = this.heap.allocate(DIRECTORY_BYTES);
-    if (address === 0) return false;
-    this.heap.touch(address, DIRECTORY_BYTES);
-    const words = this.heap.wordsOf(address);
-    const from = (this.heap.offsetOf(address) >>> 2) + 1;
-    words.fill(0, from, from + DIRECTORY_BUCKETS + 3);
-    this.#setRoot(DIRECTORIES + index, address);
-    this.#open(address);
-    return true;
+  /** After an undo was rolled back. */
+  rolledBack(): void {
+    if (this.#chunksMoved) this.reload();
+    else this.#mirrorBuckets();
+  }
+
+  #mirrorBuckets(): void {
+    this.#buckets = this.#heap.root[BUCKETS] as number;
+    this.#mask = 2 ** (32 - Math.clz32(this.#buckets)) - 1;
+  }
+
+  #mirrorChunk(chunk: number, ref: number): void {
+    if (chunk >= this.#chunks.length) {
+      const grown = new Int32Array(this.#chunks.length * 2);
+      grown.set(this.#chunks);
+      this.#chunks = grown;
+    }
+    this.#chunks[chunk] = ref;
+  }
+
+  #setBuckets(buckets: number): void {
+    this.#setRoot(BUCKETS, buckets);
+    this.#mirrorBuckets();
+  }
+
+  // ── words ──
+
+  #setRoot(word: number, value: number): void {
+    this.#heap.touchRoot(word, 1);
+    this.#heap.root[word] = value;
+  }
+
+  #word(ref: number, word: number): number {
+    const { words, segmentShift, segmentMask } = this.#heap;
+    return (words[ref >>> segmentShift] as Int32Array)[((ref & segmentMask) << 2) + word] as number;
+  }
+
+  #setWord(ref: number, word: number, value: number): void {
+    const { words, segmentShift, segmentMask } = this.#heap;
+    this.#heap.touch(ref, word * 4, 4);
+    (words[ref >>> segmentShift] as Int32Array)[((ref & segmentMask) << 2) + word] = value;
+  }
+
+  #setEntry(bucket: number, slot: number, hash: number, ref: number): void {
+    this.#setWord(bucket, slot, hash);
+    this.#setWord(bucket, slot + SLOTS, ref);
+  }
+
+  #zeroBuckets(ref: number, count: number): void {
+    const { words, segmentShift, segmentMask } = this.#heap;
+    const memory = words[ref >>> segmentShift] as Int32Array;
+    const from = (ref & segmentMask) << 2;
+    this.#heap.touch(ref, 4, count * BUCKET_BYTES - 4);
+    memory.fill(0, from + 1, from + count * (BUCKET_BYTES / 4));
   }
 
   // ── buckets ──
 
+  #bucketRef(bucket: number): number {
+    return (this.#chunks[bucket >>> CHUNK_SHIFT] as number) + (bucket & CHUNK_MASK) * BUCKET_UNITS;
+  }
+
   #bucketOf(hash: number): number {
-    const buckets = this.#root(BUCKETS);
-    // Linear hashing: the largest power of two not above `buckets`, and one more bit where the bucket is already split.
-    const low = 1 << (31 - Math.clz32(buckets));
-    const wide = hash & (low * 2 - 1);
-    return wide < buckets ? wide : hash & (low - 1);
+    const wide = hash & this.#mask;
+    return this.#bucketRef(wide < this.#buckets ? wide : hash & (this.#mask >>> 1));
   }
 
-  #head(bucket: number): number {
-    const index = bucket >>> DIRECTORY_SHIFT;
-    const words = this.#directories[index] as Int32Array;
-    return words[
-      (this.#directoryAt[index] as number) + (bucket & (DIRECTORY_BUCKETS - 1))
-    ] as number;
+  #addOverflow(bucket: number): number {
+    const added = this.#allocator.allocate(BUCKET_BYTES);
+    if (added === 0) return 0;
+    this.#zeroBuckets(added, 1);
+    this.#setWord(bucket, OVERFLOW, added);
+    return added;
   }
 
-  #setHead(bucket: number, address: number): void {
-    const index = bucket >>> DIRECTORY_SHIFT;
-    const words = this.#directories[index] as Int32Array;
-    const at = (this.#directoryAt[index] as number) + (bucket & (DIRECTORY_BUCKETS - 1));
-    const block = this.#root(DIRECTORIES + index) >>> 0;
-    this.heap.touch(block + ((16 + (bucket & (DIRECTORY_BUCKETS - 1)) * 4) >>> 4), 4);
-    words[at] = address;
-  }
-
-  #next(address: number): number {
-    return this.heap.wordsOf(address)[(this.heap.offsetOf(address) >>> 2) + NEXT] as number;
-  }
-
-  #setNext(address: number, next: number): void {
-    this.heap.touch(address, 8);
-    this.heap.wordsOf(address)[(this.heap.offsetOf(address) >>> 2) + NEXT] = next;
-  }
-
-  /** Splits the bucket whose turn it is, when the table is full enough. A heap without room makes chains longer instead. */
-  #grow(): void {
-    const buckets = this.#root(BUCKETS);
-    if (this.count * LOAD_DENOMINATOR <= buckets * LOAD_NUMERATOR) return;
-    if (buckets >= this.#directories.length << DIRECTORY_SHIFT && !this.#addDirectory()) return;
-    const low = 1 << (31 - Math.clz32(buckets));
-    const source = buckets - low;
-    this.#setRoot(BUCKETS, buckets + 1);
-    let address = this.#head(source);
-    let stay = 0;
-    let move = 0;
-    while (address !== 0) {
-      const next = this.#next(address);
-      const hash = this.heap.wordsOf(address)[(this.heap.offsetOf(address) >>> 2) + HASH] as number;
-      if ((hash & (low * 2 - 1)) === buckets) {
-        this.#setNext(address, move);
-        move = address;
-      } else {
-        this.#setNext(address, stay);
-        stay = address;
-      }
-      address = next;
+  /** @returns false when the heap is full. */
+  #addChunk(chunk: number): boolean {
+    const { root } = this.#heap;
+    const leafWord = LEAVES + Math.floor(chunk / LEAF_CHUNKS);
+    if ((root[leafWord] as number) === 0) {
+      const leaf = this.#allocator.allocate(CHUNK_BYTES);
+      if (leaf === 0) return false;
+      this.#setRoot(leafWord, leaf);
     }
-    this.#setHead(source, stay);
-    this.#setHead(buckets, move);
+    const ref = this.#allocator.allocate(CHUNK_BYTES);
+    if (ref === 0) return false;
+    this.#setWord(root[leafWord] as number, 1 + (chunk % LEAF_CHUNKS), ref);
+    this.#mirrorChunk(chunk, ref);
+    this.#chunksMoved = true;
+    return true;
+  }
+
+  #dropChunk(chunk: number): void {
+    this.#allocator.free(this.#chunks[chunk] as number);
+    this.#chunksMoved = true;
+    if (chunk % LEAF_CHUNKS !== 0) return;
+    const leafWord = LEAVES + chunk / LEAF_CHUNKS;
+    this.#allocator.free(this.#heap.root[leafWord] as number);
+    this.#setRoot(leafWord, 0);
   }
 
   // ── keys ──
 
-  /** 31 bits over the key's bytes. */
-  static hash(source: KeySource, from: number, length: number): number {
-    const { view, bytes } = source;
+  /** 32 bits over the key's bytes, never 0. The seed is fixed: the layout depends on nothing else. */
+  static hash(key: Span): number {
+    const { view, bytes, from, length } = key;
     let hash = Math.imul(length, 0x9e3779b1);
-    const words = from + (length & ~3);
+    const end = from + length;
     let at = from;
-    for (; at < words; at += 4) {
+    for (const words = end - 3; at < words; at += 4) {
       hash = Math.imul(hash ^ view.getInt32(at, true), 0x85ebca6b);
       hash ^= hash >>> 15;
     }
-    for (const end = from + length; at < end; at++)
-      hash = Math.imul(hash ^ (bytes[at] as number), 0x01000193);
-    hash ^= hash >>> 16;
-    hash = Math.imul(hash, 0xc2b2ae35);
-    return (hash ^ (hash >>> 13)) & 0x7fffffff;
+    for (; at < end; at++) hash = Math.imul(hash ^ (bytes[at] as number), 0x01000193);
+    hash = Math.imul(hash ^ (hash >>> 16), 0xc2b2ae35);
+    hash ^= hash >>> 13;
+    return hash === 0 ? 1 : hash;
   }
 
-  /** @returns the record of the key at `from`, or 0. */
-  find(source: KeySource, from: number, length: number, hash: number): number {
-    let address = this.#head(this.#bucketOf(hash));
-    while (address !== 0) {
-      const words = this.heap.wordsOf(address);
-      const at = this.heap.offsetOf(address) >>> 2;
-      if (
-        words[at + HASH] === hash &&
-        words[at + KEY_BYTES] === length &&
-        this.#sameKey(address, source, from, length)
-      )
-        return address;
-      address = words[at + NEXT] as number;
-    }
+  /** @returns the record of the key, or 0. */
+  find(key: Span, hash: number): number {
+    const { words, segmentShift, segmentMask } = this.#heap;
+    let bucket = this.#bucketOf(hash);
+    do {
+      const memory = words[bucket >>> segmentShift] as Int32Array;
+      const at = (bucket & segmentMask) << 2;
+      for (let slot = at + 1; slot <= at + SLOTS; slot++) {
+        if (memory[slot] !== hash) continue;
+        const ref = memory[slot + SLOTS] as number;
+        if (this.#sameKey(ref, key)) return ref;
+      }
+      bucket = memory[at + OVERFLOW] as number;
+    } while (bucket !== 0);
     return 0;
   }
 
-  #sameKey(address: number, source: KeySource, from: number, length: number): boolean {
-    const words = this.heap.wordsOf(address);
-    const word = (this.heap.offsetOf(address) + RECORD_BYTES) >>> 2;
-    const whole = length >>> 2;
-    for (let at = 0; at < whole; at++)
-      if (words[word + at] !== source.view.getInt32(from + at * 4, true)) return false;
-    const bytes = this.heap.bytesOf(address);
-    const byte = this.heap.offsetOf(address) + RECORD_BYTES;
-    for (let at = whole * 4; at < length; at++)
-      if (bytes[byte + at] !== source.bytes[from + at]) return false;
+  /** Keys of records are padded with zeros to whole words; the upper bits of the second word of a record are its length. */
+  #sameKey(ref: number, key: Span): boolean {
+    const { words, segmentShift, segmentMask } = this.#heap;
+    const memory = words[ref >>> segmentShift] as Int32Array;
+    const start = (ref & segmentMask) << 2;
+    const { view, from, length } = key;
+    if ((memory[start + 1] as number) >>> 21 !== length) return false;
+    let word = start + this.#keyWord;
+    const end = from + length;
+    let at = from;
+    for (const last = end - 3; at < last; at += 4, word++)
+      if (memory[word] !== view.getInt32(at, true)) return false;
+    return at === end || memory[word] === tailWord(key);
+  }
+
+  /** Enters a record whose key is not in the table. @returns false when the heap is full: roll back then. */
+  insert(hash: number, ref: number): boolean {
+    let bucket = this.#bucketOf(hash);
+    for (let next = this.#word(bucket, OVERFLOW); next !== 0; next = this.#word(bucket, OVERFLOW))
+      bucket = next;
+    let slot = 1;
+    while (slot <= SLOTS && this.#word(bucket, slot) !== 0) slot++;
+    if (slot > SLOTS) {
+      bucket = this.#addOverflow(bucket);
+      if (bucket === 0) return false;
+      slot = 1;
+    }
+    this.#setEntry(bucket, slot, hash, ref);
+    this.#setRoot(COUNT, this.count + 1);
+    this.#grow();
     return true;
   }
 
-  // ── records ──
-
-  /** A block for a key and a value of these lengths; its content is the caller's. @returns 0 when the heap is full. */
-  allocate(keyBytes: number, valueBytes: number): number {
-    return this.heap.allocate(RECORD_BYTES + ((keyBytes + 3) & ~3) + valueBytes);
+  /** The record of a key moved. */
+  replace(hash: number, before: number, after: number): void {
+    let bucket = this.#bucketOf(hash);
+    for (; bucket !== 0; bucket = this.#word(bucket, OVERFLOW))
+      for (let slot = REFS; slot < REFS + SLOTS; slot++)
+        if (this.#word(bucket, slot) === before) {
+          this.#setWord(bucket, slot, after);
+          return;
+        }
+    assert(false, `record ${before} is not in its bucket`);
   }
 
-  /** True when a value of `valueBytes` fits into the block of `address` without waste of a class. */
-  fits(address: number, valueBytes: number): boolean {
-    const words = this.heap.wordsOf(address);
-    const at = this.heap.offsetOf(address) >>> 2;
-    const keyBytes = words[at + KEY_BYTES] as number;
-    const needed = RECORD_BYTES + ((keyBytes + 3) & ~3) + valueBytes;
-    return PagedHeap.classFor(needed) === words[at];
-  }
-
-  /** Writes key and header of a new record; the value follows by `writeValue`. */
-  writeKey(address: number, key: KeySource & { from: number; length: number; hash: number }): void {
-    const { length, from } = key;
-    this.heap.touch(address, RECORD_BYTES + length + 4);
-    const words = this.heap.wordsOf(address);
-    const at = this.heap.offsetOf(address) >>> 2;
-    words[at + HASH] = key.hash;
-    words[at + KEY_BYTES] = length;
-    words[at + VALUE_BYTES] = 0;
-    words[at + VALUE_BYTES + 1] = 0;
-    this.#copyIn(address, RECORD_BYTES, key, from, length);
-  }
-
-  writeValue(address: number, value: KeySource & { from: number; length: number }): void {
-    const words = this.heap.wordsOf(address);
-    const at = this.heap.offsetOf(address) >>> 2;
-    const offset = RECORD_BYTES + (((words[at + KEY_BYTES] as number) + 3) & ~3);
-    this.heap.touch(address, offset + value.length + 4);
-    words[at + VALUE_BYTES] = value.length;
-    this.#copyIn(address, offset, value, value.from, value.length);
-  }
-
-  #copyIn(address: number, offset: number, source: KeySource, from: number, length: number): void {
-    const bytes = this.heap.bytesOf(address);
-    const base = this.heap.offsetOf(address) + offset;
-    if (length > LONG_COPY_BYTES) {
-      bytes.set(source.bytes.subarray(from, from + length), base);
-      return;
-    }
-    const words = this.heap.wordsOf(address);
-    const word = base >>> 2;
-    const whole = length >>> 2;
-    for (let at = 0; at < whole; at++) words[word + at] = source.view.getInt32(from + at * 4, true);
-    for (let at = whole * 4; at < length; at++)
-      bytes[base + at] = source.bytes[from + at] as number;
-  }
-
-  setRevisions(address: number, revision: number, created: number): void {
-    const doubles = this.heap.doublesOf(address);
-    const at = this.heap.offsetOf(address) >>> 3;
-    doubles[at + REVISION] = revision;
-    doubles[at + CREATED] = created;
-  }
-
-  revisionOf(address: number): number {
-    return this.heap.doublesOf(address)[(this.heap.offsetOf(address) >>> 3) + REVISION] as number;
-  }
-
-  createdOf(address: number): number {
-    return this.heap.doublesOf(address)[(this.heap.offsetOf(address) >>> 3) + CREATED] as number;
-  }
-
-  valueBytes(address: number): number {
-    return this.heap.wordsOf(address)[(this.heap.offsetOf(address) >>> 2) + VALUE_BYTES] as number;
-  }
-
-  /** Byte offset of the value in `heap.bytesOf(address)`. */
-  valueOffset(address: number): number {
-    const at = this.heap.offsetOf(address);
-    const keyBytes = this.heap.wordsOf(address)[(at >>> 2) + KEY_BYTES] as number;
-    return at + RECORD_BYTES + ((keyBytes + 3) & ~3);
-  }
-
-  hashOf(address: number): number {
-    return this.heap.wordsOf(address)[(this.heap.offsetOf(address) >>> 2) + HASH] as number;
-  }
-
-  /** Puts a complete record into its bucket. */
-  link(address: number): void {
-    const bucket = this.#bucketOf(this.hashOf(address));
-    this.#setNext(address, this.#head(bucket));
-    this.#setHead(bucket, address);
-    this.#setRoot(COUNT, this.count + 1);
-    this.#grow();
-  }
-
-  /** Takes a record out of its bucket; its block stays the caller's. */
-  unlink(address: number): void {
-    const bucket = this.#bucketOf(this.hashOf(address));
+  /** Takes a record out; its block stays the caller's. Never needs room. */
+  remove(hash: number, ref: number): void {
+    let found = 0;
+    let foundSlot = 0;
     let before = 0;
-    let at = this.#head(bucket);
-    while (at !== address) {
-      assert(at !== 0, `record ${address} is not in its bucket`);
-      before = at;
-      at = this.#next(at);
+    let bucket = this.#bucketOf(hash);
+    for (;;) {
+      for (let slot = 1; slot <= SLOTS && found === 0; slot++)
+        if (this.#word(bucket, slot + SLOTS) === ref) {
+          found = bucket;
+          foundSlot = slot;
+        }
+      const next = this.#word(bucket, OVERFLOW);
+      if (next === 0) break;
+      before = bucket;
+      bucket = next;
     }
-    const next = this.#next(address);
-    if (before === 0) this.#setHead(bucket, next);
-    else this.#setNext(before, next);
+    assert(found !== 0, `record ${ref} is not in its bucket`);
+    // The last entry of the chain takes the place, so that the chain stays packed.
+    let last = SLOTS;
+    while (this.#word(bucket, last) === 0) last--;
+    this.#setEntry(found, foundSlot, this.#word(bucket, last), this.#word(bucket, last + SLOTS));
+    this.#setEntry(bucket, last, 0, 0);
+    if (last === 1 && before !== 0) {
+      this.#setWord(before, OVERFLOW, 0);
+      this.#allocator.free(bucket);
+    }
     this.#setRoot(COUNT, this.count - 1);
+    this.#shrink();
+  }
+
+  // ── growth ──
+
+  /** Splits the bucket whose turn it is, when the table is full enough. Without room, chains become longer instead. */
+  #grow(): void {
+    const buckets = this.#buckets;
+    if (this.count * 2 <= buckets * SPLIT_ABOVE) return;
+    const source = buckets - ((this.#mask + 1) >>> 1);
+    const from = this.#bucketRef(source);
+    let units = 2 * CHUNK_UNITS;
+    for (let at = this.#word(from, OVERFLOW); at !== 0; at = this.#word(at, OVERFLOW))
+      units += BUCKET_UNITS;
+    if (!this.#allocator.hasRoom(units, CHUNK_UNITS)) return;
+    if ((buckets & CHUNK_MASK) === 0) {
+      if (buckets >>> CHUNK_SHIFT >= LEAVES_MAX * LEAF_CHUNKS) return;
+      assert(this.#addChunk(buckets >>> CHUNK_SHIFT), 'room for a chunk was found before');
+    }
+    this.#split(from, this.#bucketRef(buckets), buckets);
+    this.#setBuckets(buckets + 1);
+  }
+
+  /** Moves the entries that belong to bucket number `number` from the chain `from` to the new bucket `to`. */
+  #split(from: number, to: number, number: number): void {
+    const mask = this.#mask;
+    this.#zeroBuckets(to, 1);
+    let keep = from;
+    let keepSlot = 0;
+    let move = to;
+    let moveSlot = 0;
+    for (let at = from; at !== 0; at = this.#word(at, OVERFLOW))
+      for (let slot = 1; slot <= SLOTS; slot++) {
+        const hash = this.#word(at, slot);
+        const ref = this.#word(at, slot + SLOTS);
+        if (ref === 0) break;
+        if ((hash & mask) === number) {
+          if (moveSlot === SLOTS) {
+            move = this.#addOverflow(move);
+            assert(move !== 0, 'room for overflow was found before');
+            moveSlot = 0;
+          }
+          this.#setEntry(move, ++moveSlot, hash, ref);
+        } else {
+          if (keepSlot === SLOTS) {
+            keep = this.#word(keep, OVERFLOW);
+            keepSlot = 0;
+          }
+          keepSlot++;
+          if (keep !== at || keepSlot !== slot) this.#setEntry(keep, keepSlot, hash, ref);
+        }
+      }
+    this.#cutChain(keep, keepSlot);
+  }
+
+  /** Ends a chain behind `slot` of `bucket`. */
+  #cutChain(bucket: number, slot: number): void {
+    for (let empty = slot + 1; empty <= SLOTS; empty++)
+      if (this.#word(bucket, empty) !== 0) this.#setEntry(bucket, empty, 0, 0);
+    let rest = this.#word(bucket, OVERFLOW);
+    if (rest === 0) return;
+    this.#setWord(bucket, OVERFLOW, 0);
+    while (rest !== 0) {
+      const next = this.#word(rest, OVERFLOW);
+      this.#allocator.free(rest);
+      rest = next;
+    }
+  }
+
+  /** Merges buckets back when few keys are left: two at a time, so that the table is as small as it was when the last key goes. */
+  #shrink(): void {
+    for (let merges = 0; merges < MERGES_PER_REMOVE; merges++)
+      if (this.count * 2 >= this.#buckets * MERGE_BELOW || !this.#mergeLast()) return;
+  }
+
+  /** Merges the last bucket into the one it was split from. @returns false when they do not fit without overflow. */
+  #mergeLast(): boolean {
+    const last = this.#buckets - 1;
+    if (last < BUCKETS_FIRST) return false;
+    const from = this.#bucketRef(last);
+    const to = this.#bucketRef(last - 2 ** (31 - Math.clz32(last)));
+    const moving = this.#fill(from);
+    const there = this.#fill(to);
+    if (moving < 0 || there < 0 || moving + there > SLOTS) return false;
+    for (let slot = 1; slot <= moving; slot++)
+      this.#setEntry(to, there + slot, this.#word(from, slot), this.#word(from, slot + SLOTS));
+    this.#setBuckets(last);
+    if ((last & CHUNK_MASK) === 0) this.#dropChunk(last >>> CHUNK_SHIFT);
+    return true;
+  }
+
+  /** Entries of a bucket, -1 when it has overflow. */
+  #fill(bucket: number): number {
+    if (this.#word(bucket, OVERFLOW) !== 0) return -1;
+    let slot = 0;
+    while (slot < SLOTS && this.#word(bucket, slot + 1) !== 0) slot++;
+    return slot;
   }
 }

@@ -1,260 +1,275 @@
 // The key-value service: walks the operations of a request and executes them on the byte table. No object and no string is made
-// per operation. Every operation either happens whole or changes nothing (DT6), and an atomic batch does so as a whole: what it
-// replaces stays in place, unlinked, until its last operation has succeeded.
+// per operation. Every operation happens whole or changes nothing, not even the layout (DT6); an atomic batch does so as a whole. Where
+// an operation may fail half way - near the limit, or in a batch - the heap remembers what was there and puts it back.
 
+import { assert } from '../protocol/assert.js';
 import type { ResultSink } from '../protocol/state-machine.js';
-import { ByteTable, type KeySource } from './byte-table.js';
-import { readInteger, writeInteger } from './msgpack-integer.js';
-import {
-  CHANGED,
-  CONDITION_FAILED,
-  COUNTED,
-  FLAG_ATOMIC,
-  IF_ABSENT,
-  IF_ALWAYS,
-  IF_PRESENT,
-  IF_REVISION,
-  KEY_BYTES_MAX,
-  KEY_INVALID,
-  NOT_APPLIED,
-  OP_CAS,
-  OP_DELETE,
-  OP_GET,
-  OP_GET_ITEM,
-  OP_HAS,
-  OP_INCR,
-  OP_SET,
-  OPERATION_HEADER,
-  OUT_OF_RANGE,
-  READ_REPLY_BYTES,
-  READ_RESULT_HEADER,
-  REQUEST_HEADER,
-  RESULT_ABORTED,
-  RESULT_MALFORMED,
-  RESULT_OK,
-  STORE_FULL,
-  UNCHANGED,
-  VALUE_BYTES_MAX,
-  VALUE_TOO_LARGE,
-  WRITE_RESULT_HEADER,
-  WRONG_TYPE,
-} from './operation.js';
-import { PagedHeap } from './paged-heap.js';
+import { Allocator } from './allocator.js';
+import { ByteTable } from './byte-table.js';
+import { INTEGER_BYTES_MAX, readInteger, writeInteger } from './msgpack-integer.js';
+import * as codec from './operation.js';
+import { type HeapOptions, PagedHeap, UNIT_BYTES } from './paged-heap.js';
+import { KEY_WORD, Records, recordBytes } from './record.js';
+import { type Span, spanOf, viewOf } from './span.js';
 
-/** Longest msgpack integer. */
-const INTEGER_BYTES = 9;
-const SHORT_VALUE_BYTES = 160;
+/** In the root: the store's counter of changes, a float64 behind the words of allocator and table. */
+const REVISION_DOUBLE = 168;
+/** What an operation may allocate besides its record: one overflow bucket. */
+const OVERFLOW_UNITS = 8;
 
-/** One step of an atomic batch: which record came, which went; 0 for none. */
-interface Undo {
-  readonly added: number;
-  readonly removed: number;
-}
+const NO_BYTES = new Uint8Array(0);
 
 export class KeyValueService {
   readonly heap: PagedHeap;
-  readonly table: ByteTable;
-  readonly #source: KeySource = {
-    bytes: new Uint8Array(0),
-    view: new DataView(new ArrayBuffer(0)),
-  };
-  readonly #scratch: KeySource;
-  readonly #undo: Undo[] = [];
+  readonly #allocator: Allocator;
+  readonly #table: ByteTable;
+  readonly #records: Records;
+  readonly #reply: Span = spanOf(NO_BYTES);
+  readonly #scratch: Span = spanOf(new Uint8Array(INTEGER_BYTES_MAX + 3));
+  readonly #revisions = { revision: 0, created: 0 };
   #atomic = false;
+  /** Revision of the next change. */
   #revision = 0;
-  #sinkBytes: Uint8Array = new Uint8Array(0);
-  #sinkView: DataView = new DataView(new ArrayBuffer(0));
+  #changed = false;
+  /** Where the next extra goes in the reply. */
+  #extrasAt = 0;
   // The operation under the cursor.
+  readonly #key: Span = spanOf(NO_BYTES);
+  readonly #value: Span = spanOf(NO_BYTES);
+  readonly #expected: Span = spanOf(NO_BYTES);
   #code = 0;
   #condition = 0;
-  #keyAt = 0;
-  #keyBytes = 0;
-  #valueAt = 0;
-  #valueBytes = 0;
+  #skipped = false;
+  /** The operation's number: asked at first, told in the reply in the end. */
   #extra = 0;
   #end = 0;
 
-  constructor(storeBytes: number) {
-    this.heap = new PagedHeap(storeBytes);
-    this.table = new ByteTable(this.heap);
-    const scratch = new Uint8Array(INTEGER_BYTES + 7);
-    this.#scratch = { bytes: scratch, view: new DataView(scratch.buffer) };
+  constructor(options: HeapOptions) {
+    const heap = new PagedHeap(options);
+    this.heap = heap;
+    this.#allocator = new Allocator(heap);
+    this.#table = new ByteTable({ heap, allocator: this.#allocator, keyWord: KEY_WORD });
+    this.#records = new Records(heap, this.#allocator);
   }
 
-  /** After the heap's pages were replaced. */
-  reopen(): void {
-    this.table.reopen();
+  /** Bytes in use, the table included. */
+  get usedBytes(): number {
+    return this.#allocator.usedBytes;
   }
 
-  #begin(bytes: Uint8Array): void {
-    if (
-      this.#source.bytes.buffer !== bytes.buffer ||
-      this.#source.bytes.byteOffset !== bytes.byteOffset ||
-      this.#source.bytes.length !== bytes.length
-    )
-      this.#source.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#source.bytes = bytes;
+  get keys(): number {
+    return this.#table.count;
   }
 
-  /** The operation at `at`. @returns false when its bytes do not fit into `to`. */
-  #parse(at: number, to: number): boolean {
-    const { view } = this.#source;
-    if (at + OPERATION_HEADER > to) return false;
-    this.#code = view.getUint8(at);
-    this.#condition = view.getUint8(at + 1);
-    this.#keyBytes = view.getUint16(at + 2, true);
-    this.#valueBytes = view.getUint32(at + 4, true);
-    let next = at + OPERATION_HEADER;
-    if (this.#code === OP_INCR || this.#code === OP_CAS || this.#condition === IF_REVISION) {
-      if (next + 8 > to) return false;
-      this.#extra = view.getFloat64(next, true);
-      next += 8;
+  /** +1 per changing operation, an atomic batch counts once. */
+  get revision(): number {
+    return (this.heap.doubles[0] as Float64Array)[REVISION_DOUBLE] as number;
+  }
+
+  #setRevision(revision: number): void {
+    this.heap.touchRoot(REVISION_DOUBLE * 2, 2);
+    (this.heap.doubles[0] as Float64Array)[REVISION_DOUBLE] = revision;
+  }
+
+  /** Replaces the state by an image: the pages of another store's heap. */
+  load(pages: readonly Uint8Array[]): void {
+    this.heap.load(pages);
+    this.#table.reload();
+  }
+
+  // ── walking a request ──
+
+  #look(bytes: Uint8Array): void {
+    if (this.#key.bytes === bytes) return;
+    const view = viewOf(bytes);
+    for (const span of [this.#key, this.#value, this.#expected]) {
+      span.bytes = bytes;
+      span.view = view;
     }
-    this.#keyAt = next;
-    next += this.#keyBytes;
-    if (this.#code === OP_CAS && this.#extra > 0) next += this.#extra;
-    this.#valueAt = next;
-    this.#end = next + this.#valueBytes;
-    return this.#end <= to && next <= to;
   }
 
-  /** True when `bytes[from..to)` holds exactly `count` operations of the right sort with sane fields. */
-  #wellFormed(from: number, to: number, count: number, reads: boolean): boolean {
-    let at = from;
+  /** @returns the number of operations, -1 when `bytes[from..to)` is not exactly one request of the kind. */
+  #open(bytes: Uint8Array, from: number, to: number, reads: boolean): number {
+    this.#look(bytes);
+    const first = from + codec.REQUEST_HEADER;
+    if (first > to) return -1;
+    const { view } = this.#key;
+    const flags = view.getUint8(from + 1);
+    if (flags > (reads ? 0 : codec.FLAG_ATOMIC) || view.getUint16(from + 2) !== 0) return -1;
+    const count = view.getUint32(from + 4, true);
+    if (count * codec.OPERATION_HEADER > to - first) return -1;
+    // Checked as a whole before anything happens: a request is never half executed for its form.
+    let at = first;
     for (let i = 0; i < count; i++) {
-      if (!this.#parse(at, to)) return false;
-      if (reads) {
-        if (this.#code < OP_GET || this.#code > OP_HAS) return false;
-      } else if (this.#code < OP_SET || this.#code > OP_CAS || this.#condition > IF_REVISION)
-        return false;
-      if (this.#code === OP_INCR && !Number.isSafeInteger(this.#extra)) return false;
-      if (this.#code === OP_CAS && (!Number.isInteger(this.#extra) || this.#extra < -1))
-        return false;
+      if (at + codec.OPERATION_HEADER > to) return -1;
+      this.#parse(at, to);
+      if (this.#end > to || !(reads ? this.#isRead() : this.#isWrite())) return -1;
       at = this.#end;
     }
-    return at === to;
+    this.#atomic = flags === codec.FLAG_ATOMIC;
+    return at === to ? count : -1;
   }
 
-  #viewOfSink(sink: ResultSink): DataView {
-    if (this.#sinkBytes !== sink.bytes) {
-      this.#sinkBytes = sink.bytes;
-      this.#sinkView = new DataView(
-        sink.bytes.buffer,
-        sink.bytes.byteOffset,
-        sink.bytes.byteLength,
-      );
+  /** Reads the operation at `at`, whose header is there; an `#end` beyond `to` says that the rest is not. */
+  #parse(at: number, to: number): void {
+    const { view } = this.#key;
+    const code = view.getUint8(at);
+    const flags = view.getUint8(at + 1);
+    const condition = flags & ~codec.SKIPPED;
+    this.#skipped = (flags & codec.SKIPPED) !== 0;
+    this.#code = code;
+    this.#condition = condition;
+    const keyBytes = view.getUint16(at + 2, true);
+    const valueBytes = view.getUint32(at + 4, true);
+    let next = at + codec.OPERATION_HEADER;
+    let expected = 0;
+    if (code === codec.OP_INCR || code === codec.OP_CAS || condition === codec.IF_REVISION) {
+      if (next + 8 > to) {
+        this.#end = to + 1;
+        return;
+      }
+      this.#extra = view.getFloat64(next, true);
+      next += 8;
+      if (code === codec.OP_CAS && this.#extra > 0) expected = this.#extra;
     }
-    return this.#sinkView;
+    this.#key.from = next;
+    this.#key.length = keyBytes;
+    next += keyBytes + expected;
+    this.#value.from = next;
+    this.#value.length = valueBytes;
+    this.#end = next + valueBytes;
   }
 
-  #malformed(sink: ResultSink): void {
-    const at = sink.reserve(WRITE_RESULT_HEADER);
-    sink.bytes.fill(0, at, at + WRITE_RESULT_HEADER);
-    sink.bytes[at] = RESULT_MALFORMED;
-    sink.length += WRITE_RESULT_HEADER;
+  #isRead(): boolean {
+    const code = this.#code;
+    if (code < codec.OP_GET || code > codec.OP_HAS) return false;
+    return this.#condition === codec.IF_ALWAYS && this.#value.length === 0;
   }
 
-  #count(from: number, to: number): number {
-    if (from + REQUEST_HEADER > to) return -1;
-    return this.#source.view.getUint32(from + 4, true);
+  #isWrite(): boolean {
+    switch (this.#code) {
+      case codec.OP_SET:
+        return this.#condition <= codec.IF_REVISION;
+      case codec.OP_DELETE:
+        return this.#condition <= codec.IF_REVISION && this.#value.length === 0;
+      case codec.OP_INCR:
+        if (this.#condition !== codec.IF_ALWAYS || this.#value.length !== 0) return false;
+        return Number.isSafeInteger(this.#extra);
+      case codec.OP_CAS:
+        if (this.#condition !== codec.IF_ALWAYS) return false;
+        return Number.isInteger(this.#extra) && this.#extra >= -1;
+      default:
+        return false;
+    }
+  }
+
+  #keyIsValid(): boolean {
+    return this.#key.length > 0 && this.#key.length <= codec.KEY_BYTES_MAX;
   }
 
   // ── writes ──
 
   apply(bytes: Uint8Array, from: number, to: number, sink: ResultSink): void {
-    this.#begin(bytes);
-    const count = this.#count(from, to);
-    const first = from + REQUEST_HEADER;
-    // Checked as a whole before anything happens: a request is never half executed for its form.
-    if (
-      count < 0 ||
-      count * OPERATION_HEADER > to - first ||
-      !this.#wellFormed(first, to, count, false)
-    ) {
-      this.#malformed(sink);
+    const count = this.#open(bytes, from, to, false);
+    if (count < 0) {
+      malformed(sink);
       return;
     }
-    this.#atomic = ((bytes[from + 1] as number) & FLAG_ATOMIC) !== 0;
-    this.#revision = this.table.revision;
-    const base = sink.reserve(WRITE_RESULT_HEADER + count + 8 * count);
-    const view = this.#viewOfSink(sink);
-    sink.bytes.fill(0, base, base + 8);
+    const base = sink.reserve(codec.WRITE_RESULT_HEADER + 9 * count);
+    this.#lookAtReply(sink);
+    const { view } = this.#reply;
+    const before = this.revision;
+    view.setUint32(base, codec.RESULT_OK, true);
     view.setUint32(base + 4, count, true);
-    view.setFloat64(base + 8, this.#revision, true);
-    const statuses = base + WRITE_RESULT_HEADER;
-    let extras = statuses + count;
+    view.setFloat64(base + 8, before, true);
+    this.#extrasAt = base + codec.WRITE_RESULT_HEADER + count;
+    this.#revision = before + 1;
+    this.#changed = false;
+    if (this.#atomic) this.#batch(from + codec.REQUEST_HEADER, to, base, count);
+    else {
+      const done = this.#run(from + codec.REQUEST_HEADER, to, base, count);
+      assert(done === count, `operation ${done} of ${count} stopped a request that is not atomic`);
+      if (this.#changed) this.#setRevision(this.#revision - 1);
+    }
+    sink.length = this.#extrasAt;
+  }
+
+  #lookAtReply(sink: ResultSink): void {
+    if (this.#reply.bytes === sink.bytes) return;
+    this.#reply.bytes = sink.bytes;
+    this.#reply.view = viewOf(sink.bytes);
+  }
+
+  /** @returns how many operations were executed: the first failure ends an atomic batch. */
+  #run(first: number, to: number, base: number, count: number): number {
+    const { view } = this.#reply;
+    const statuses = base + codec.WRITE_RESULT_HEADER;
     let at = first;
-    let failed = -1;
     for (let i = 0; i < count; i++) {
       this.#parse(at, to);
       at = this.#end;
       const status = this.#execute();
-      sink.bytes[statuses + i] = status;
-      if (status === CONDITION_FAILED || status === COUNTED) {
-        view.setFloat64(extras, this.#extra, true);
-        extras += 8;
+      view.setUint8(statuses + i, status);
+      if (status === codec.CHANGED) continue;
+      if (codec.hasExtra(status)) {
+        view.setFloat64(this.#extrasAt, this.#extra, true);
+        this.#extrasAt += 8;
       }
-      if (this.#atomic && status > UNCHANGED && status !== COUNTED) {
-        failed = i;
-        break;
-      }
+      if (this.#atomic && status !== codec.UNCHANGED && status !== codec.COUNTED) return i;
     }
-    if (this.#atomic) extras = this.#endBatch({ sink, base, count, failed, extras });
-    else if (this.#revision !== this.table.revision) this.table.revision = this.#revision;
-    sink.length += extras - base;
+    return count;
   }
 
-  /** All or nothing. @returns the end of the result. */
-  #endBatch(at: {
-    sink: ResultSink;
-    base: number;
-    count: number;
-    failed: number;
-    extras: number;
-  }): number {
-    const { sink, base, count, failed } = at;
-    const statuses = base + WRITE_RESULT_HEADER;
-    if (failed < 0) {
-      const changed = this.#undo.length > 0;
-      for (const step of this.#undo) if (step.removed !== 0) this.heap.free(step.removed);
-      this.#undo.length = 0;
-      if (changed) this.table.revision += 1;
-      sink.bytes[base] = RESULT_OK;
-      return at.extras;
+  /** All or nothing, and one revision. */
+  #batch(first: number, to: number, base: number, count: number): void {
+    this.#beginUndo();
+    const failed = this.#run(first, to, base, count);
+    if (failed === count) {
+      if (this.#changed) this.#setRevision(this.#revision);
+      this.heap.endUndo();
+      return;
     }
-    for (let step = this.#undo.pop(); step !== undefined; step = this.#undo.pop()) {
-      if (step.added !== 0) {
-        this.table.unlink(step.added);
-        this.heap.free(step.added);
-      }
-      if (step.removed !== 0) this.table.link(step.removed);
-    }
+    this.#rollback();
     // Only what failed keeps its status, and its extra where it has one.
-    const extra = this.#extra;
-    const status = sink.bytes[statuses + failed] as number;
-    sink.bytes.fill(NOT_APPLIED, statuses, statuses + count);
-    sink.bytes[statuses + failed] = status;
-    sink.bytes[base] = RESULT_ABORTED;
-    if (status !== CONDITION_FAILED) return statuses + count;
-    this.#viewOfSink(sink).setFloat64(statuses + count, extra, true);
-    return statuses + count + 8;
+    const { bytes, view } = this.#reply;
+    const statuses = base + codec.WRITE_RESULT_HEADER;
+    const status = view.getUint8(statuses + failed);
+    bytes.fill(codec.NOT_APPLIED, statuses, statuses + count);
+    view.setUint8(statuses + failed, status);
+    view.setUint8(base, codec.RESULT_ABORTED);
+    this.#extrasAt = statuses + count;
+    if (!codec.hasExtra(status)) return;
+    view.setFloat64(this.#extrasAt, this.#extra, true);
+    this.#extrasAt += 8;
+  }
+
+  #beginUndo(): void {
+    this.#table.undoBegins();
+    this.heap.beginUndo();
+  }
+
+  #rollback(): void {
+    this.heap.rollback();
+    this.#table.rolledBack();
   }
 
   #execute(): number {
-    const length = this.#keyBytes;
-    if (length === 0 || length > KEY_BYTES_MAX) return KEY_INVALID;
-    if (this.#valueBytes > VALUE_BYTES_MAX) return VALUE_TOO_LARGE;
-    const hash = ByteTable.hash(this.#source, this.#keyAt, length);
-    const record = this.table.find(this.#source, this.#keyAt, length, hash);
+    if (this.#skipped) return codec.UNCHANGED;
+    if (!this.#keyIsValid()) return codec.KEY_INVALID;
+    if (this.#value.length > codec.VALUE_BYTES_MAX) return codec.VALUE_TOO_LARGE;
+    const hash = ByteTable.hash(this.#key);
+    const record = this.#table.find(this.#key, hash);
     switch (this.#code) {
-      case OP_SET:
-        if (!this.#holds(record)) return CONDITION_FAILED;
-        return this.#store(record, hash, this.#source, this.#valueAt, this.#valueBytes);
-      case OP_DELETE:
-        if (!this.#holds(record)) return CONDITION_FAILED;
-        return this.#remove(record);
-      case OP_INCR:
-        return this.#count1(record, hash);
+      case codec.OP_SET:
+        if (this.#condition !== codec.IF_ALWAYS && !this.#holds(record))
+          return codec.CONDITION_FAILED;
+        return this.#store(record, hash, this.#value);
+      case codec.OP_DELETE:
+        if (this.#condition !== codec.IF_ALWAYS && !this.#holds(record))
+          return codec.CONDITION_FAILED;
+        return this.#remove(record, hash);
+      case codec.OP_INCR:
+        return this.#increment(record, hash);
       default:
         return this.#swap(record, hash);
     }
@@ -262,176 +277,150 @@ export class KeyValueService {
 
   /** Checks the operation's condition; where it fails, the extra becomes the stored revision. */
   #holds(record: number): boolean {
-    const stored = record === 0 ? 0 : this.table.revisionOf(record);
-    let holds = true;
-    if (this.#condition === IF_ABSENT) holds = record === 0;
-    else if (this.#condition === IF_PRESENT) holds = record !== 0;
-    else if (this.#condition === IF_REVISION) holds = record !== 0 && stored === this.#extra;
+    const stored = record === 0 ? 0 : this.#records.revision(record);
+    let holds = record !== 0;
+    if (this.#condition === codec.IF_ABSENT) holds = record === 0;
+    else if (this.#condition === codec.IF_REVISION) holds = holds && stored === this.#extra;
     if (!holds) this.#extra = stored;
-    return holds || this.#condition === IF_ALWAYS;
+    return holds;
   }
 
-  #nextRevision(): number {
-    if (this.#atomic) return this.#revision + 1;
-    return ++this.#revision;
+  #countChange(): void {
+    this.#changed = true;
+    if (!this.#atomic) this.#revision++;
   }
 
-  #store(
-    record: number,
-    hash: number,
-    value: KeySource,
-    valueAt: number,
-    valueBytes: number,
-  ): number {
-    const { table } = this;
-    if (record !== 0 && !this.#atomic && table.fits(record, valueBytes)) {
-      table.writeValue(record, {
-        bytes: value.bytes,
-        view: value.view,
-        from: valueAt,
-        length: valueBytes,
-      });
-      table.setRevisions(record, this.#nextRevision(), table.createdOf(record));
-      return CHANGED;
+  #store(record: number, hash: number, value: Span): number {
+    const bytes = recordBytes(this.#key.length, value.length);
+    if (record !== 0 && this.#records.fits(record, bytes)) {
+      this.#records.overwrite(record, value, this.#revision);
+      this.#countChange();
+      return codec.CHANGED;
     }
-    const added = table.allocate(this.#keyBytes, valueBytes);
-    if (added === 0) return STORE_FULL;
-    const { bytes, view } = this.#source;
-    table.writeKey(added, { bytes, view, from: this.#keyAt, length: this.#keyBytes, hash });
-    table.writeValue(added, {
-      bytes: value.bytes,
-      view: value.view,
-      from: valueAt,
-      length: valueBytes,
-    });
-    const revision = this.#nextRevision();
-    table.setRevisions(added, revision, record === 0 ? revision : table.createdOf(record));
-    if (record !== 0) table.unlink(record);
-    table.link(added);
-    this.#replaced(added, record);
-    return CHANGED;
+    // A batch can be rolled back anyway. Alone, an operation pays for that only where it may fail.
+    const units = Math.ceil(bytes / UNIT_BYTES) + OVERFLOW_UNITS;
+    const careful = !this.#atomic && !this.#allocator.hasRoom(units, units);
+    if (careful) this.#beginUndo();
+    const stored = this.#place(record, hash, value, bytes);
+    if (careful && !stored) this.#rollback();
+    else if (careful) this.heap.endUndo();
+    if (!stored) return codec.STORE_FULL;
+    this.#countChange();
+    return codec.CHANGED;
   }
 
-  #replaced(added: number, removed: number): void {
-    if (this.#atomic) this.#undo.push({ added, removed });
-    else if (removed !== 0) this.heap.free(removed);
+  /** Puts key and value into a new block. @returns false when the heap is full: something may have changed then. */
+  #place(record: number, hash: number, value: Span, bytes: number): boolean {
+    const revisions = this.#revisions;
+    revisions.revision = this.#revision;
+    revisions.created = record === 0 ? this.#revision : this.#records.created(record);
+    // The old block goes first, so that the new one may take its place.
+    if (record !== 0) this.#allocator.free(record);
+    const block = this.#allocator.allocate(bytes);
+    if (block === 0) return false;
+    this.#records.write(block, this.#key, value, revisions);
+    if (record === 0) return this.#table.insert(hash, block);
+    if (block !== record) this.#table.replace(hash, record, block);
+    return true;
   }
 
-  #remove(record: number): number {
-    if (record === 0) return UNCHANGED;
-    this.table.unlink(record);
-    this.#nextRevision();
-    this.#replaced(0, record);
-    return CHANGED;
+  #remove(record: number, hash: number): number {
+    if (record === 0) return codec.UNCHANGED;
+    this.#table.remove(hash, record);
+    this.#allocator.free(record);
+    this.#countChange();
+    return codec.CHANGED;
   }
 
-  /** Adds to a counter; its bytes stay the shortest msgpack integer. */
-  #count1(record: number, hash: number): number {
+  #increment(record: number, hash: number): number {
+    const scratch = this.#scratch;
     let value = 0;
     if (record !== 0) {
-      const bytes = this.heap.bytesOf(record);
-      const at = this.table.valueOffset(record);
-      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      const stored = readInteger(view, at, at + this.table.valueBytes(record));
-      if (stored === null) return WRONG_TYPE;
+      const length = this.#records.valueBytes(record);
+      if (length > INTEGER_BYTES_MAX) return codec.WRONG_TYPE;
+      scratch.from = 0;
+      this.#records.copyOut(record, scratch);
+      const stored = readInteger(scratch.view, 0, length);
+      if (stored === null) return codec.WRONG_TYPE;
       value = stored;
     }
     const sum = value + this.#extra;
-    if (!Number.isSafeInteger(sum)) return OUT_OF_RANGE;
-    const length = writeInteger(this.#scratch.view, 0, sum);
-    const status = this.#store(record, hash, this.#scratch, 0, length);
-    if (status !== CHANGED) return status;
+    if (!Number.isSafeInteger(sum)) return codec.OUT_OF_RANGE;
+    scratch.length = writeInteger(scratch.view, 0, sum);
+    const status = this.#store(record, hash, scratch);
+    if (status !== codec.CHANGED) return status;
     this.#extra = sum;
-    return COUNTED;
+    return codec.COUNTED;
   }
 
   #swap(record: number, hash: number): number {
-    const expected = this.#extra;
-    const same = expected < 0 ? record === 0 : record !== 0 && this.#sameValue(record, expected);
-    if (!same) {
-      this.#extra = record === 0 ? 0 : this.table.revisionOf(record);
-      return CONDITION_FAILED;
+    const expected = this.#expected;
+    if (this.#extra >= 0) {
+      expected.from = this.#key.from + this.#key.length;
+      expected.length = this.#extra;
     }
-    return this.#store(record, hash, this.#source, this.#valueAt, this.#valueBytes);
-  }
-
-  #sameValue(record: number, length: number): boolean {
-    if (this.table.valueBytes(record) !== length) return false;
-    const bytes = this.heap.bytesOf(record);
-    const at = this.table.valueOffset(record);
-    const from = this.#keyAt + this.#keyBytes;
-    for (let i = 0; i < length; i++)
-      if (bytes[at + i] !== this.#source.bytes[from + i]) return false;
-    return true;
+    const same =
+      this.#extra < 0 ? record === 0 : record !== 0 && this.#records.sameValue(record, expected);
+    if (same) return this.#store(record, hash, this.#value);
+    this.#extra = record === 0 ? 0 : this.#records.revision(record);
+    return codec.CONDITION_FAILED;
   }
 
   // ── reads ──
 
   read(bytes: Uint8Array, from: number, to: number, sink: ResultSink): void {
-    this.#begin(bytes);
-    const count = this.#count(from, to);
-    const first = from + REQUEST_HEADER;
-    if (
-      count < 0 ||
-      count * OPERATION_HEADER > to - first ||
-      !this.#wellFormed(first, to, count, true)
-    ) {
-      this.#malformed(sink);
+    const count = this.#open(bytes, from, to, true);
+    if (count < 0) {
+      malformed(sink);
       return;
     }
-    const base = sink.reserve(READ_RESULT_HEADER);
-    sink.bytes.fill(0, base, base + READ_RESULT_HEADER);
-    sink.length += READ_RESULT_HEADER;
+    const base = sink.reserve(codec.READ_RESULT_HEADER);
+    sink.length += codec.READ_RESULT_HEADER;
     let answered = 0;
-    for (let at = first; answered < count; answered++) {
+    for (let at = from + codec.REQUEST_HEADER; answered < count; answered++) {
       this.#parse(at, to);
       at = this.#end;
       if (!this.#answer(sink, sink.length - base)) break;
     }
-    this.#viewOfSink(sink).setUint32(base + 4, answered, true);
+    this.#lookAtReply(sink);
+    this.#reply.view.setUint32(base, codec.RESULT_OK, true);
+    this.#reply.view.setUint32(base + 4, answered, true);
   }
 
   /** @returns false when the answer would become too large: the client asks for the rest. */
   #answer(sink: ResultSink, soFar: number): boolean {
-    const length = this.#keyBytes;
-    const valid = length > 0 && length <= KEY_BYTES_MAX;
-    const hash = valid ? ByteTable.hash(this.#source, this.#keyAt, length) : 0;
-    const record = valid ? this.table.find(this.#source, this.#keyAt, length, hash) : 0;
-    if (record === 0 || this.#code === OP_HAS) {
-      if (soFar + 1 > READ_REPLY_BYTES) return false;
-      const at = sink.reserve(1);
+    const record = this.#keyIsValid() ? this.#table.find(this.#key, ByteTable.hash(this.#key)) : 0;
+    if (record === 0 || this.#code === codec.OP_HAS) {
+      if (soFar + 1 > codec.READ_REPLY_BYTES) return false;
+      const at = sink.reserve(1); // may replace `bytes`
       sink.bytes[at] = record === 0 ? 0 : 1;
       sink.length += 1;
       return true;
     }
-    const valueBytes = this.table.valueBytes(record);
-    const items = this.#code === OP_GET_ITEM ? 16 : 0;
-    const needed = 1 + items + 4 + valueBytes;
-    if (soFar > READ_RESULT_HEADER && soFar + needed > READ_REPLY_BYTES) return false;
-    // Room for whole words behind the value, which the copy below may touch.
-    const at = sink.reserve(needed + 4);
-    const view = this.#viewOfSink(sink);
-    sink.bytes[at] = 1;
-    if (items > 0) {
-      view.setFloat64(at + 1, this.table.revisionOf(record), true);
-      view.setFloat64(at + 9, this.table.createdOf(record), true);
+    const valueBytes = this.#records.valueBytes(record);
+    const header = this.#code === codec.OP_GET_ITEM ? 1 + 16 + 4 : 1 + 4;
+    if (soFar + header + valueBytes > codec.READ_REPLY_BYTES) return false;
+    // Room for a whole word at the end, which the copy may fill.
+    const at = sink.reserve(header + valueBytes + 3);
+    this.#lookAtReply(sink);
+    const reply = this.#reply;
+    reply.view.setUint8(at, 1);
+    if (this.#code === codec.OP_GET_ITEM) {
+      reply.view.setFloat64(at + 1, this.#records.revision(record), true);
+      reply.view.setFloat64(at + 9, this.#records.created(record), true);
     }
-    view.setUint32(at + 1 + items, valueBytes, true);
-    this.#copyOut(record, valueBytes, sink.bytes, view, at + 5 + items);
-    sink.length += needed;
+    reply.view.setUint32(at + header - 4, valueBytes, true);
+    reply.from = at + header;
+    this.#records.copyOut(record, reply);
+    sink.length += header + valueBytes;
     return true;
   }
+}
 
-  #copyOut(record: number, length: number, bytes: Uint8Array, view: DataView, at: number): void {
-    const offset = this.table.valueOffset(record);
-    if (length > SHORT_VALUE_BYTES) {
-      bytes.set(this.heap.bytesOf(record).subarray(offset, offset + length), at);
-      return;
-    }
-    // The value is word-aligned in its record and its block ends on a word: whole words may be copied past its end.
-    const words = this.heap.wordsOf(record);
-    const word = offset >>> 2;
-    for (let done = 0; done < length; done += 4)
-      view.setInt32(at + done, words[word + (done >>> 2)] as number, true);
-  }
+/** The answer to what is not a request: nothing was executed. */
+export function malformed(sink: ResultSink): void {
+  const at = sink.reserve(codec.WRITE_RESULT_HEADER);
+  sink.bytes.fill(0, at, at + codec.WRITE_RESULT_HEADER);
+  sink.bytes[at] = codec.RESULT_MALFORMED;
+  sink.length += codec.WRITE_RESULT_HEADER;
 }

@@ -1,5 +1,8 @@
-// Integers of msgpack, as a counter in the store needs them: any encoding is read, the shortest one is written, so that equal
-// numbers are equal bytes whoever wrote them.
+// Integers of msgpack, as a counter in the store needs them. Any encoding is read. Written is the shortest one up to 32 bits and a
+// float64 beyond: as short as a 64-bit integer, exact to 2^53, and read as a plain number by every decoder, so a counter equals the
+// same number written by a client byte for byte.
+
+export const INTEGER_BYTES_MAX = 9;
 
 /** The integer that `bytes[from..to)` encodes; null when it is none, or not a safe one. */
 export function readInteger(view: DataView, from: number, to: number): number | null {
@@ -28,6 +31,8 @@ export function readInteger(view: DataView, from: number, to: number): number | 
       return length === 5 ? view.getInt32(at) : null;
     case 0xd3:
       return length === 9 ? safe(view.getInt32(at) * 2 ** 32 + view.getUint32(at + 4)) : null;
+    case 0xca:
+      return length === 5 ? safe(view.getFloat32(at)) : null;
     case 0xcb:
       return length === 9 ? safe(view.getFloat64(at)) : null;
     default:
@@ -39,37 +44,31 @@ function safe(value: number): number | null {
   return Number.isSafeInteger(value) ? value : null;
 }
 
-/** Writes the shortest encoding of a safe integer: at most 9 bytes. @returns the number of bytes. */
+/** Writes a safe integer: at most 9 bytes. @returns the number of bytes. */
 export function writeInteger(view: DataView, at: number, value: number): number {
-  if (value >= 0 && value < 0x80) {
-    view.setUint8(at, value);
-    return 1;
-  }
-  if (value < 0 && value >= -32) {
+  if (value >= -32 && value < 0x80) {
     view.setInt8(at, value);
     return 1;
   }
-  const negative = value < 0;
-  const size = negative ? signedSize(value) : unsignedSize(value);
-  view.setUint8(at, (negative ? 0xd0 : 0xcc) + [1, 2, 4, 8].indexOf(size));
-  if (size === 1) view.setInt8(at + 1, value);
-  else if (size === 2) view.setInt16(at + 1, value);
-  else if (size === 4) view.setInt32(at + 1, value);
-  else {
-    view.setInt32(at + 1, Math.floor(value / 2 ** 32));
-    view.setUint32(at + 5, value >>> 0);
+  if (value > 0xffff_ffff || value < -0x8000_0000) {
+    view.setUint8(at, 0xcb);
+    view.setFloat64(at + 1, value);
+    return 9;
   }
-  return 1 + size;
+  const sizeLog = value < 0 ? signedSizeLog(value) : unsignedSizeLog(value);
+  view.setUint8(at, (value < 0 ? 0xd0 : 0xcc) + sizeLog);
+  if (sizeLog === 0) view.setInt8(at + 1, value);
+  else if (sizeLog === 1) view.setInt16(at + 1, value);
+  else view.setInt32(at + 1, value);
+  return 1 + (1 << sizeLog);
 }
 
-function unsignedSize(value: number): number {
-  if (value <= 0xff) return 1;
-  if (value <= 0xffff) return 2;
-  return value <= 0xffff_ffff ? 4 : 8;
+function unsignedSizeLog(value: number): number {
+  if (value <= 0xff) return 0;
+  return value <= 0xffff ? 1 : 2;
 }
 
-function signedSize(value: number): number {
-  if (value >= -0x80) return 1;
-  if (value >= -0x8000) return 2;
-  return value >= -0x8000_0000 ? 4 : 8;
+function signedSizeLog(value: number): number {
+  if (value >= -0x80) return 0;
+  return value >= -0x8000 ? 1 : 2;
 }

@@ -18,6 +18,7 @@ import {
   OPERATION_HEADER,
   REQUEST_HEADER,
   SERVICE_KV,
+  SKIPPED,
   VALUE_BYTES_MAX,
   WRITE_RESULT_HEADER,
 } from './operation.js';
@@ -76,6 +77,11 @@ export class OperationWriter {
     this.#at = REQUEST_HEADER;
     this.#count = 0;
     this.#replyBytes = WRITE_RESULT_HEADER;
+  }
+
+  /** Withdraws the operation that began at `offset`; it keeps its place in the result. */
+  skip(offset: number): void {
+    skipOperation(this.#bytes, offset);
   }
 
   /** The finished request; it views this writer's memory, which stays the writer's. */
@@ -261,6 +267,11 @@ export class OperationWriter {
     this.#count += from.#count;
     this.#replyBytes += from.#replyBytes - WRITE_RESULT_HEADER;
   }
+}
+
+/** Withdraws the operation at `offset` of a request that was not sent yet. */
+export function skipOperation(body: Uint8Array, offset: number): void {
+  body[offset + 1] = (body[offset + 1] as number) | SKIPPED;
 }
 
 function conditionCode(condition: WriteCondition | undefined): number {

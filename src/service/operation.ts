@@ -25,6 +25,8 @@ export const IF_ALWAYS = 0;
 export const IF_ABSENT = 1;
 export const IF_PRESENT = 2;
 export const IF_REVISION = 3;
+/** Bit of the condition: withdrawn before it was sent, so nothing happens. */
+export const SKIPPED = 0x80;
 
 export const REQUEST_HEADER = 8;
 export const OPERATION_HEADER = 8;

@@ -1,13 +1,13 @@
-// The services of a replica behind one StateMachine: the first byte of a request says whose it is.
+// The services of a replica behind one StateMachine: the first byte of a request says whose it is. Only the key-value store keeps
+// state, in pages that can be read and replaced as a whole.
 
 import type { ApplyContext, ResultSink, StateMachine } from '../protocol/state-machine.js';
-import { KeyValueService } from './kv.js';
-import { RESULT_MALFORMED, SERVICE_ECHO, SERVICE_KV, WRITE_RESULT_HEADER } from './operation.js';
+import { echo } from './echo.js';
+import { KeyValueService, malformed } from './kv.js';
+import { SERVICE_ECHO, SERVICE_KV } from './operation.js';
+import type { HeapOptions } from './paged-heap.js';
 
-export interface ServicesOptions {
-  /** Limit of the state in bytes (DT6). */
-  readonly storeBytes: number;
-}
+export type ServicesOptions = HeapOptions;
 
 export class Services implements StateMachine {
   readonly kv: KeyValueService;
@@ -16,11 +16,12 @@ export class Services implements StateMachine {
   reads = 0;
 
   constructor(options: ServicesOptions) {
-    this.kv = new KeyValueService(options.storeBytes);
+    this.kv = new KeyValueService(options);
   }
 
+  /** Bytes of state in use, of at most `storeBytes`. */
   get usedBytes(): number {
-    return this.kv.heap.usedBytes;
+    return this.kv.usedBytes;
   }
 
   apply(
@@ -34,7 +35,7 @@ export class Services implements StateMachine {
     const service = from < to ? bytes[from] : 0;
     if (service === SERVICE_KV) this.kv.apply(bytes, from, to, sink);
     else if (service === SERVICE_ECHO) echo(bytes, from, to, sink);
-    else unknown(sink);
+    else malformed(sink);
   }
 
   read(bytes: Uint8Array, from: number, to: number, sink: ResultSink): void {
@@ -42,25 +43,25 @@ export class Services implements StateMachine {
     const service = from < to ? bytes[from] : 0;
     if (service === SERVICE_KV) this.kv.read(bytes, from, to, sink);
     else if (service === SERVICE_ECHO) echo(bytes, from, to, sink);
-    else unknown(sink);
+    else malformed(sink);
   }
 
+  /** Over all pages in use; those not written since the last call cost nothing. */
   digest(): string {
     return this.kv.heap.digest();
   }
-}
 
-/** Everything behind the service's byte comes back. */
-function echo(bytes: Uint8Array, from: number, to: number, sink: ResultSink): void {
-  const length = to - from - 1;
-  const at = sink.reserve(length);
-  sink.bytes.set(bytes.subarray(from + 1, to), at);
-  sink.length += length;
-}
+  pageCount(): number {
+    return this.kv.heap.pageCount();
+  }
 
-function unknown(sink: ResultSink): void {
-  const at = sink.reserve(WRITE_RESULT_HEADER);
-  sink.bytes.fill(0, at, at + WRITE_RESULT_HEADER);
-  sink.bytes[at] = RESULT_MALFORMED;
-  sink.length += WRITE_RESULT_HEADER;
+  /** A view of the page's bytes, valid until the next request. */
+  page(index: number): Uint8Array {
+    return this.kv.heap.page(index);
+  }
+
+  /** Replaces the state by the pages of another replica's services, whose limit is the same. */
+  load(pages: readonly Uint8Array[]): void {
+    this.kv.load(pages);
+  }
 }

@@ -1,14 +1,16 @@
 // How an actor sleeps without losing a wake-up. One word per actor: the owner sets it, looks at its rings once more, and waits;
 // a producer publishes first and then rings only if it can swap the word back. So either the owner sees the data, or the
-// producer sees the sleeper.
+// producer sees the sleeper. It knows nothing of rings, and never sleeps by itself.
+
+import { assert } from '../protocol/assert.js';
 
 const AWAKE = 0;
 const ASLEEP = 1;
 
-/** The producer's side, and the owner's own timer. */
 export class Doorbell {
   readonly #words: Int32Array;
   readonly #at: number;
+  #parked = false;
 
   constructor(words: Int32Array, at: number) {
     this.#words = words;
@@ -24,25 +26,44 @@ export class Doorbell {
   }
 
   /**
+   * Wakes the owner whatever the word says. A producer that was killed between its swap and its notify leaves a sleeper
+   * that looks awake, whom `ring` would pass by: so the owner's own timer, and whoever reports a dead thread, call this.
+   */
+  wake(): void {
+    Atomics.store(this.#words, this.#at, AWAKE);
+    Atomics.notify(this.#words, this.#at);
+  }
+
+  /**
    * Sleeps until somebody rings, unless `hasData` is true after the word was set. No timeout: a timed wait leaks until
-   * its time is over, so a timer of the owner rings its own bell. At most one park at a time.
+   * its time is over, so a timer of the owner calls `wake`. At most one park at a time.
    *
    * @returns null when there is no reason to sleep; else a promise that settles on waking.
    */
   park(hasData: () => boolean): Promise<unknown> | null {
+    assert(!this.#parked, 'parked twice on one doorbell');
     Atomics.store(this.#words, this.#at, ASLEEP);
     if (hasData()) {
       Atomics.store(this.#words, this.#at, AWAKE);
       return null;
     }
     const wait = Atomics.waitAsync(this.#words, this.#at, ASLEEP);
-    return wait.async ? wait.value : null;
+    if (!wait.async) return null;
+    this.#parked = true;
+    return wait.value.then(() => {
+      this.#parked = false;
+    });
   }
 
-  /** Blocks the thread until somebody rings or `timeoutMs` pass; for threads without an event loop to serve. */
-  parkBlocking(hasData: () => boolean, timeoutMs: number): void {
+  /**
+   * Blocks the thread until somebody rings or `timeoutMs` pass; for threads without an event loop to serve.
+   * @returns 'awake' when there was no reason to sleep.
+   */
+  parkBlocking(hasData: () => boolean, timeoutMs: number): 'awake' | 'rung' | 'timed-out' {
     Atomics.store(this.#words, this.#at, ASLEEP);
-    if (!hasData()) Atomics.wait(this.#words, this.#at, ASLEEP, timeoutMs);
+    const outcome = hasData() ? null : Atomics.wait(this.#words, this.#at, ASLEEP, timeoutMs);
     Atomics.store(this.#words, this.#at, AWAKE);
+    if (outcome === null) return 'awake';
+    return outcome === 'timed-out' ? outcome : 'rung';
   }
 }

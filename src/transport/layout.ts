@@ -2,10 +2,10 @@
 // threads write is at least two cache lines apart, so that neither slows the other down.
 //
 //  ring memory
-//    0        128       256                        256 + capacity
-//   +---------+---------+--------------------------+
-//   |  tail   |  head   |  records ...             |     tail: written by the producer, head: by the consumer
-//   +---------+---------+--------------------------+
+//    0        128       256       384                        384 + capacity
+//   +---------+---------+---------+--------------------------+
+//   |  tail   |  head   | waiting |  records ...             |     tail: written by the producer, head: by the consumer,
+//   +---------+---------+---------+--------------------------+     waiting: 1 while the producer sleeps for lack of room
 //
 //  record, 8-aligned
 //    0        4        8
@@ -16,7 +16,8 @@
 export const CACHE_LINE_PAIR_BYTES = 128;
 export const RING_TAIL_AT = 0;
 export const RING_HEAD_AT: number = CACHE_LINE_PAIR_BYTES;
-export const RING_HEADER_BYTES: number = 2 * CACHE_LINE_PAIR_BYTES;
+export const RING_WAITING_AT: number = 2 * CACHE_LINE_PAIR_BYTES;
+export const RING_HEADER_BYTES: number = 3 * CACHE_LINE_PAIR_BYTES;
 export const RECORD_HEADER_BYTES = 8;
 export const RECORD_ALIGNMENT = 8;
 /** Length word of a record that only fills the ring up to its end. */
@@ -38,27 +39,38 @@ export function invalidCapacity(bytes: number): string | null {
   return `a ring's capacity must be a power of two from ${RING_BYTES_MIN} to ${RING_BYTES_MAX} bytes, got ${bytes}`;
 }
 
-/** Words of the block that one replica shares with its supervisor; each block is a cache line pair of its own. */
+/** Words of the block that one replica shares with all others; the doorbell, which they look at, is apart from the rest. */
 export const REPLICA_WORDS = {
   /** int32: 1 while parked. */
   doorbell: 0,
   /** int32: passes, wrapping; the watchdog looks at it. */
-  passes: 1,
+  passes: 32,
   /** int32: 1 while paused on purpose. */
-  paused: 2,
+  paused: 33,
   /** int32: start counter of the running thread (H1). */
-  start: 3,
+  start: 34,
   /** int32: highest start that has certainly ended (H7). */
-  exited: 4,
+  exited: 35,
   /** int32: status code, for operators. */
-  status: 5,
+  status: 36,
   /** int32 pair, 8-aligned: the promise register, 1 + epoch * 2^32 + view, 0 = empty (R0). */
-  register: 6,
+  register: 38,
 } as const;
-export const REPLICA_BLOCK_BYTES: number = CACHE_LINE_PAIR_BYTES;
+export const REPLICA_BLOCK_BYTES: number = 2 * CACHE_LINE_PAIR_BYTES;
+
+/** Words that all threads of a cluster share. */
+export const CLUSTER_WORDS = { started: 0, end: 1 } as const;
+/** Whether, and how, a cluster ended: by more than f losses (H8), or by its owner. */
+export const CLUSTER_ENDS = ['running', 'lost', 'closed'] as const;
+export type ClusterEnd = (typeof CLUSTER_ENDS)[number];
+
+/** Words of one client. */
+export const CLIENT_WORDS = { doorbell: 0, clientId: 4 } as const;
+export const CLIENT_BLOCK_BYTES: number = CACHE_LINE_PAIR_BYTES;
 
 /** Counters of one replica, float64 each: written by its thread once per pass, read by anybody. */
 export const METRICS = [
+  'passes',
   'entriesExecuted',
   'requestsExecuted',
   'readsExecuted',

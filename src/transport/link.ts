@@ -2,18 +2,27 @@
 // several passes, with small messages in between; it never waits (BP1). An InLink hands messages to the actor and leaves those
 // unread that the actor cannot take now, which is the back-pressure (D25).
 
+import { assert } from '../protocol/assert.js';
 import type { Message, MessageKind } from '../protocol/message.js';
 import type { Doorbell } from './doorbell.js';
-import { frameBytes, frameKind, readFrame, writeFrame } from './frame.js';
-import { RECORD_HEADER_BYTES } from './layout.js';
-import { BadFrame } from './msgpack.js';
-import { Assembly, MESSAGE_BYTES_MAX, PIECE_OVERHEAD_BYTES, writePiece } from './piece.js';
+import { frameBytes, isOrdered, readFrame, writeFrame } from './frame.js';
+import { frameKind } from './kinds.js';
+import { BadFrame, BODY_ALIGNMENT } from './msgpack.js';
+import {
+  Assembly,
+  giveBuffer,
+  isPiece,
+  MESSAGE_BYTES_MAX,
+  PIECE_OVERHEAD_BYTES,
+  takeBuffer,
+  writePiece,
+} from './piece.js';
 import type { RingReader, RingWriter } from './ring.js';
 
-/** Room that is kept for heartbeats and acknowledgements when an entry stream fills a ring. */
-const RESERVE_BYTES = 1024;
-/** Header, chain and entry fields of a message with one entry, generously. */
-const ENVELOPE_BYTES = 512;
+/** With room for less a piece is not worth a record. */
+const PIECE_BYTES_MIN = 256;
+/** Share of a ring that entries and pieces leave to heartbeats, acknowledgements and the headers of records. */
+const RESERVE_SHARE = 16;
 
 export class OutLink {
   framesOut = 0;
@@ -22,87 +31,92 @@ export class OutLink {
   dropped = 0;
   readonly #ring: RingWriter;
   readonly #doorbell: Doorbell;
-  readonly #pieceBytes: number;
-  #staged = new Uint8Array(0);
-  #stagedLength = 0;
-  #stagedAt = 0;
+  readonly #reserve: number;
+  /** The long message under way: `length` bytes of it, sent up to `at`. */
+  #staged: { bytes: Uint8Array; view: DataView; length: number; at: number } | null = null;
 
+  /** `doorbell` is the receiver's. */
   constructor(ring: RingWriter, doorbell: Doorbell) {
     this.#ring = ring;
     this.#doorbell = doorbell;
-    this.#pieceBytes = ring.frameMax - PIECE_OVERHEAD_BYTES;
+    this.#reserve = ring.capacity / RESERVE_SHARE;
   }
 
-  /** True while a long message is under way. */
+  /** True while a long message is under way: call `pump` in every pass. */
   get busy(): boolean {
-    return this.#stagedAt < this.#stagedLength;
+    return this.#staged !== null;
   }
 
   /**
-   * Encodes `message` into the ring; visible after `flush`.
+   * Encodes `message` into the ring; visible after `flush`. A message that is longer than a record is copied and sent on by
+   * `pump`. Meanwhile nothing that must keep its order, and no second long message, is accepted.
    * @returns false when there is no room: nothing was written.
    */
   send(message: Message): boolean {
     const length = frameBytes(message);
-    if (length > this.#ring.frameMax) return this.#stage(message, length);
+    const sent =
+      (this.#staged === null || !isOrdered(message.kind)) &&
+      (length > this.#ring.frameMax ? this.#stage(message, length) : this.#write(message, length));
+    if (sent) {
+      this.framesOut++;
+      this.bytesOut += length;
+    } else this.dropped++;
+    return sent;
+  }
+
+  #write(message: Message, length: number): boolean {
     const at = this.#ring.claim(length);
-    if (at < 0) {
-      this.dropped++;
-      return false;
-    }
+    if (at < 0) return false;
     writeFrame(message, this.#ring.bytes, this.#ring.view, at);
-    this.framesOut++;
-    this.bytesOut += length;
     return true;
   }
 
   #stage(message: Message, length: number): boolean {
-    if (this.busy || length > MESSAGE_BYTES_MAX) {
-      this.dropped++;
-      return false;
-    }
-    if (this.#staged.length < length) this.#staged = new Uint8Array(length);
-    const view = new DataView(this.#staged.buffer);
-    writeFrame(message, this.#staged, view, 0);
-    this.#stagedLength = length;
-    this.#stagedAt = 0;
-    this.framesOut++;
-    this.bytesOut += length;
+    assert(length <= MESSAGE_BYTES_MAX, `${message.kind} of ${length} bytes is above every limit`);
+    if (this.#staged !== null) return false;
+    const { bytes, view } = takeBuffer(length);
+    writeFrame(message, bytes, view, 0);
+    this.#staged = { bytes, view, length, at: 0 };
     this.pump();
     return true;
   }
 
   /** Moves a long message on as far as there is room. @returns whether anything moved. */
   pump(): boolean {
+    const ring = this.#ring;
     let moved = false;
-    while (this.busy) {
-      const first = this.#stagedAt === 0;
-      const size = Math.min(this.#pieceBytes, this.#stagedLength - this.#stagedAt);
-      const at = this.#ring.claim(PIECE_OVERHEAD_BYTES + size);
+    while (this.#staged !== null) {
+      const staged = this.#staged;
+      const left = staged.length - staged.at;
+      const longest = ring.longest(PIECE_OVERHEAD_BYTES + PIECE_BYTES_MIN, this.#reserve);
+      if (longest < 0) return moved;
+      const space = (longest - PIECE_OVERHEAD_BYTES) & ~(BODY_ALIGNMENT - 1);
+      const size = Math.min(left, space);
+      const at = ring.claim(PIECE_OVERHEAD_BYTES + size);
       if (at < 0) return moved;
-      const bytes = this.#staged.subarray(this.#stagedAt, this.#stagedAt + size);
-      const { view } = this.#ring;
-      writePiece(
-        { bytes: this.#ring.bytes, view, at },
-        { first, total: this.#stagedLength, bytes },
-      );
-      this.#stagedAt += size;
+      const bytes = staged.bytes.subarray(staged.at, staged.at + size);
+      const piece = { first: staged.at === 0, total: staged.length, bytes };
+      writePiece({ bytes: ring.bytes, view: ring.view, at }, piece);
+      staged.at += size;
       moved = true;
+      if (staged.at < staged.length) continue;
+      giveBuffer(staged);
+      this.#staged = null;
     }
     return moved;
   }
 
   /**
    * Bytes of entries that may be streamed now. Positive means that one message with a body of any allowed size is
-   * accepted; 0 defers the stream (BP1b).
+   * accepted, and after it as many as fit; 0 defers the stream (BP1b).
    */
   room(): number {
-    if (this.busy) return 0;
-    const free = this.#ring.free() - RESERVE_BYTES;
-    // A record is contiguous, so up to a record's length is lost once, before the ring's end: the first message needs room
-    // for two, the following ones what is left after that.
-    const record = this.#ring.frameMax + RECORD_HEADER_BYTES;
-    return free < 2 * record ? 0 : Math.max(1, free - record - ENVELOPE_BYTES);
+    if (this.#staged !== null) return 0;
+    const { capacity, frameMax } = this.#ring;
+    const free = this.#ring.free() - 2 * this.#reserve;
+    // A record is contiguous, so up to a record's length is lost once, at the ring's end: a first message just below frameMax
+    // needs room for two, the following ones what is left after that. A longer one goes in pieces, which waste nothing.
+    return free < 2 * frameMax ? 0 : free - capacity / 4;
   }
 
   /** Publishes what was sent, and wakes the receiver if it sleeps. @returns whether there was anything. */
@@ -112,9 +126,18 @@ export class OutLink {
     return true;
   }
 
+  /**
+   * Before the sender sleeps with something left to say here (`busy`, or a stream deferred by `room`): the receiver will ring
+   * the sender's doorbell when it has made room.
+   * @returns true when there is room already: do not sleep.
+   */
+  awaitRoom(): boolean {
+    return this.#ring.awaitRoom((this.#ring.capacity / 4) * 3);
+  }
+
   /** True while the receiver has not read everything. */
   unread(): boolean {
-    return this.busy || this.#ring.unread();
+    return this.#staged !== null || this.#ring.unread();
   }
 }
 
@@ -124,20 +147,28 @@ export class InLink {
   /** Frames that could not be read: dropped (2.1). */
   bad = 0;
   readonly #ring: RingReader;
+  readonly #producer: Doorbell | null;
   readonly #assembly = new Assembly();
 
-  constructor(ring: RingReader) {
+  /** `producer` is rung when it waits for room; without it the producer's timer has to do. */
+  constructor(ring: RingReader, producer: Doorbell | null = null) {
     this.#ring = ring;
+    this.#producer = producer;
   }
 
   hasData(): boolean {
     return this.#ring.hasData();
   }
 
+  /** True when the next message could be handed out: `accept` as in `poll`. */
+  ready(accept: (kind: MessageKind) => boolean): boolean {
+    return this.#ring.hasData() && this.#ring.peek() && this.#accepted(accept);
+  }
+
   /**
    * Hands out at most `limit` messages whose kind `accept` allows, and stops at the first that it does not. Byte strings
    * in a message are valid until the handler returns. The space of everything handled is given back at the end, also
-   * when the handler throws.
+   * when the handler throws, and earlier when much was handled.
    * @returns the number of records consumed.
    */
   poll(
@@ -155,43 +186,59 @@ export class InLink {
         this.bytesIn += ring.length;
         ring.consume();
         count++;
-        const message = this.#decode(range);
-        if (message !== null) handler(message);
+        if (isPiece(ring.view, range.from, ring.length)) this.#piece(range, handler);
+        else this.#frame(ring, range, handler);
+        if (ring.unreleased >= ring.capacity / 4) this.#release();
       }
     } finally {
-      ring.release();
+      this.#release();
     }
     return count;
   }
 
+  #release(): void {
+    if (this.#ring.release()) this.#producer?.ring();
+  }
+
   #accepted(accept: (kind: MessageKind) => boolean): boolean {
     const { offset, length, view } = this.#ring;
-    if (Assembly.isPiece(view, offset, length)) {
-      // Only long requests come in pieces; the last one is the request.
-      return (
-        !this.#assembly.completes(view, { from: offset, to: offset + length }) || accept('request')
-      );
-    }
-    const kind = frameKind(view, offset, length);
+    const kind = isPiece(view, offset, length)
+      ? this.#assembly.completes(view, { from: offset, to: offset + length })
+      : frameKind(view, offset, length);
+    // What is not ours, or not whole yet, is nothing that the actor could refuse.
     return kind === null || accept(kind);
   }
 
-  #decode(range: { from: number; to: number }): Message | null {
-    const { bytes, view } = this.#ring;
+  #frame(
+    memory: { readonly bytes: Uint8Array; readonly view: DataView },
+    range: { from: number; to: number },
+    handler: (message: Message) => void,
+  ): void {
+    let message: Message;
     try {
-      if (!Assembly.isPiece(view, range.from, range.to - range.from)) {
-        const message = readFrame(bytes, view, range);
-        this.framesIn++;
-        return message;
-      }
-      const whole = this.#assembly.add(bytes, view, range);
-      if (whole === null) return null;
-      this.framesIn++;
-      return readFrame(whole.bytes, whole.view, { from: 0, to: whole.length });
+      message = readFrame(memory.bytes, memory.view, range);
     } catch (error) {
       if (!(error instanceof BadFrame)) throw error;
       this.bad++;
-      return null;
+      return;
+    }
+    this.framesIn++;
+    handler(message);
+  }
+
+  #piece(range: { from: number; to: number }, handler: (message: Message) => void): void {
+    const { bytes, view } = this.#ring;
+    try {
+      const whole = this.#assembly.add(bytes, view, range);
+      if (whole === null) return;
+      try {
+        this.#frame(whole, { from: 0, to: whole.length }, handler);
+      } finally {
+        this.#assembly.clear();
+      }
+    } catch (error) {
+      if (!(error instanceof BadFrame)) throw error;
+      this.bad++;
     }
   }
 }

@@ -2,9 +2,14 @@
 // threads as one record that can be cloned; untouched pages cost no resident memory.
 
 import { assert } from '../protocol/assert.js';
-import type { ReplicaId, Stamp, StartNumber } from '../protocol/types.js';
+import type { ClientId, ReplicaId, Stamp, StartNumber } from '../protocol/types.js';
 import { Doorbell } from './doorbell.js';
 import {
+  CLIENT_BLOCK_BYTES,
+  CLIENT_WORDS,
+  CLUSTER_ENDS,
+  CLUSTER_WORDS,
+  type ClusterEnd,
   METRICS,
   METRICS_BYTES,
   type Metric,
@@ -22,8 +27,8 @@ export interface MeshMemory {
   readonly blocks: SharedArrayBuffer;
   /** METRICS of each replica. */
   readonly metrics: SharedArrayBuffer;
-  /** One word: 1 once all replicas may start their timers (H9). */
-  readonly started: SharedArrayBuffer;
+  /** CLUSTER_WORDS: what everybody has to know at once. */
+  readonly cluster: SharedArrayBuffer;
 }
 
 /** What one client shares with all replicas. */
@@ -32,8 +37,8 @@ export interface ClientLinkMemory {
   readonly requests: readonly SharedArrayBuffer[];
   /** Replica to client, by replica id. */
   readonly replies: readonly SharedArrayBuffer[];
-  /** One word: the client's doorbell. */
-  readonly doorbell: SharedArrayBuffer;
+  /** CLIENT_WORDS: the client's doorbell, and its present id for whoever has to end its session. */
+  readonly words: SharedArrayBuffer;
 }
 
 function allocateRing(capacity: number): SharedArrayBuffer {
@@ -49,7 +54,7 @@ export function allocateMesh(options: { replicas: number; ringBytes: number }): 
     rings: ids.map((from) => ids.map((to) => (from === to ? null : allocateRing(ringBytes)))),
     blocks: new SharedArrayBuffer(replicas * REPLICA_BLOCK_BYTES),
     metrics: new SharedArrayBuffer(replicas * METRICS_BYTES),
-    started: new SharedArrayBuffer(4),
+    cluster: new SharedArrayBuffer(8),
   };
 }
 
@@ -61,12 +66,49 @@ export function allocateClientLink(options: {
   return {
     requests: ids.map(() => allocateRing(options.ringBytes)),
     replies: ids.map(() => allocateRing(options.ringBytes)),
-    doorbell: new SharedArrayBuffer(4),
+    words: new SharedArrayBuffer(CLIENT_BLOCK_BYTES),
   };
 }
 
 export function clientDoorbell(link: ClientLinkMemory): Doorbell {
-  return new Doorbell(new Int32Array(link.doorbell), 0);
+  return new Doorbell(new Int32Array(link.words), CLIENT_WORDS.doorbell);
+}
+
+/** The id that the client registered last: its session outlives its thread, and must be ended by somebody (CS8). */
+export function readClientId(link: ClientLinkMemory): ClientId {
+  const words = new Uint32Array(link.words, CLIENT_WORDS.clientId * 4, 4);
+  return [words[0] ?? 0, words[1] ?? 0, words[2] ?? 0, words[3] ?? 0];
+}
+
+export function writeClientId(link: ClientLinkMemory, clientId: ClientId): void {
+  new Uint32Array(link.words, CLIENT_WORDS.clientId * 4, 4).set(clientId);
+}
+
+/** The words of the whole cluster. */
+export class ClusterBlock {
+  readonly #words: Int32Array;
+
+  constructor(memory: MeshMemory) {
+    this.#words = new Int32Array(memory.cluster);
+  }
+
+  /** H9: the replicas' timers begin when this is set. */
+  get started(): boolean {
+    return Atomics.load(this.#words, CLUSTER_WORDS.started) === 1;
+  }
+
+  start(): void {
+    Atomics.store(this.#words, CLUSTER_WORDS.started, 1);
+  }
+
+  get end(): ClusterEnd {
+    return CLUSTER_ENDS[Atomics.load(this.#words, CLUSTER_WORDS.end)] ?? 'running';
+  }
+
+  /** Only the supervisor; ring every client's doorbell afterwards. */
+  set end(end: ClusterEnd) {
+    Atomics.store(this.#words, CLUSTER_WORDS.end, CLUSTER_ENDS.indexOf(end));
+  }
 }
 
 /** The words of one replica, as the replica, its peers and the supervisor see them. */

@@ -1,92 +1,137 @@
-// Pieces: how a message that is longer than a record may be travels. Each piece is a frame of its own, [kind, first, total,
-// bytes]; a first piece discards an unfinished predecessor, so a sender that died half way leaves nothing behind.
+// Pieces: how a message that is longer than a record may be travels. Each piece is a frame of its own, [code, first, total,
+// nil, bytes]; a first piece discards an unfinished predecessor, so a sender that died half way leaves nothing behind. When a piece
+// is sent is the link's affair.
 
+import type { MessageKind } from '../protocol/message.js';
+import { frameCode, frameKind, OPENING_BYTES } from './kinds.js';
 import {
   ARRAY_BYTES,
   BadFrame,
-  BIN_HEADER_BYTES,
-  INT_BYTES,
-  MsgpackReader,
-  MsgpackWriter,
+  BIN_BYTES,
+  lastBinAt,
+  NIL_BYTES,
+  nilAt,
+  putArray,
+  putBin,
+  putNil,
+  putUint,
+  tupleAt,
+  UINT_BYTES,
+  uintAt,
 } from './msgpack.js';
 
 /** Beyond the codes of messages. */
-export const PIECE_CODE = 0xff;
-export const PIECE_OVERHEAD_BYTES: number = ARRAY_BYTES + 3 * INT_BYTES + BIN_HEADER_BYTES;
-/** Longest message at all: one request of 2 MiB in an entry, or a tail beside it. */
+const PIECE_CODE = 0xff;
+const FIELDS = 5;
+const FIRST = ARRAY_BYTES + UINT_BYTES;
+const TOTAL = FIRST + UINT_BYTES;
+const FILLER = TOTAL + UINT_BYTES;
+/** The filler makes this a multiple of BODY_ALIGNMENT, so that pieces of such lengths are copied word by word. */
+const BYTES = FILLER + NIL_BYTES;
+export const PIECE_OVERHEAD_BYTES: number = BYTES + BIN_BYTES;
+/** Longest message at all: an entry with one request of 2 MiB, with slack for a tail beside it. */
 export const MESSAGE_BYTES_MAX: number = (2 << 20) + (512 << 10);
 
-const writer = new MsgpackWriter();
-const reader = new MsgpackReader();
+interface Span {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+}
+
+/** A frame in memory of its own. */
+export interface Frame extends Span {
+  readonly length: number;
+}
+
+/** Private memory for one long message. One spare buffer is kept per thread, so that long messages cost no page faults each. */
+let spare: Span | null = null;
+
+export function takeBuffer(length: number): Span {
+  const kept = spare;
+  if (kept !== null && kept.bytes.length >= length) {
+    spare = null;
+    return kept;
+  }
+  const bytes = new Uint8Array(length);
+  return { bytes, view: new DataView(bytes.buffer) };
+}
+
+export function giveBuffer(buffer: Span): void {
+  if (spare === null || spare.bytes.length < buffer.bytes.length) spare = buffer;
+}
 
 export function writePiece(
-  target: { bytes: Uint8Array; view: DataView; at: number },
-  piece: { first: boolean; total: number; bytes: Uint8Array },
+  target: { readonly bytes: Uint8Array; readonly view: DataView; readonly at: number },
+  piece: { readonly first: boolean; readonly total: number; readonly bytes: Uint8Array },
 ): void {
-  writer.begin(target.bytes, target.view, target.at);
-  writer.array(4);
-  writer.uint(PIECE_CODE);
-  writer.uint(piece.first ? 1 : 0);
-  writer.uint(piece.total);
-  writer.bin(piece.bytes);
+  const { bytes, view, at } = target;
+  putArray(view, at, FIELDS);
+  putUint(view, at + ARRAY_BYTES, PIECE_CODE);
+  putUint(view, at + FIRST, piece.first ? 1 : 0);
+  putUint(view, at + TOTAL, piece.total);
+  putNil(view, at + FILLER);
+  putBin(bytes, view, at + BYTES, piece.bytes);
+}
+
+export function isPiece(view: DataView, at: number, length: number): boolean {
+  return length >= PIECE_OVERHEAD_BYTES && frameCode(view, at, length) === PIECE_CODE;
 }
 
 /** Collects the pieces of one message at a time. */
 export class Assembly {
-  #bytes = new Uint8Array(0);
-  #view = new DataView(this.#bytes.buffer);
+  #buffer: Span | null = null;
   #have = 0;
   #total = 0;
 
-  /** Offset from the start of a frame to the kind code, for a quick look. */
-  static isPiece(view: DataView, at: number, length: number): boolean {
-    return length >= PIECE_OVERHEAD_BYTES && view.getUint32(at + ARRAY_BYTES + 1) === PIECE_CODE;
+  /** Kind of the message that the piece in `range` would complete, or null if it completes none. */
+  completes(view: DataView, range: { from: number; to: number }): MessageKind | null {
+    const { from, to } = range;
+    const first = view.getUint32(from + FIRST + 1) === 1;
+    const part = to - from - PIECE_OVERHEAD_BYTES;
+    if (first)
+      return part === view.getUint32(from + TOTAL + 1)
+        ? frameKind(view, from + PIECE_OVERHEAD_BYTES, part)
+        : null;
+    if (this.#buffer === null || this.#have + part !== this.#total) return null;
+    return frameKind(this.#buffer.view, 0, this.#have);
   }
 
-  /** True when the piece in `range` is the last one of the message under way. */
-  completes(view: DataView, range: { from: number; to: number }): boolean {
-    const length = range.to - range.from - PIECE_OVERHEAD_BYTES;
-    const first = view.getUint32(range.from + ARRAY_BYTES + INT_BYTES + 1) === 1;
-    const total = view.getUint32(range.from + ARRAY_BYTES + 2 * INT_BYTES + 1);
-    return (first ? 0 : this.#have) + length === total;
-  }
-
-  /** @returns the whole message when this piece was its last one, else null. @throws {BadFrame} */
-  add(
-    bytes: Uint8Array,
-    view: DataView,
-    range: { from: number; to: number },
-  ): { bytes: Uint8Array; view: DataView; length: number } | null {
-    reader.begin(bytes, view, range);
-    reader.tuple(4, 'a piece');
-    reader.uint('kind');
-    const first = reader.uint('first') === 1;
-    const total = reader.uint('total');
-    const part = reader.bin('piece');
-    reader.end();
-    if (total > MESSAGE_BYTES_MAX) throw new BadFrame(`a message of ${total} bytes in pieces`);
-    if (first) {
-      this.#have = 0;
-      this.#total = total;
-      this.#reserve(total);
+  /**
+   * Takes the piece in `range`.
+   * @returns the whole message when this was its last piece, else null. It is valid until `clear`.
+   * @throws {BadFrame}
+   */
+  add(bytes: Uint8Array, view: DataView, range: { from: number; to: number }): Frame | null {
+    const { from, to } = range;
+    tupleAt(view, from, FIELDS, 'a piece');
+    const first = uintAt(view, from + FIRST, 'first') === 1;
+    const total = uintAt(view, from + TOTAL, 'total');
+    nilAt(view, from + FILLER, 'filler');
+    const part = lastBinAt(bytes, view, { at: from + BYTES, to }, 'piece');
+    if (first) this.#begin(total);
+    // Else the end of a message whose beginning was lost with its sender, or with its first reader.
+    if (this.#buffer === null) throw new BadFrame('a piece without its predecessors');
+    if (total !== this.#total || this.#have + part.length > total) {
+      this.clear();
+      throw new BadFrame(`a piece of another message of ${total} bytes`);
     }
-    const continues = this.#total === total && this.#have + part.length <= total;
-    // The tail of a message whose beginning was lost with its sender.
-    if (!continues || (!first && this.#have === 0)) {
-      this.#total = 0;
-      throw new BadFrame('a piece without its predecessors');
-    }
-    this.#bytes.set(part, this.#have);
+    this.#buffer.bytes.set(part, this.#have);
     this.#have += part.length;
-    if (this.#have < total) return null;
+    return this.#have < total ? null : { ...this.#buffer, length: total };
+  }
+
+  #begin(total: number): void {
+    this.clear();
+    if (total > MESSAGE_BYTES_MAX || total < OPENING_BYTES)
+      throw new BadFrame(`a message of ${total} bytes in pieces`);
+    this.#buffer = takeBuffer(total);
+    this.#total = total;
+  }
+
+  /** Forgets the message under way, or the one handed out. */
+  clear(): void {
+    if (this.#buffer !== null) giveBuffer(this.#buffer);
+    this.#buffer = null;
     this.#have = 0;
     this.#total = 0;
-    return { bytes: this.#bytes, view: this.#view, length: total };
-  }
-
-  #reserve(total: number): void {
-    if (this.#bytes.length >= total) return;
-    this.#bytes = new Uint8Array(total);
-    this.#view = new DataView(this.#bytes.buffer);
   }
 }

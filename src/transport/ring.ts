@@ -1,7 +1,8 @@
-// A single-producer, single-consumer ring over shared memory: claim, write in place, publish; poll, read in place, release.
+// A single-producer, single-consumer ring over shared memory: claim, write in place, publish; peek, read in place, release.
 // The tail is stored last, by one atomic store for any number of records, so a producer killed anywhere leaves nothing half
 // visible (H5); a successor reads the positions from shared memory and goes on. How to wait for data or room is not its affair.
 
+import { assert } from '../protocol/assert.js';
 import {
   invalidCapacity,
   RECORD_HEADER_BYTES,
@@ -9,6 +10,7 @@ import {
   RING_HEAD_AT,
   RING_HEADER_BYTES,
   RING_TAIL_AT,
+  RING_WAITING_AT,
   recordSpace,
   WRAP_MARKER,
 } from './layout.js';
@@ -35,8 +37,13 @@ function open(memory: SharedArrayBuffer): {
   };
 }
 
+function longestFrame(capacity: number): number {
+  return capacity / RECORD_SHARE - RECORD_HEADER_BYTES;
+}
+
 const TAIL = RING_TAIL_AT / 4;
 const HEAD = RING_HEAD_AT / 4;
+const WAITING = RING_WAITING_AT / 4;
 
 export class RingWriter {
   readonly capacity: number;
@@ -52,13 +59,14 @@ export class RingWriter {
   /** The consumer's position as last seen: re-read only when the ring looks full. */
   #head: number;
 
+  /** Over fresh (zero) memory, or over memory where an earlier producer has ended: its unpublished claims are overwritten. */
   constructor(memory: SharedArrayBuffer) {
     const { positions, bytes, view, capacity } = open(memory);
     this.#positions = positions;
     this.bytes = bytes;
     this.view = view;
     this.capacity = capacity;
-    this.frameMax = capacity / RECORD_SHARE - RECORD_HEADER_BYTES;
+    this.frameMax = longestFrame(capacity);
     this.#tail = Atomics.load(positions, TAIL);
     this.#published = this.#tail;
     this.#head = Atomics.load(positions, HEAD);
@@ -66,18 +74,15 @@ export class RingWriter {
 
   /** @returns the offset in `bytes` for a frame of `length`, or -1 while the ring is too full. */
   claim(length: number): number {
-    if (length > this.frameMax)
-      throw new RangeError(
-        `a frame of ${length} bytes is above the ring's limit of ${this.frameMax}`,
-      );
+    assert(length <= this.frameMax, `a frame of ${length} bytes, the limit is ${this.frameMax}`);
     const space = recordSpace(length);
     const at = this.#tail & (this.capacity - 1);
     const toEnd = this.capacity - at;
     // A record is contiguous: what does not fit before the end begins at the start.
-    const needed = space <= toEnd ? space : toEnd + space;
-    if (!this.#has(needed)) return -1;
+    const wraps = space > toEnd;
+    if (!this.#has(wraps ? toEnd + space : space)) return -1;
     let start = at;
-    if (space > toEnd) {
+    if (wraps) {
       this.view.setInt32(at, WRAP_MARKER, true);
       this.#tail = (this.#tail + toEnd) | 0;
       start = 0;
@@ -91,6 +96,18 @@ export class RingWriter {
     if (((this.#tail - this.#head) | 0) + needed <= this.capacity) return true;
     this.#head = Atomics.load(this.#positions, HEAD);
     return ((this.#tail - this.#head) | 0) + needed <= this.capacity;
+  }
+
+  /**
+   * Length of the longest frame that can be claimed now without losing space at the ring's end, and else of the longest
+   * behind that end; -1 when neither has `least` bytes. `reserve` bytes of the ring stay free.
+   */
+  longest(least: number, reserve: number): number {
+    const free = this.free() - reserve;
+    const toEnd = this.capacity - (this.#tail & (this.capacity - 1));
+    const before = Math.min(free, toEnd) - RECORD_HEADER_BYTES;
+    const length = before >= least ? before : free - toEnd - RECORD_HEADER_BYTES;
+    return length >= least ? Math.min(length, this.frameMax) : -1;
   }
 
   /** Makes everything claimed visible, with one store. @returns whether there was anything. */
@@ -107,6 +124,17 @@ export class RingWriter {
     return this.capacity - ((this.#tail - this.#head) | 0);
   }
 
+  /**
+   * Before sleeping for lack of room: the consumer is told to ring when it has read on.
+   * @returns true when `bytes` are free already, so that there is nothing to wait for.
+   */
+  awaitRoom(bytes: number): boolean {
+    Atomics.store(this.#positions, WAITING, 1);
+    if (this.free() < bytes) return false;
+    Atomics.store(this.#positions, WAITING, 0);
+    return true;
+  }
+
   /** True while the consumer has not read everything published. */
   unread(): boolean {
     return Atomics.load(this.#positions, HEAD) !== this.#published;
@@ -117,6 +145,9 @@ export class RingReader {
   readonly capacity: number;
   readonly bytes: Uint8Array;
   readonly view: DataView;
+  /** Records that could not have been written: everything up to the tail was skipped. */
+  corrupt = 0;
+  readonly #frameMax: number;
   readonly #positions: Int32Array;
   #head: number;
   #released: number;
@@ -124,12 +155,14 @@ export class RingReader {
   #length = 0;
   #offset = 0;
 
+  /** A successor begins where the last release of its predecessor ended, and may meet a few frames again (BP4). */
   constructor(memory: SharedArrayBuffer) {
     const { positions, bytes, view, capacity } = open(memory);
     this.#positions = positions;
     this.bytes = bytes;
     this.view = view;
     this.capacity = capacity;
+    this.#frameMax = longestFrame(capacity);
     this.#head = Atomics.load(positions, HEAD);
     this.#released = this.#head;
     this.#tail = Atomics.load(positions, TAIL);
@@ -143,14 +176,23 @@ export class RingReader {
         if (this.#head === this.#tail) return false;
       }
       const at = this.#head & (this.capacity - 1);
+      const toEnd = this.capacity - at;
+      const published = (this.#tail - this.#head) | 0;
       const length = this.view.getInt32(at, true);
-      if (length === WRAP_MARKER) {
-        this.#head = (this.#head + this.capacity - at) | 0;
+      if (length >= 0 && length <= this.#frameMax) {
+        const space = recordSpace(length);
+        if (space <= toEnd && space <= published) {
+          this.#length = length;
+          this.#offset = at + RECORD_HEADER_BYTES;
+          return true;
+        }
+      } else if (length === WRAP_MARKER && at > 0 && toEnd <= published) {
+        this.#head = (this.#head + toEnd) | 0;
         continue;
       }
-      this.#length = length;
-      this.#offset = at + RECORD_HEADER_BYTES;
-      return true;
+      // No producer writes this. Where the next record begins is lost, but losing frames is survivable.
+      this.corrupt++;
+      this.#head = this.#tail;
     }
   }
 
@@ -168,22 +210,27 @@ export class RingReader {
     this.#head = (this.#head + recordSpace(this.#length)) | 0;
   }
 
-  /** Gives the space of everything consumed back to the producer, with one store. */
-  release(): void {
-    if (this.#released === this.#head) return;
+  /** Bytes consumed that the producer cannot use yet. */
+  get unreleased(): number {
+    return (this.#head - this.#released) | 0;
+  }
+
+  /**
+   * Gives the space of everything consumed back to the producer, with one store.
+   * @returns true when the producer asked to be told (`awaitRoom`).
+   */
+  release(): boolean {
+    if (this.#released === this.#head) return false;
     this.#released = this.#head;
     Atomics.store(this.#positions, HEAD, this.#head);
+    return (
+      Atomics.load(this.#positions, WAITING) === 1 &&
+      Atomics.exchange(this.#positions, WAITING, 0) === 1
+    );
   }
 
   /** True when something is published that was not consumed. */
   hasData(): boolean {
     return this.#head !== this.#tail || Atomics.load(this.#positions, TAIL) !== this.#head;
-  }
-
-  /** Forgets everything unread: for a consumer that takes over from a dead one and does not want its mail. */
-  skipAll(): void {
-    this.#tail = Atomics.load(this.#positions, TAIL);
-    this.#head = this.#tail;
-    this.release();
   }
 }

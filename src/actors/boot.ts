@@ -1,0 +1,88 @@
+// What threads are started with, and what they say to each other besides operations: one record per thing.
+
+import type { MessagePort } from 'node:worker_threads';
+import type { Configuration } from '../protocol/configuration.js';
+import type { Notice } from '../protocol/effect.js';
+import type { ProtocolLimits, ProtocolTiming } from '../protocol/limits.js';
+import type { ClientAddress, ReplicaId } from '../protocol/types.js';
+import type { ClientLinkMemory, MeshMemory } from '../transport/mesh.js';
+import type { ClusterEvents, ReplicaState } from './api.js';
+import type { ClientSettings, Settings } from './options.js';
+
+export interface AttachedClient {
+  readonly address: ClientAddress;
+  readonly link: ClientLinkMemory;
+}
+
+/** workerData of a replica. */
+export interface ReplicaBoot {
+  readonly id: ReplicaId;
+  readonly configuration: Configuration;
+  readonly clusterId: number;
+  readonly start: number;
+  readonly limits: ProtocolLimits;
+  readonly timing: ProtocolTiming;
+  readonly mesh: MeshMemory;
+  readonly clients: readonly AttachedClient[];
+  /** Notices to the supervisor. */
+  readonly notices: MessagePort;
+  /** Live tests may hang the thread or exhaust its heap. */
+  readonly faults: boolean;
+}
+
+/** What the supervisor may ask of a replica. */
+export interface ReplicaControl {
+  addClient(client: AttachedClient): void;
+  removeClient(address: ClientAddress): void;
+  stepDown(): void;
+  /** Digest of the service state and the op it belongs to. */
+  digest(): { applied: number; digest: string };
+  /** Only with `faults`. */
+  hang(): void;
+  /** Only with `faults`. */
+  exhaustHeap(): void;
+}
+
+export interface ReplicaNotice {
+  readonly id: ReplicaId;
+  readonly start: number;
+  readonly notice: Notice;
+}
+
+/** workerData of the supervisor. */
+export interface SupervisorBoot {
+  readonly settings: Settings;
+  /** Events to the thread that opened the cluster. */
+  readonly events: MessagePort;
+  readonly faults: boolean;
+}
+
+export type ClusterEvent = {
+  [K in keyof ClusterEvents]: { readonly type: K; readonly detail: ClusterEvents[K] };
+}[keyof ClusterEvents];
+
+/** What a client gets to work with. */
+export interface ClientBoot {
+  readonly address: ClientAddress;
+  readonly clusterName: string;
+  readonly replicas: number;
+  readonly actives: number;
+  readonly mesh: MeshMemory;
+  readonly link: ClientLinkMemory;
+  readonly settings: ClientSettings;
+}
+
+/** Status of a replica as the supervisor sees it, without asking its thread. */
+export interface ReplicaFacts {
+  readonly id: ReplicaId;
+  readonly witness: boolean;
+  readonly state: ReplicaState;
+}
+
+/** Codes of the status word in shared memory. */
+export const STATUS_CODES: readonly ReplicaState[] = [
+  'down',
+  'normal',
+  'view-change',
+  'recovering',
+];

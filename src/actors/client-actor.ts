@@ -1,0 +1,534 @@
+// The client of one thread: it gathers calls into requests, moves them through the session of the protocol's client half, and
+// settles promises. It lives in the event loop of its thread: calls of one turn form one request; while replies flow it polls,
+// then it sleeps on its doorbell. No rule of the protocol stands here.
+
+import { randomFillSync } from 'node:crypto';
+import { ClientSession, DEFAULT_CLIENT_TIMING } from '../protocol/client.js';
+import type { ClientEffect, ClientEvent } from '../protocol/client-event.js';
+import { TICK_MS } from '../protocol/limits.js';
+import type { ServerMessage } from '../protocol/message.js';
+import type { ClientId } from '../protocol/types.js';
+import { OP_GET, OP_GET_ITEM, OP_HAS } from '../service/operation.js';
+import { InLink, OutLink } from '../transport/link.js';
+import { ClusterBlock, clientDoorbell, ReplicaBlock, writeClientId } from '../transport/mesh.js';
+import { RingReader, RingWriter } from '../transport/ring.js';
+import type { ClientBoot } from './boot.js';
+import type { Call, ReadCall, Submission, WriteCall } from './calls.js';
+import { VrError } from './errors.js';
+import { ReadGather, WriteGather } from './gather.js';
+
+/** Gathered operations that do not wait for the end of the turn. */
+const FLUSH_OPERATIONS = 128;
+const FRAMES_PER_POLL = 64;
+/** Requests whose reads may be open at once. */
+const READS_MAX = 64;
+/** Ticks between two looks for calls whose time is over. */
+const EXPIRE_EVERY_TICKS = 2;
+/** Attempts to end the session when closing, in milliseconds. */
+const GOODBYE_MS = 1000;
+
+interface ReplicaLinks {
+  readonly in: InLink;
+  readonly out: OutLink;
+}
+
+export class ClientActor {
+  readonly boot: ClientBoot;
+  readonly #session: ClientSession;
+  readonly #links: readonly ReplicaLinks[];
+  readonly #doorbell: ReturnType<typeof clientDoorbell>;
+  readonly #cluster: ClusterBlock;
+  readonly #room: number[];
+  readonly #writes: WriteGather;
+  readonly #reads: readonly ReadGather[];
+  /** Sealed, in order, not given to the session yet. */
+  #queue: Submission[] = [];
+  readonly #open: (Submission | null)[] = [];
+  readonly #freeTokens: number[] = [];
+  #openCount = 0;
+  #operationsOpen = 0;
+  #operationsQueued = 0;
+  #flushScheduled = false;
+  #parked = false;
+  #polling = false;
+  #timer: NodeJS.Timeout | null = null;
+  #tickedMs = 0;
+  #ticks = 0;
+  #now = 0;
+  #ended: (() => VrError) | null = null;
+  #logFull = false;
+  #opened: (() => void) | null = null;
+  #closed: (() => void) | null = null;
+  #idle: (() => void) | null = null;
+  #closing = false;
+  resent = 0;
+
+  constructor(boot: ClientBoot) {
+    this.boot = boot;
+    const { link, mesh, settings } = boot;
+    this.#doorbell = clientDoorbell(link);
+    this.#cluster = new ClusterBlock(mesh);
+    this.#links = link.requests.map((requests, id) => ({
+      out: new OutLink(new RingWriter(requests), new ReplicaBlock(mesh, id).doorbell),
+      in: new InLink(new RingReader(link.replies[id] as SharedArrayBuffer)),
+    }));
+    this.#room = this.#links.map(() => 0);
+    this.#writes = new WriteGather(settings);
+    this.#reads = [OP_GET, OP_GET_ITEM, OP_HAS].map((code) => new ReadGather(settings, code));
+    this.#session = new ClientSession({
+      freshClientId: () => {
+        const clientId = freshClientId();
+        writeClientId(link, clientId);
+        return clientId;
+      },
+      freshNonce: () => randomWord() + (randomWord() & 0x1f_ffff) * 2 ** 32,
+      replicas: boot.replicas,
+      actives: boot.actives,
+      timing: DEFAULT_CLIENT_TIMING,
+      sessionWindow: settings.sessionWindow,
+      sessionReplyBytes: settings.sessionReplyBytes,
+      readsMax: READS_MAX,
+      random: randomWord,
+    });
+  }
+
+  get id(): string {
+    return this.#session.clientId.map((word) => word.toString(16).padStart(8, '0')).join('');
+  }
+
+  /** Registers a session; resolves when requests can be sent. */
+  open(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#opened = resolve;
+      this.#onEnd = reject;
+      this.#step({ type: 'open' });
+      this.#keepTime();
+      this.#flush();
+      this.#park();
+    });
+  }
+
+  #onEnd: ((error: VrError) => void) | null = null;
+
+  // ── calls ──
+
+  /** Deadline of a call that is made now. */
+  deadline(timeoutMs: number): number {
+    if (!this.#flushScheduled) this.#now = performance.now();
+    return this.#now + timeoutMs;
+  }
+
+  get writes(): WriteGather {
+    return this.#writes;
+  }
+
+  reads(code: number): ReadGather {
+    const gather = this.#reads.find((candidate) => candidate.code === code);
+    if (gather === undefined) throw new Error(`no reads of code ${code}`);
+    return gather;
+  }
+
+  /** @returns why a call cannot be taken now, or null. */
+  refusal(operations: number, write: boolean): VrError | null {
+    if (this.#ended !== null) return this.#ended();
+    if (this.#closing) return closedError('not-executed');
+    const { callsWaiting, logBytes } = this.boot.settings;
+    if (write && this.#logFull) return logFullError(logBytes);
+    const gathered = this.#gathered();
+    if (
+      this.#operationsQueued + gathered + operations > callsWaiting &&
+      this.#operationsQueued + gathered > 0
+    )
+      return new VrError(
+        'VR_OVERLOADED',
+        `limits.callsWaiting = ${callsWaiting} calls wait to be sent`,
+        {
+          retryable: true,
+          details: { limit: 'callsWaiting', callsWaiting },
+        },
+      );
+    return null;
+  }
+
+  #gathered(): number {
+    let count = this.#writes.count;
+    for (const gather of this.#reads) count += gather.count;
+    return count;
+  }
+
+  /** `call` was written into the gather: it goes with the others of this turn. */
+  gatheredWrite(call: WriteCall): void {
+    this.#writes.add(call);
+    if (this.#writes.full) this.#sealWrites();
+    this.#schedule(this.#writes.count);
+  }
+
+  gatheredRead(gather: ReadGather, call: ReadCall): void {
+    gather.add(call);
+    if (gather.full) {
+      // A read follows the writes that were called before it (RD0).
+      this.#sealWrites();
+      this.#enqueue(gather.seal());
+    }
+    this.#schedule(gather.count);
+  }
+
+  /** Sends `submission` behind everything called before it. */
+  submit(submissions: readonly Submission[]): void {
+    this.#sealAll();
+    for (const submission of submissions) this.#enqueue(submission);
+    this.#schedule(FLUSH_OPERATIONS);
+  }
+
+  #schedule(gathered: number): void {
+    if (gathered >= FLUSH_OPERATIONS && this.#queue.length === 0 && this.#session.canSubmit(0)) {
+      this.#flush();
+      this.#park();
+      this.#keepTime();
+      return;
+    }
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    // Runs when the microtasks of this turn are done: calls made by the promises just settled go along.
+    process.nextTick(() => {
+      this.#flushScheduled = false;
+      this.#flush();
+      this.#park();
+      this.#keepTime();
+    });
+  }
+
+  #sealWrites(): void {
+    if (this.#writes.count > 0) this.#enqueue(this.#writes.seal());
+  }
+
+  #sealAll(): void {
+    this.#sealWrites();
+    for (const gather of this.#reads) if (gather.count > 0) this.#enqueue(gather.seal());
+  }
+
+  #enqueue(submission: Submission): void {
+    this.#queue.push(submission);
+    this.#operationsQueued += submission.operations;
+  }
+
+  // ── sending ──
+
+  /** Gives the session what it can take, in order, and writes what the rings can take. */
+  #flush(): void {
+    if (this.#ended !== null) {
+      this.#failWaiting();
+      return;
+    }
+    if (this.#queue.length === 0) this.#sealAll();
+    this.#submitQueued();
+    if (this.#queue.length === 0) {
+      this.#sealAll();
+      this.#submitQueued();
+    }
+    for (const link of this.#links) if (link.out.busy) link.out.pump();
+    if (this.#session.wantsFlush) {
+      for (let id = 0; id < this.#links.length; id++)
+        this.#room[id] = this.#links[id]?.out.room() ?? 0;
+      this.#step({ type: 'flush', room: this.#room });
+    }
+    for (const link of this.#links) link.out.flush();
+  }
+
+  #submitQueued(): void {
+    const { callsInFlight } = this.boot.settings;
+    let taken = 0;
+    for (const submission of this.#queue) {
+      const { read, operations } = submission;
+      const fits = this.#operationsOpen === 0 || this.#operationsOpen + operations <= callsInFlight;
+      if (
+        !fits ||
+        !(read ? this.#session.canRead() : this.#session.canSubmit(submission.replyBytes))
+      )
+        break;
+      taken++;
+      this.#operationsQueued -= operations;
+      this.#operationsOpen += operations;
+      this.#openCount++;
+      const token = this.#freeTokens.pop() ?? this.#open.length;
+      this.#open[token] = submission;
+      const { body, replyBytes } = submission;
+      submission.sent = true;
+      this.#step(
+        read ? { type: 'read', token, body } : { type: 'submit', token, body, replyBytes },
+      );
+    }
+    if (taken > 0) this.#queue = this.#queue.slice(taken);
+  }
+
+  #step(event: ClientEvent): void {
+    for (const effect of this.#session.step(event)) this.#perform(effect);
+  }
+
+  #perform(effect: ClientEffect): void {
+    switch (effect.type) {
+      case 'send':
+        this.#links[effect.to]?.out.send(effect.message);
+        break;
+      case 'settle':
+        this.#settle(effect.token, effect.outcome);
+        break;
+      case 'opened':
+        this.#opened?.();
+        this.#opened = null;
+        break;
+      case 'logFull':
+        this.#logFull = effect.full;
+        if (effect.full) this.#failUnsentWrites();
+        break;
+      case 'resent':
+        this.resent++;
+        break;
+      case 'closed':
+        this.#closed?.();
+        break;
+      case 'view':
+        break;
+    }
+  }
+
+  #settle(token: number, outcome: Extract<ClientEffect, { type: 'settle' }>['outcome']): void {
+    const submission = this.#open[token];
+    if (submission === null || submission === undefined) return;
+    this.#open[token] = null;
+    this.#freeTokens.push(token);
+    this.#openCount--;
+    this.#operationsOpen -= submission.operations;
+    if (outcome.code === 'ok') {
+      const rest = submission.settle(outcome.result);
+      if (rest !== null) {
+        this.#queue.unshift(rest);
+        this.#operationsQueued += rest.operations;
+      }
+    } else submission.fail(outcome.code === 'evicted' ? evictedError() : resultLostError());
+    if (this.#openCount === 0 && this.#queue.length === 0) this.#idle?.();
+  }
+
+  // ── receiving ──
+
+  #hasData(): boolean {
+    for (const link of this.#links) if (link.in.hasData()) return true;
+    return this.#cluster.end !== 'running' && this.#ended === null;
+  }
+
+  /** Sleeps on the doorbell unless something is already there. */
+  #park(): void {
+    if (this.#parked || this.#polling) return;
+    const sleep = this.#doorbell.park(() => this.#hasData());
+    if (sleep === null) {
+      this.#poll();
+      return;
+    }
+    this.#parked = true;
+    sleep.then(() => {
+      this.#parked = false;
+      this.#receive();
+      this.#poll();
+    });
+  }
+
+  /** Goes on in the next turn of the event loop, so that timers and input of the user get theirs. */
+  #poll(): void {
+    if (this.#polling) return;
+    this.#polling = true;
+    setImmediate(() => {
+      this.#polling = false;
+      if (this.#receive() > 0) this.#poll();
+      else this.#park();
+    });
+  }
+
+  #receive(): number {
+    let count = 0;
+    for (let id = 0; id < this.#links.length; id++) {
+      const link = this.#links[id] as ReplicaLinks;
+      count += link.in.poll(FRAMES_PER_POLL, null, (message) =>
+        this.#step({ type: 'message', from: id, message: message as ServerMessage }),
+      );
+    }
+    this.#checkEnd();
+    // Calls made by settled promises follow in a turn of their own; what was queued goes now.
+    if (count > 0) this.#flush();
+    return count;
+  }
+
+  #checkEnd(): void {
+    const end = this.#cluster.end;
+    if (end === 'running' || this.#ended !== null) return;
+    this.#endWith(end === 'lost' ? lostError : closedError);
+  }
+
+  /** Nothing will be answered any more. */
+  #endWith(error: (outcome: 'unknown' | 'not-executed') => VrError): void {
+    this.#ended = () => error('not-executed');
+    for (const [token, submission] of this.#open.entries()) {
+      if (submission === null) continue;
+      this.#open[token] = null;
+      submission.fail(error(submission.read ? 'not-executed' : 'unknown'));
+    }
+    this.#openCount = 0;
+    this.#operationsOpen = 0;
+    this.#failWaiting();
+    this.#onEnd?.(error('not-executed'));
+    this.#idle?.();
+    this.#closed?.();
+  }
+
+  #failWaiting(): void {
+    this.#sealAll();
+    const error = this.#ended?.() ?? closedError('not-executed');
+    for (const submission of this.#queue) submission.fail(error);
+    this.#queue = [];
+    this.#operationsQueued = 0;
+  }
+
+  /** BP6: what has no number yet fails; what has one is repeated. */
+  #failUnsentWrites(): void {
+    this.#sealAll();
+    const error = logFullError(this.boot.settings.logBytes);
+    for (const submission of this.#queue) if (!submission.read) submission.fail(error);
+    this.#queue = this.#queue.filter((submission) => submission.read);
+    this.#operationsQueued = this.#queue.reduce(
+      (sum, submission) => sum + submission.operations,
+      0,
+    );
+  }
+
+  // ── time ──
+
+  get #busy(): boolean {
+    return (
+      this.#openCount > 0 ||
+      this.#queue.length > 0 ||
+      this.#gathered() > 0 ||
+      this.#opened !== null ||
+      this.#closed !== null
+    );
+  }
+
+  /** One timer while something is pending; it also keeps the process alive, which a sleeping doorbell does not. */
+  #keepTime(): void {
+    if (this.#timer !== null || !this.#busy) return;
+    this.#tickedMs = performance.now();
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  #tick(): void {
+    if (!this.#busy) {
+      if (this.#timer !== null) clearInterval(this.#timer);
+      this.#timer = null;
+      return;
+    }
+    const now = performance.now();
+    this.#now = now;
+    // The rings first: a thread that was blocked has answers waiting (SP3).
+    this.#receive();
+    const count = Math.min(10, Math.floor((now - this.#tickedMs) / TICK_MS));
+    if (count > 0) {
+      this.#tickedMs = now;
+      const unread = this.#links[this.#session.primary]?.out.unread() ?? false;
+      this.#step({ type: 'tick', count, unread });
+    }
+    if (this.#ticks++ % EXPIRE_EVERY_TICKS === 0) this.#expire(now);
+    this.#flush();
+    this.#park();
+  }
+
+  #expire(now: number): void {
+    for (const submission of this.#open)
+      if (submission !== null && submission.deadline <= now) submission.expire(now, true);
+    for (const submission of this.#queue)
+      if (submission.deadline <= now) submission.expire(now, false);
+    this.#writes.expire(now);
+    for (const gather of this.#reads) gather.expire(now);
+  }
+
+  // ── the end ──
+
+  /** Waits for open calls, at most `drainMs`; ends the session. What is still open then ends as VR_CLOSED. */
+  async close(drainMs: number): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#flush();
+    if (this.#ended === null && (this.#openCount > 0 || this.#queue.length > 0))
+      await within(drainMs, (done) => {
+        this.#idle = done;
+      });
+    if (this.#ended === null && this.#openCount === 0 && this.#queue.length === 0)
+      await within(GOODBYE_MS, (done) => {
+        this.#closed = done;
+        this.#step({ type: 'close' });
+        this.#flush();
+        this.#park();
+        this.#keepTime();
+      });
+    this.#closed = null;
+    this.#endWith(closedError);
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    // Settles the sleeping promise, so that nothing of this client stays behind.
+    this.#doorbell.ring();
+  }
+}
+
+/** Settles when `start`'s callback is called, or after `ms`. */
+function within(ms: number, start: (done: () => void) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    start(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+function closedError(outcome: 'unknown' | 'not-executed'): VrError {
+  return new VrError('VR_CLOSED', 'the client or its cluster is closed', { outcome });
+}
+
+function lostError(outcome: 'unknown' | 'not-executed'): VrError {
+  return new VrError(
+    'VR_NO_QUORUM',
+    'more than f replicas were lost; in memory mode the data is gone',
+    {
+      outcome,
+      details: { permanent: true },
+    },
+  );
+}
+
+function evictedError(): VrError {
+  return new VrError('VR_SESSION_EXPIRED', 'the session was evicted while the request was open', {
+    outcome: 'unknown',
+  });
+}
+
+function resultLostError(): VrError {
+  return new VrError('VR_RESULT_LOST', 'executed, but its result was dropped for its size', {
+    outcome: 'executed',
+  });
+}
+
+function logFullError(logBytes: number): VrError {
+  return new VrError('VR_OVERLOADED', `the log has reached limits.logBytes = ${logBytes}`, {
+    details: { limit: 'logBytes', logBytes },
+  });
+}
+
+const WORD = new Uint32Array(1);
+
+function randomWord(): number {
+  randomFillSync(WORD);
+  return WORD[0] ?? 0;
+}
+
+function freshClientId(): ClientId {
+  return [randomWord(), randomWord(), randomWord(), (randomWord() | 1) >>> 0];
+}
+
+export type { Call };

@@ -1,0 +1,240 @@
+// Values to bytes and back. msgpack is the default; strings, integers and their like take a short way past the general codec,
+// always to the same bytes, for compare-and-set compares bytes. What cannot be stored faithfully is refused before it is sent.
+
+import { Packr, Unpackr } from 'msgpackr';
+import { readInteger, writeInteger } from '../service/msgpack-integer.js';
+import {
+  msgpackTextHeader,
+  type OperationWriter,
+  plainTextHeader,
+  type Refusal,
+} from '../service/operation-writer.js';
+import type { Codec, Encoding, Key } from './api.js';
+import { VrError } from './errors.js';
+
+/** What the clients need of an encoding, beyond a user's Codec. */
+export interface ValueCodec {
+  readonly name: string;
+  /** @throws {VrError} VR_CODEC */
+  encode(value: unknown): Uint8Array;
+  /** `bytes[from..to)` is private memory that nobody writes any more. @throws {VrError} VR_CODEC */
+  decode(bytes: Buffer, from: number, to: number): unknown;
+  /** Writes a set straight into a request. @throws {VrError} VR_CODEC */
+  writeSet(writer: OperationWriter, key: Key, value: unknown): Refusal | null;
+}
+
+/** Structures deeper than this are refused; a cyclic one is infinitely deep. */
+const DEPTH_MAX = 100;
+const INT64_MIN = -(2n ** 63n);
+const UINT64_MAX = 2n ** 64n - 1n;
+
+const OPTIONS = {
+  useRecords: false,
+  structuredClone: false,
+  moreTypes: false,
+  variableMapSize: true,
+  copyBuffers: true,
+} as const;
+const packr = new Packr(OPTIONS);
+const unpackr = new Unpackr({ ...OPTIONS, mapsAsObjects: true });
+
+function refuse(codec: string, why: string, cause?: unknown): VrError {
+  return new VrError('VR_CODEC', `${codec} cannot encode the value: ${why}`, {
+    details: { encoding: codec },
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+/** @throws {VrError} naming the place of what msgpack would lose. */
+function checkValue(value: unknown, path: string, depth: number): void {
+  if (depth > DEPTH_MAX) throw refuse('msgpack', `${path} is cyclic or deeper than ${DEPTH_MAX}`);
+  switch (typeof value) {
+    case 'function':
+    case 'symbol':
+      throw refuse('msgpack', `${path} is a ${typeof value}`);
+    case 'bigint':
+      if (value < INT64_MIN || value > UINT64_MAX)
+        throw refuse('msgpack', `${path} does not fit into 64 bits`);
+      return;
+    case 'object':
+      if (value !== null) checkObject(value, path, depth);
+      return;
+    default:
+      return;
+  }
+}
+
+function checkObject(value: object, path: string, depth: number): void {
+  if (value instanceof Uint8Array || value instanceof Date) return;
+  if (Array.isArray(value)) {
+    for (const [index, item] of value.entries()) checkValue(item, `${path}[${index}]`, depth + 1);
+    return;
+  }
+  const prototype = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null)
+    throw refuse(
+      'msgpack',
+      `${path} is a ${value.constructor?.name ?? 'special object'}, not plain data`,
+    );
+  for (const [key, item] of Object.entries(value)) {
+    if (key === '__proto__') throw refuse('msgpack', `${path} has a field named __proto__`);
+    checkValue(item, `${path}.${key}`, depth + 1);
+  }
+}
+
+const integer = Buffer.alloc(9);
+const integerView = new DataView(integer.buffer, integer.byteOffset, integer.byteLength);
+
+function encodeMsgpack(value: unknown): Uint8Array {
+  if (typeof value === 'string') {
+    const text = Buffer.from(value, 'utf8');
+    const header = msgpackTextHeader(text.length);
+    const bytes = Buffer.allocUnsafe(header + text.length);
+    writeTextHeader(bytes, header, text.length);
+    text.copy(bytes, header);
+    return bytes;
+  }
+  if (typeof value === 'number' && Number.isSafeInteger(value) && !Object.is(value, -0))
+    return integer.subarray(0, writeInteger(integerView, 0, value));
+  if (value === undefined)
+    throw refuse('msgpack', 'undefined means absent; delete the key instead');
+  checkValue(value, 'the value', 0);
+  try {
+    return packr.pack(value);
+  } catch (error) {
+    throw refuse('msgpack', error instanceof Error ? error.message : String(error), error);
+  }
+}
+
+function writeTextHeader(bytes: Buffer, header: number, length: number): void {
+  if (header === 1) bytes[0] = 0xa0 | length;
+  else if (header === 2) bytes.writeUInt16BE(0xd900 | length, 0);
+  else if (header === 3) {
+    bytes[0] = 0xda;
+    bytes.writeUInt16BE(length, 1);
+  } else {
+    bytes[0] = 0xdb;
+    bytes.writeUInt32BE(length, 1);
+  }
+}
+
+function decodeMsgpack(bytes: Buffer, from: number, to: number): unknown {
+  const type = bytes[from] ?? 0xc1;
+  if (type >= 0xa0 && type < 0xc0) return bytes.toString('utf8', from + 1, to);
+  if (type === 0xd9) return bytes.toString('utf8', from + 2, to);
+  if (type === 0xda) return bytes.toString('utf8', from + 3, to);
+  if (type === 0xdb) return bytes.toString('utf8', from + 5, to);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const number = type === 0xcb ? null : readInteger(view, from, to);
+  if (number !== null) return number;
+  try {
+    return unpackr.unpack(bytes.subarray(from, to));
+  } catch (error) {
+    throw undecodable('msgpack', error);
+  }
+}
+
+function undecodable(codec: string, cause: unknown): VrError {
+  return new VrError('VR_CODEC', `the stored bytes are no ${codec}`, {
+    details: { encoding: codec },
+    cause,
+  });
+}
+
+const msgpack: ValueCodec = {
+  name: 'msgpack',
+  encode: encodeMsgpack,
+  decode: decodeMsgpack,
+  writeSet: (writer, key, value) =>
+    typeof value === 'string'
+      ? writer.setText(key, value, msgpackTextHeader)
+      : writer.set(key, encodeMsgpack(value)),
+};
+
+const utf8: ValueCodec = {
+  name: 'utf8',
+  encode(value) {
+    if (typeof value !== 'string') throw refuse('utf8', `a string is needed, got ${typeof value}`);
+    return Buffer.from(value, 'utf8');
+  },
+  decode: (bytes, from, to) => bytes.toString('utf8', from, to),
+  writeSet(writer, key, value) {
+    if (typeof value !== 'string') throw refuse('utf8', `a string is needed, got ${typeof value}`);
+    return writer.setText(key, value, plainTextHeader);
+  },
+};
+
+/** A codec without a short way of its own. */
+function plainCodec(codec: Codec<unknown>): ValueCodec {
+  const encode = (value: unknown): Uint8Array => {
+    let bytes: unknown;
+    try {
+      bytes = codec.encode(value);
+    } catch (error) {
+      throw refuse(codec.name, error instanceof Error ? error.message : String(error), error);
+    }
+    if (!(bytes instanceof Uint8Array)) throw refuse(codec.name, 'encode must return a Uint8Array');
+    return bytes;
+  };
+  return {
+    name: codec.name,
+    encode,
+    decode(bytes, from, to) {
+      try {
+        return codec.decode(bytes.subarray(from, to));
+      } catch (error) {
+        throw undecodable(codec.name, error);
+      }
+    },
+    writeSet: (writer, key, value) => writer.set(key, encode(value)),
+  };
+}
+
+const json = plainCodec({
+  name: 'json',
+  encode(value) {
+    const text = JSON.stringify(value);
+    if (text === undefined) throw new TypeError(`${typeof value} has no JSON form`);
+    return Buffer.from(text, 'utf8');
+  },
+  decode: (bytes) => JSON.parse(Buffer.from(bytes).toString('utf8')),
+});
+
+const bytes = plainCodec({
+  name: 'bytes',
+  encode(value) {
+    if (!(value instanceof Uint8Array))
+      throw new TypeError(`a Uint8Array is needed, got ${typeof value}`);
+    return value;
+  },
+  decode: (stored) => Uint8Array.from(stored),
+});
+
+/** @throws {VrError} VR_CONFIG */
+export function codecFor(encoding: Encoding<unknown> | undefined): ValueCodec {
+  switch (encoding) {
+    case undefined:
+    case 'msgpack':
+      return msgpack;
+    case 'json':
+      return json;
+    case 'utf8':
+      return utf8;
+    case 'bytes':
+      return bytes;
+    default:
+      if (
+        typeof encoding === 'object' &&
+        typeof encoding?.encode === 'function' &&
+        typeof encoding.decode === 'function'
+      )
+        return plainCodec(encoding);
+      throw new VrError(
+        'VR_CONFIG',
+        `encoding must be msgpack, json, utf8, bytes or a codec, got ${String(encoding)}`,
+        {
+          details: { path: 'encoding' },
+        },
+      );
+  }
+}

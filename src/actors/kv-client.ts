@@ -1,0 +1,401 @@
+// The key-value store as users see it: checks what it is given, writes the operation into the request of this turn, and returns
+// a promise. Nothing is sent, and nothing gathered is touched, when a key or value is refused.
+
+import { OP_GET, OP_GET_ITEM, OP_HAS } from '../service/operation.js';
+import { OperationWriter, type Refusal, type WriteCondition } from '../service/operation-writer.js';
+import type {
+  BatchOp,
+  CallOptions,
+  CasResult,
+  Condition,
+  Encoding,
+  Item,
+  Key,
+  Kv,
+  Many,
+  Pipeline,
+  Revision,
+} from './api.js';
+import {
+  aborted,
+  BatchCall,
+  type Call,
+  CasCall,
+  DeleteCall,
+  GetCall,
+  GetItemCall,
+  HasCall,
+  IncrCall,
+  type ReadCall,
+  SetCall,
+  type WriteCall,
+  WriteSubmission,
+} from './calls.js';
+import type { ClientActor } from './client-actor.js';
+import { codecFor, type ValueCodec } from './codecs.js';
+import { VrError } from './errors.js';
+import { timeout } from './options.js';
+import { notAnInteger, OperationPipeline } from './pipeline.js';
+
+/** Attempts of `update` unless the caller says otherwise. */
+const UPDATE_ATTEMPTS = 100;
+
+type Settle<C> = (resolve: (value: never) => void, reject: (error: unknown) => void) => C;
+
+export class KvClient<V = unknown> implements Kv<V> {
+  readonly #actor: ClientActor;
+  readonly #timeoutMs: number;
+  readonly #prefix: string;
+  readonly #codec: ValueCodec;
+
+  constructor(
+    actor: ClientActor,
+    options: { timeoutMs: number; prefix: string; encoding: Encoding<V> | undefined },
+  ) {
+    this.#actor = actor;
+    this.#timeoutMs = options.timeoutMs;
+    this.#prefix = options.prefix;
+    this.#codec = codecFor(options.encoding as Encoding<unknown> | undefined);
+  }
+
+  namespace<V2 = V>(prefix: string, options: { encoding?: Encoding<V2> } = {}): Kv<V2> {
+    if (typeof prefix !== 'string')
+      throw keyError(`a prefix must be a string, got ${typeof prefix}`, prefix);
+    return new KvClient<V2>(this.#actor, {
+      timeoutMs: this.#timeoutMs,
+      prefix: this.#prefix + prefix,
+      encoding: options.encoding,
+    });
+  }
+
+  #key = (key: Key): Key => {
+    if (typeof key === 'string')
+      return this.#prefix === '' ? key : this.#checked(key, this.#prefix + key);
+    if (!(key instanceof Uint8Array))
+      throw keyError(`a key must be a string or bytes, got ${typeof key}`, key);
+    if (this.#prefix === '' || key.length === 0) return key;
+    return Buffer.concat([Buffer.from(this.#prefix, 'utf8'), key]);
+  };
+
+  /** An empty key stays empty, and so is refused, whatever its prefix. */
+  #checked(key: string, full: string): string {
+    return key === '' ? key : full;
+  }
+
+  #refuse = (refusal: Refusal, key: Key): VrError => {
+    const { keyBytes, valueBytes } = this.#actor.boot.settings;
+    switch (refusal) {
+      case 'key-empty':
+        return keyError('a key must not be empty', key);
+      case 'key-too-long':
+        return keyError(`a key must have at most limits.keyBytes = ${keyBytes} bytes`, key);
+      case 'value-too-long':
+        return new VrError(
+          'VR_VALUE_TOO_LARGE',
+          `a value must have at most limits.valueBytes = ${valueBytes} bytes`,
+          {
+            details: { key, limit: 'valueBytes', valueBytes },
+          },
+        );
+    }
+  };
+
+  /** Gathers one writing call. `write` must leave the writer alone when it refuses or throws. */
+  #write<R>(
+    key: Key,
+    options: CallOptions | undefined,
+    make: Settle<WriteCall>,
+    write: (writer: OperationWriter, key: Key) => Refusal | null,
+  ): Promise<R> {
+    return new Promise<R>((resolve, reject) => {
+      const blocked = this.#blocked(options, true);
+      if (blocked !== null) {
+        reject(blocked);
+        return;
+      }
+      const gather = this.#actor.writes;
+      const offset = gather.writer.byteLength;
+      const refusal = write(gather.writer, this.#key(key));
+      if (refusal !== null) throw this.#refuse(refusal, key);
+      const call = make(resolve as (value: never) => void, reject);
+      call.offset = offset;
+      this.#prepare(call, options);
+      this.#actor.gatheredWrite(call);
+    });
+  }
+
+  #read<R>(
+    code: number,
+    key: Key,
+    options: CallOptions | undefined,
+    make: Settle<ReadCall>,
+  ): Promise<R> {
+    return new Promise<R>((resolve, reject) => {
+      const blocked = this.#blocked(options, false);
+      if (blocked !== null) {
+        reject(blocked);
+        return;
+      }
+      this.#gatherRead(code, key, options, make(resolve as (value: never) => void, reject));
+    });
+  }
+
+  #gatherRead(code: number, key: Key, options: CallOptions | undefined, call: ReadCall): void {
+    const gather = this.#actor.reads(code);
+    const full = this.#key(key);
+    const { writer } = gather;
+    const refusal =
+      code === OP_GET
+        ? writer.get(full)
+        : code === OP_HAS
+          ? writer.has(full)
+          : writer.getItem(full);
+    if (refusal !== null) throw this.#refuse(refusal, key);
+    this.#prepare(call, options);
+    this.#actor.gatheredRead(gather, call);
+  }
+
+  #blocked(options: CallOptions | undefined, write: boolean): VrError | null {
+    const signal = options?.signal;
+    if (signal?.aborted === true) return aborted(signal, 'not-executed');
+    return this.#actor.refusal(1, write);
+  }
+
+  #prepare(call: Call, options: CallOptions | undefined): void {
+    call.deadline = this.#actor.deadline(timeout(options?.timeoutMs, this.#timeoutMs));
+    if (options !== undefined) call.follow(options);
+  }
+
+  get(key: Key, options?: CallOptions): Promise<V | undefined> {
+    return this.#read(
+      OP_GET,
+      key,
+      options,
+      (resolve, reject) => new GetCall(this.#codec, resolve, reject),
+    );
+  }
+
+  getItem(key: Key, options?: CallOptions): Promise<Item<V> | undefined> {
+    const name = typeof key === 'string' ? key : Buffer.from(key).toString('utf8');
+    return this.#read(
+      OP_GET_ITEM,
+      key,
+      options,
+      (resolve, reject) => new GetItemCall({ codec: this.#codec, key: name }, resolve, reject),
+    );
+  }
+
+  has(key: Key, options?: CallOptions): Promise<boolean> {
+    return this.#read(OP_HAS, key, options, (resolve, reject) => new HasCall(resolve, reject));
+  }
+
+  async getMany(keys: readonly Key[], options?: CallOptions): Promise<Many<V>> {
+    const pipeline = this.#pipeline(options);
+    for (const key of keys) pipeline.get(key);
+    const result = await pipeline.submit(options);
+    const values: (V | undefined)[] = [];
+    for (let i = 0; i < keys.length; i++) values.push(result.value(i) as V | undefined);
+    Object.defineProperty(values, 'oneSnapshot', {
+      value: result.snapshots <= 1,
+      enumerable: false,
+    });
+    return values as Many<V>;
+  }
+
+  set(key: Key, value: V, options: CallOptions & Condition): Promise<Revision | undefined>;
+  set(key: Key, value: V, options?: CallOptions): Promise<Revision>;
+  set(
+    key: Key,
+    value: V,
+    options?: CallOptions & Partial<Condition>,
+  ): Promise<Revision | undefined> {
+    return this.#write(
+      key,
+      options,
+      (resolve, reject) => new SetCall(resolve, reject),
+      (writer, full) => {
+        const condition = conditionOf(options);
+        if (condition === undefined) return this.#codec.writeSet(writer, full, value);
+        return writer.set(full, this.#codec.encode(value), condition);
+      },
+    );
+  }
+
+  delete(key: Key, options?: CallOptions & Partial<Condition>): Promise<boolean> {
+    return this.#write(
+      key,
+      options,
+      (resolve, reject) => new DeleteCall(resolve, reject),
+      (writer, full) => writer.delete(full, conditionOf(options)),
+    );
+  }
+
+  incr(key: Key, by = 1, options?: CallOptions): Promise<number> {
+    return this.#write(
+      key,
+      options,
+      (resolve, reject) => new IncrCall(resolve, reject),
+      (writer, full) => {
+        if (!Number.isSafeInteger(by)) throw notAnInteger(by);
+        return writer.incr(full, by);
+      },
+    );
+  }
+
+  cas(key: Key, expected: V | undefined, next: V, options?: CallOptions): Promise<CasResult> {
+    return this.#write(
+      key,
+      options,
+      (resolve, reject) => new CasCall(resolve, reject),
+      (writer, full) => {
+        // Encoders may share memory between calls: the first result must be kept.
+        const before = expected === undefined ? undefined : this.#codec.encode(expected).slice();
+        return writer.cas(full, before, this.#codec.encode(next));
+      },
+    );
+  }
+
+  async update(
+    key: Key,
+    change: (current: V | undefined) => V | undefined,
+    options: CallOptions & { attempts?: number } = {},
+  ): Promise<Revision> {
+    const attempts = options.attempts ?? UPDATE_ATTEMPTS;
+    const { attempts: _attempts, ...call } = options;
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const item = await this.getItem(key, call);
+      const next = change(item?.value);
+      const revision = await this.#replace(key, item, next, call);
+      if (revision !== undefined) return revision;
+    }
+    throw new VrError('VR_OVERLOADED', `the key changed under each of ${attempts} attempts`, {
+      retryable: true,
+      details: { key, attempts },
+    });
+  }
+
+  /** @returns undefined when somebody else was faster. */
+  async #replace(
+    key: Key,
+    item: Item<V> | undefined,
+    next: V | undefined,
+    call: CallOptions,
+  ): Promise<Revision | undefined> {
+    if (next !== undefined) {
+      const condition: Condition =
+        item === undefined ? { ifAbsent: true } : { ifRevision: item.revision };
+      return await this.set(key, next, { ...call, ...condition });
+    }
+    if (item === undefined) return 0; // nothing there, nothing wanted
+    const deleted = await this.delete(key, { ...call, ifRevision: item.revision });
+    return deleted ? item.revision : undefined;
+  }
+
+  batch(operations: readonly BatchOp<V>[], options?: CallOptions): Promise<Revision> {
+    return new Promise<Revision>((resolve, reject) => {
+      const blocked = this.#blocked(options, true);
+      if (blocked !== null) {
+        reject(blocked);
+        return;
+      }
+      const { settings } = this.#actor.boot;
+      const writer = new OperationWriter(settings);
+      for (const operation of operations) {
+        this.#writeBatched(writer, operation);
+        const { requestBytes, sessionReplyBytes } = settings;
+        if (writer.byteLength > requestBytes || writer.replyBytesMax > sessionReplyBytes)
+          throw new VrError(
+            'VR_REQUEST_TOO_LARGE',
+            `an atomic batch must fit into ${requestBytes} bytes`,
+            {
+              details: { limit: 'requestBytes', requestBytes, operations: operations.length },
+            },
+          );
+      }
+      if (writer.count > BATCH_OPERATIONS_MAX)
+        throw new VrError(
+          'VR_REQUEST_TOO_LARGE',
+          `an atomic batch has at most ${BATCH_OPERATIONS_MAX} operations`,
+          {
+            details: { operations: writer.count },
+          },
+        );
+      const call = new BatchCall(resolve as (value: never) => void, reject);
+      this.#prepare(call, options);
+      const { count, replyBytesMax } = writer;
+      const what = {
+        body: writer.take(true),
+        replyBytes: replyBytesMax,
+        operations: count,
+        atomic: true,
+      };
+      this.#actor.submit([new WriteSubmission(what, [call], null)]);
+    });
+  }
+
+  #writeBatched(writer: OperationWriter, operation: BatchOp<V>): void {
+    const key = this.#key(operation.key);
+    let refusal: Refusal | null;
+    switch (operation.type) {
+      case 'set':
+        refusal = this.#codec.writeSet(writer, key, operation.value);
+        break;
+      case 'delete':
+        refusal = writer.delete(key);
+        break;
+      case 'incr': {
+        const by = operation.by ?? 1;
+        if (!Number.isSafeInteger(by)) throw notAnInteger(by);
+        refusal = writer.incr(key, by);
+        break;
+      }
+      default:
+        throw new VrError(
+          'VR_CONFIG',
+          `unknown operation '${(operation as { type: string }).type}' in a batch`,
+          {
+            details: { allowed: ['set', 'delete', 'incr'] },
+          },
+        );
+    }
+    if (refusal !== null) throw this.#refuse(refusal, operation.key);
+  }
+
+  pipeline(): Pipeline<V> {
+    return this.#pipeline(undefined);
+  }
+
+  #pipeline(options: CallOptions | undefined): OperationPipeline<V> {
+    return new OperationPipeline<V>({
+      actor: this.#actor,
+      codec: this.#codec,
+      prefix: this.#key,
+      timeoutMs: timeout(options?.timeoutMs, this.#timeoutMs),
+      refuse: this.#refuse,
+    });
+  }
+}
+
+/** Operations of one atomic batch: bounded, because it is executed in one go. */
+const BATCH_OPERATIONS_MAX = 16_384;
+
+function keyError(message: string, key: unknown): VrError {
+  return new VrError('VR_KEY_INVALID', message, { details: { key } });
+}
+
+function conditionOf(
+  options: (CallOptions & Partial<Condition>) | undefined,
+): WriteCondition | undefined {
+  if (options === undefined) return undefined;
+  if ('ifAbsent' in options && options.ifAbsent) return { type: 'absent' };
+  if ('ifPresent' in options && options.ifPresent) return { type: 'present' };
+  if ('ifRevision' in options && options.ifRevision !== undefined) {
+    const { ifRevision: revision } = options;
+    if (!Number.isSafeInteger(revision) || revision < 0)
+      throw new VrError('VR_CONFIG', `ifRevision must be a revision, got ${String(revision)}`, {
+        details: { path: 'ifRevision', value: revision },
+      });
+    return { type: 'revision', revision };
+  }
+  return undefined;
+}

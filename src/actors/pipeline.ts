@@ -1,0 +1,394 @@
+// The fast path: operations written straight into request bytes, one promise for all of them, results read in place. A pipeline
+// is split where a request would become too large; writes and reads travel in requests of their own (reads never enter the log).
+
+import { CHANGED, CONDITION_FAILED, COUNTED, OP_GET, UNCHANGED } from '../service/operation.js';
+import { OperationWriter, type Refusal } from '../service/operation-writer.js';
+import { ReadResult, WriteResult } from '../service/result-reader.js';
+import type { CallOptions, Key, Pipeline, PipelineResult } from './api.js';
+import { aborted, Call, restOfRead, type Submission, statusError, timedOut } from './calls.js';
+import type { ClientActor } from './client-actor.js';
+import type { ValueCodec } from './codecs.js';
+import { VrError } from './errors.js';
+
+const REQUEST_BYTES_AIM = 64 << 10;
+const FIRST_BYTES = 16 << 10;
+const WRITE = 0;
+const READ = 1;
+
+/** Results of one request; `first` is the ordinal of its first operation among those of its sort. */
+interface WritePart {
+  readonly first: number;
+  result: WriteResult;
+}
+
+interface ReadPart {
+  readonly first: number;
+  result: ReadResult;
+  bytes: Buffer;
+}
+
+/** One promise over all requests of a pipeline. */
+class PipelineCall extends Call {
+  readonly writes: WritePart[] = [];
+  readonly reads: ReadPart[] = [];
+  open = 0;
+  readonly #finish: () => unknown;
+
+  constructor(
+    finish: (call: PipelineCall) => unknown,
+    resolve: (value: never) => void,
+    reject: (error: unknown) => void,
+  ) {
+    super(resolve, reject);
+    this.#finish = () => finish(this);
+  }
+
+  partDone(): void {
+    this.open--;
+    if (this.open === 0) this.resolve(this.#finish());
+  }
+}
+
+class PipelinePart implements Submission {
+  readonly body: Uint8Array;
+  readonly read: boolean;
+  readonly replyBytes: number;
+  readonly operations: number;
+  readonly deadline: number;
+  sent = false;
+  readonly #call: PipelineCall;
+  readonly #first: number;
+
+  constructor(
+    what: {
+      body: Uint8Array;
+      read: boolean;
+      replyBytes: number;
+      operations: number;
+      first: number;
+    },
+    call: PipelineCall,
+  ) {
+    this.body = what.body;
+    this.read = what.read;
+    this.replyBytes = what.replyBytes;
+    this.operations = what.operations;
+    this.#first = what.first;
+    this.#call = call;
+    this.deadline = call.deadline;
+    call.open++;
+  }
+
+  settle(bytes: Uint8Array): Submission | null {
+    // Private memory: the ring's is reused, and results are read whenever the user likes.
+    const copy = Buffer.from(bytes);
+    if (!this.read) {
+      const result = new WriteResult(copy, false);
+      if (result.malformed)
+        this.fail(new VrError('VR_UNSUPPORTED', 'the service refused the form of the request'));
+      this.#call.writes.push({ first: this.#first, result });
+      this.#call.partDone();
+      return null;
+    }
+    const result = new ReadResult(copy, OP_GET);
+    const answered = result.malformed ? 0 : result.count;
+    if (answered === 0) {
+      this.fail(new VrError('VR_UNSUPPORTED', 'the service refused the form of the request'));
+      return null;
+    }
+    this.#call.reads.push({ first: this.#first, result, bytes: copy });
+    let rest: PipelinePart | null = null;
+    if (answered < this.operations)
+      rest = new PipelinePart(
+        {
+          body: restOfRead(this.body, answered),
+          read: true,
+          replyBytes: 0,
+          operations: this.operations - answered,
+          first: this.#first + answered,
+        },
+        this.#call,
+      );
+    this.#call.partDone();
+    return rest;
+  }
+
+  fail(error: VrError): void {
+    this.#call.fail(error);
+  }
+
+  expire(nowMs: number, sent: boolean): number {
+    if (this.#call.deadline > nowMs) return this.#call.deadline;
+    // Other parts of the same pipeline may have run already.
+    this.#call.fail(timedOut(sent || this.#call.writes.length > 0 ? 'unknown' : 'not-executed'));
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
+/** What `submit` resolves to. */
+export class Results<V> implements PipelineResult<V> {
+  readonly count: number;
+  readonly #sorts: Uint8Array;
+  readonly #writes: readonly WritePart[];
+  readonly #reads: readonly ReadPart[];
+  readonly #codec: ValueCodec;
+  #ordinals: Uint32Array | null = null;
+
+  /** @internal */
+  constructor(call: PipelineCall, what: { sorts: Uint8Array; codec: ValueCodec }) {
+    this.count = what.sorts.length;
+    this.#sorts = what.sorts;
+    this.#codec = what.codec;
+    const byFirst = (a: { first: number }, b: { first: number }): number => a.first - b.first;
+    this.#writes = call.writes.sort(byFirst);
+    this.#reads = call.reads.sort(byFirst);
+  }
+
+  /** Requests that read: one of them is one snapshot. */
+  get snapshots(): number {
+    return this.#reads.length;
+  }
+
+  /** Position of operation `i` among those of its sort. */
+  #ordinal(i: number): number {
+    if (i < 0 || i >= this.count || !Number.isInteger(i))
+      throw new VrError('VR_CONFIG', `operation must be from 0 to ${this.count - 1}, got ${i}`);
+    if (this.#ordinals === null) {
+      const ordinals = new Uint32Array(this.count);
+      const next = [0, 0];
+      for (let at = 0; at < this.count; at++) {
+        const sort = this.#sorts[at] as number;
+        ordinals[at] = next[sort] as number;
+        next[sort] = (next[sort] as number) + 1;
+      }
+      this.#ordinals = ordinals;
+    }
+    return this.#ordinals[i] as number;
+  }
+
+  #write(i: number): { result: WriteResult; at: number } {
+    const ordinal = this.#ordinal(i);
+    const part = partOf(this.#writes, ordinal);
+    return { result: part.result, at: ordinal - part.first };
+  }
+
+  #isRead(i: number): boolean {
+    return this.#sorts[i] === READ;
+  }
+
+  ok(i: number): boolean {
+    if (this.#isRead(i)) return true;
+    const { result, at } = this.#write(i);
+    const status = result.status(at);
+    return (
+      status === CHANGED ||
+      status === UNCHANGED ||
+      status === COUNTED ||
+      status === CONDITION_FAILED
+    );
+  }
+
+  value(i: number): V | number | undefined {
+    if (!this.#isRead(i)) {
+      const { result, at } = this.#write(i);
+      return result.status(at) === COUNTED ? result.extra(at) : undefined;
+    }
+    const ordinal = this.#ordinal(i);
+    const part = partOf(this.#reads, ordinal);
+    const at = ordinal - part.first;
+    if (!part.result.present(at)) return undefined;
+    const from = part.result.valueAt(at);
+    return this.#codec.decode(part.bytes, from, from + part.result.valueBytes(at)) as V;
+  }
+
+  revision(i: number): number | undefined {
+    if (this.#isRead(i)) return undefined;
+    const { result, at } = this.#write(i);
+    return result.revision(at);
+  }
+
+  error(i: number): Error | undefined {
+    if (this.#isRead(i)) return undefined;
+    const { result, at } = this.#write(i);
+    return statusError(result.status(at)) ?? undefined;
+  }
+}
+
+/** The last part that begins at or below `ordinal`. */
+function partOf<P extends { first: number }>(parts: readonly P[], ordinal: number): P {
+  let found = parts[0];
+  for (const part of parts) {
+    if (part.first > ordinal) break;
+    found = part;
+  }
+  if (found === undefined) throw new Error(`no result for operation ${ordinal}`);
+  return found;
+}
+
+interface Sealed {
+  readonly body: Uint8Array;
+  readonly replyBytes: number;
+  readonly operations: number;
+  readonly first: number;
+}
+
+export class OperationPipeline<V> implements Pipeline<V> {
+  readonly #actor: ClientActor;
+  readonly #codec: ValueCodec;
+  readonly #prefix: (key: Key) => Key;
+  readonly #timeoutMs: number;
+  readonly #refuse: (refusal: Refusal, key: Key) => VrError;
+  readonly #writer: OperationWriter;
+  readonly #reader: OperationWriter;
+  readonly #maxOps: number;
+  readonly #replyBytesMax: number;
+  #sorts = new Uint8Array(512);
+  #size = 0;
+  #writes = 0;
+  #reads = 0;
+  #sealedWrites: Sealed[] = [];
+  #sealedReads: Sealed[] = [];
+
+  constructor(options: {
+    actor: ClientActor;
+    codec: ValueCodec;
+    prefix: (key: Key) => Key;
+    timeoutMs: number;
+    refuse: (refusal: Refusal, key: Key) => VrError;
+  }) {
+    const { settings } = options.actor.boot;
+    this.#actor = options.actor;
+    this.#codec = options.codec;
+    this.#prefix = options.prefix;
+    this.#timeoutMs = options.timeoutMs;
+    this.#refuse = options.refuse;
+    this.#writer = new OperationWriter(settings, FIRST_BYTES);
+    this.#reader = new OperationWriter(settings, FIRST_BYTES);
+    this.#maxOps = settings.maxOps;
+    this.#replyBytesMax = settings.sessionReplyBytes / 4;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  set(key: Key, value: V): this {
+    return this.#wrote(this.#codec.writeSet(this.#writer, this.#prefix(key), value), key);
+  }
+
+  delete(key: Key): this {
+    return this.#wrote(this.#writer.delete(this.#prefix(key)), key);
+  }
+
+  incr(key: Key, by = 1): this {
+    if (!Number.isSafeInteger(by)) throw notAnInteger(by);
+    return this.#wrote(this.#writer.incr(this.#prefix(key), by), key);
+  }
+
+  get(key: Key): this {
+    const refusal = this.#reader.get(this.#prefix(key));
+    if (refusal !== null) throw this.#refuse(refusal, key);
+    this.#note(READ);
+    this.#reads++;
+    if (this.#reader.count >= this.#maxOps || this.#reader.byteLength >= REQUEST_BYTES_AIM)
+      this.#sealReads();
+    return this;
+  }
+
+  #wrote(refusal: Refusal | null, key: Key): this {
+    if (refusal !== null) throw this.#refuse(refusal, key);
+    this.#note(WRITE);
+    this.#writes++;
+    const writer = this.#writer;
+    if (
+      writer.count >= this.#maxOps ||
+      writer.byteLength >= REQUEST_BYTES_AIM ||
+      writer.replyBytesMax >= this.#replyBytesMax
+    )
+      this.#sealWrites();
+    return this;
+  }
+
+  #note(sort: number): void {
+    if (this.#size === this.#sorts.length) {
+      const grown = new Uint8Array(this.#sorts.length * 2);
+      grown.set(this.#sorts);
+      this.#sorts = grown;
+    }
+    this.#sorts[this.#size++] = sort;
+  }
+
+  #sealWrites(): void {
+    const { count, replyBytesMax } = this.#writer;
+    if (count === 0) return;
+    const first = this.#writes - count;
+    this.#sealedWrites.push({
+      body: this.#writer.take(false),
+      replyBytes: replyBytesMax,
+      operations: count,
+      first,
+    });
+  }
+
+  #sealReads(): void {
+    const { count } = this.#reader;
+    if (count === 0) return;
+    const first = this.#reads - count;
+    this.#sealedReads.push({
+      body: this.#reader.take(false),
+      replyBytes: 0,
+      operations: count,
+      first,
+    });
+  }
+
+  submit(options?: CallOptions): Promise<Results<V>> {
+    this.#sealWrites();
+    this.#sealReads();
+    const sorts = this.#sorts.slice(0, this.#size);
+    const writes = this.#sealedWrites;
+    const reads = this.#sealedReads;
+    this.#sealedWrites = [];
+    this.#sealedReads = [];
+    const operations = this.#size;
+    this.#size = 0;
+    this.#writes = 0;
+    this.#reads = 0;
+    return new Promise((resolve, reject) => {
+      if (options?.signal?.aborted) {
+        reject(aborted(options.signal, 'not-executed'));
+        return;
+      }
+      const refusal = this.#actor.refusal(operations, writes.length > 0);
+      if (refusal !== null) {
+        reject(refusal);
+        return;
+      }
+      const finish = (call: PipelineCall): unknown =>
+        new Results<V>(call, { sorts, codec: this.#codec });
+      const call = new PipelineCall(finish, resolve as (value: never) => void, reject);
+      call.deadline = this.#actor.deadline(options?.timeoutMs ?? this.#timeoutMs);
+      call.follow(options);
+      const parts = [
+        ...writes.map((sealed) => new PipelinePart({ ...sealed, read: false }, call)),
+        ...reads.map((sealed) => new PipelinePart({ ...sealed, read: true }, call)),
+      ];
+      if (parts.length === 0) {
+        call.open = 1;
+        call.partDone();
+        return;
+      }
+      this.#actor.submit(parts);
+    });
+  }
+}
+
+export function notAnInteger(by: unknown): VrError {
+  return new VrError(
+    'VR_OUT_OF_RANGE',
+    `by must be an integer within +-(2^53 - 1), got ${String(by)}`,
+    {
+      details: { by },
+    },
+  );
+}

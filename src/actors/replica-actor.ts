@@ -1,0 +1,410 @@
+// A replica on its thread: polls rings, steps the core, performs its effects in their order. One pass is SP2: drain, tick, end
+// of pass, publish; then execute a bounded number of entries, publish again. No rule of the protocol stands here.
+
+import { randomFillSync } from 'node:crypto';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { roleOf } from '../protocol/configuration.js';
+import type { Effect } from '../protocol/effect.js';
+import { TICK_MS } from '../protocol/limits.js';
+import { head } from '../protocol/log.js';
+import type {
+  ClientMessage,
+  Message,
+  MessageKind,
+  ReplicaMessage,
+  ServerMessage,
+} from '../protocol/message.js';
+import { Replica } from '../protocol/replica.js';
+import type { ClientAddress, Digest64, ReplicaId } from '../protocol/types.js';
+import { Services } from '../service/services.js';
+import { InLink, OutLink } from '../transport/link.js';
+import {
+  type ClientLinkMemory,
+  ClusterBlock,
+  clientDoorbell,
+  ReplicaBlock,
+  ReplicaCounters,
+} from '../transport/mesh.js';
+import { RingReader, RingWriter } from '../transport/ring.js';
+import { type ReplicaBoot, STATUS_CODES } from './boot.js';
+
+/** Frames taken from one ring per pass: bounds a pass, so that the phases of different entries overlap. */
+const FRAMES_PER_PASS = 64;
+/** Entries executed per pass (SP2). */
+const EXECUTE_PER_PASS = 16;
+/** Elapsed time that may become ticks in one pass (SP3). */
+const TICKS_PER_PASS_MS = 100;
+/** Passes between two looks at the thread's CPU time. */
+const CPU_EVERY_PASSES = 256;
+
+/** Replies that wait for room in a client's ring: its window, and as many reads again (BP1c). */
+const REPLIES_WAITING_MAX = 4096;
+
+interface ClientConnection {
+  readonly address: ClientAddress;
+  readonly requests: InLink;
+  readonly replies: OutLink;
+  /** In order, behind what no longer fitted. */
+  waiting: ServerMessage[];
+}
+
+interface PeerConnection {
+  readonly id: ReplicaId;
+  readonly in: InLink;
+  readonly out: OutLink;
+  readonly block: ReplicaBlock;
+  /** Highest exit and start of its thread that the core was told. */
+  exited: number;
+  start: number;
+}
+
+export class ReplicaActor {
+  readonly replica: Replica;
+  readonly #boot: ReplicaBoot;
+  readonly #block: ReplicaBlock;
+  readonly #cluster: ClusterBlock;
+  readonly #counters: ReplicaCounters;
+  readonly #services: Services | null;
+  readonly #peers: PeerConnection[];
+  readonly #clients: ClientConnection[] = [];
+  readonly #room: number[];
+  readonly #accept: (kind: MessageKind) => boolean;
+  readonly #onMessage: (message: Message) => void;
+  #clientTurn = 0;
+  #tickedMs: number;
+  #dropped = 0;
+  #entries = 0;
+  #passes = 0;
+  #sleeps = 0;
+  #cpuFile: string | null;
+
+  constructor(boot: ReplicaBoot, digest64: Digest64) {
+    const { id, configuration, mesh } = boot;
+    this.#boot = boot;
+    this.#block = new ReplicaBlock(mesh, id);
+    this.#cluster = new ClusterBlock(mesh);
+    this.#counters = new ReplicaCounters(mesh, id);
+    const active = roleOf(configuration, id) === 'active';
+    this.#services = active ? new Services({ storeBytes: configuration.storeBytes }) : null;
+    this.#peers = configuration.members
+      .filter((member) => member.id !== id)
+      .map((member) => this.#connectPeer(member.id));
+    this.#room = configuration.members.map(() => 0);
+    this.replica = new Replica({
+      id,
+      configuration,
+      clusterId: boot.clusterId,
+      gen: 0,
+      start: boot.start,
+      register: this.#block.readRegister(),
+      limits: boot.limits,
+      timing: boot.timing,
+      random: random32,
+      digest64,
+      stateMachine: this.#services,
+    });
+    const { replica } = this;
+    this.#accept = (kind) => (kind === 'read' ? replica.takesReads : replica.takesRequests);
+    this.#onMessage = (message) =>
+      this.#perform(replica.step({ type: 'message', message: message as ReplicaMessage }));
+    for (const client of boot.clients) this.addClient(client.address, client.link);
+    this.#tickedMs = performance.now();
+    this.#cpuFile = threadStatFile();
+    this.#perform(replica.step({ type: 'boot' }));
+    this.#flush();
+    this.#publishStatus();
+  }
+
+  #connectPeer(id: ReplicaId): PeerConnection {
+    const { mesh } = this.#boot;
+    const inbound = mesh.rings[id]?.[this.#boot.id];
+    const outbound = mesh.rings[this.#boot.id]?.[id];
+    if (!inbound || !outbound) throw new Error(`no rings between ${this.#boot.id} and ${id}`);
+    const block = new ReplicaBlock(mesh, id);
+    return {
+      id,
+      in: new InLink(new RingReader(inbound)),
+      out: new OutLink(new RingWriter(outbound), block.doorbell),
+      block,
+      exited: block.exited,
+      start: block.start,
+    };
+  }
+
+  addClient(address: ClientAddress, link: ClientLinkMemory): void {
+    const requests = link.requests[this.#boot.id];
+    const replies = link.replies[this.#boot.id];
+    if (!requests || !replies)
+      throw new Error(`no rings between ${this.#boot.id} and client ${address}`);
+    this.#clients.push({
+      address,
+      requests: new InLink(new RingReader(requests)),
+      replies: new OutLink(new RingWriter(replies), clientDoorbell(link)),
+      waiting: [],
+    });
+  }
+
+  removeClient(address: ClientAddress): void {
+    const at = this.#clients.findIndex((client) => client.address === address);
+    if (at < 0) return;
+    this.#clients.splice(at, 1);
+    this.#perform(this.replica.step({ type: 'detach', address }));
+  }
+
+  stepDown(): void {
+    this.#perform(this.replica.step({ type: 'hint', hint: { kind: 'stepDown' } }));
+    this.#flush();
+  }
+
+  digest(): { applied: number; digest: string } {
+    return { applied: this.replica.state.applied, digest: this.#services?.digest() ?? '' };
+  }
+
+  get paused(): boolean {
+    return this.#block.paused;
+  }
+
+  /** SP2. @returns how much was done. */
+  pass(): number {
+    this.#block.countPass();
+    this.#passes++;
+    if (this.#block.paused) return 0;
+    let work = this.#hints();
+    for (const peer of this.#peers) work += peer.in.poll(FRAMES_PER_PASS, null, this.#onMessage);
+    work += this.#pollClients();
+    work += this.#tick();
+    work += this.#pump();
+    for (const peer of this.#peers) this.#room[peer.id] = peer.out.room();
+    const nowUs = Math.floor((performance.timeOrigin + performance.now()) * 1000);
+    this.#perform(this.replica.step({ type: 'endOfPass', nowUs, room: this.#room }));
+    this.#flush();
+    if (this.replica.hasWork) {
+      const before = this.replica.state.applied;
+      this.#perform(this.replica.step({ type: 'execute', budget: EXECUTE_PER_PASS }));
+      this.#entries += this.replica.state.applied - before;
+      this.#flush();
+      work++;
+    }
+    this.#publishStatus();
+    return work;
+  }
+
+  /** What must be said before sleep (HB7). */
+  beforePark(): void {
+    if (this.#block.paused) return;
+    this.#sleeps++;
+    this.#perform(this.replica.step({ type: 'idle' }));
+    this.#flush();
+  }
+
+  /** False: there is nothing to do until somebody rings. */
+  hasData(): boolean {
+    if (this.#block.paused) return false;
+    if (this.replica.hasWork || this.replica.lingering) return true;
+    for (const peer of this.#peers)
+      if (peer.in.hasData() || peer.block.exited > peer.exited || peer.block.start > peer.start)
+        return true;
+    for (const client of this.#clients) if (client.requests.ready(this.#accept)) return true;
+    return false;
+  }
+
+  /** True while something written waits for room in a ring: nobody rings when there is some. */
+  get waitsForRoom(): boolean {
+    return (
+      this.#peers.some((peer) => peer.out.busy) ||
+      this.#clients.some((client) => client.waiting.length > 0 || client.replies.busy)
+    );
+  }
+
+  /** HH1, HH4: what the supervisor knows for certain about the other threads. */
+  #hints(): number {
+    let told = 0;
+    for (const peer of this.#peers) {
+      const { exited, start } = peer.block;
+      if (exited > peer.exited) {
+        peer.exited = exited;
+        const hint = { kind: 'exited', id: peer.id, start: exited } as const;
+        this.#perform(this.replica.step({ type: 'hint', hint }));
+        told++;
+      }
+      if (start > peer.start) {
+        peer.start = start;
+        const hint = { kind: 'started', id: peer.id, start } as const;
+        this.#perform(this.replica.step({ type: 'hint', hint }));
+        told++;
+      }
+    }
+    return told;
+  }
+
+  /** N3: round-robin, and only as long as the core can take what comes. */
+  #pollClients(): number {
+    const count = this.#clients.length;
+    let work = 0;
+    for (let turn = 0; turn < count; turn++) {
+      const client = this.#clients[(this.#clientTurn + turn) % count];
+      if (client === undefined) continue;
+      work += client.requests.poll(FRAMES_PER_PASS, this.#accept, (message) =>
+        this.#perform(
+          this.replica.step({
+            type: 'client',
+            address: client.address,
+            message: message as ClientMessage,
+          }),
+        ),
+      );
+    }
+    if (count > 0) this.#clientTurn = (this.#clientTurn + 1) % count;
+    return work;
+  }
+
+  /** SP3: the rings were drained first, and a long stall does not make everybody suspect at once. */
+  #tick(): number {
+    const now = performance.now();
+    if (!this.#cluster.started) {
+      this.#tickedMs = now;
+      return 0;
+    }
+    const elapsed = Math.min(now - this.#tickedMs, TICKS_PER_PASS_MS);
+    const count = Math.floor(elapsed / TICK_MS);
+    if (count === 0) return 0;
+    this.#tickedMs = elapsed === TICKS_PER_PASS_MS ? now : this.#tickedMs + count * TICK_MS;
+    this.#perform(this.replica.step({ type: 'tick', count }));
+    return 1;
+  }
+
+  /** Long messages and waiting replies go on where there is room. */
+  #pump(): number {
+    let moved = 0;
+    for (const peer of this.#peers) if (peer.out.busy && peer.out.pump()) moved++;
+    for (const client of this.#clients) {
+      if (client.replies.busy && client.replies.pump()) moved++;
+      let sent = 0;
+      while (
+        sent < client.waiting.length &&
+        client.replies.send(client.waiting[sent] as ServerMessage)
+      )
+        sent++;
+      if (sent > 0) client.waiting = client.waiting.slice(sent);
+      moved += sent;
+    }
+    return moved;
+  }
+
+  #perform(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      switch (effect.type) {
+        case 'writeRegister':
+          this.#block.writeRegister(effect);
+          break;
+        case 'send':
+          this.#peers.find((peer) => peer.id === effect.to)?.out.send(effect.message);
+          break;
+        case 'reply':
+          this.#reply(effect.address, effect.message);
+          break;
+        case 'announce':
+          for (const client of this.#clients) this.#replyTo(client, effect.message);
+          break;
+        case 'notice': {
+          const { id, start, notices } = this.#boot;
+          notices.postMessage({ id, start, notice: effect.notice });
+          break;
+        }
+      }
+    }
+  }
+
+  #reply(address: ClientAddress, message: ServerMessage): void {
+    const client = this.#clients.find((connection) => connection.address === address);
+    if (client !== undefined) this.#replyTo(client, message);
+  }
+
+  /** BP1c: never waits; what does not fit follows in order, and beyond the bound the client's resend asks again. */
+  #replyTo(client: ClientConnection, message: ServerMessage): void {
+    if (client.waiting.length === 0 && client.replies.send(message)) return;
+    if (client.waiting.length >= REPLIES_WAITING_MAX) {
+      this.#dropped++;
+      return;
+    }
+    const kept =
+      message.kind === 'readReply' ? { ...message, result: message.result.slice() } : message;
+    client.waiting.push(kept);
+  }
+
+  #flush(): void {
+    for (const peer of this.#peers) peer.out.flush();
+    for (const client of this.#clients) client.replies.flush();
+  }
+
+  #publishStatus(): void {
+    const { state } = this.replica;
+    this.#block.status = STATUS_CODES.indexOf(state.status);
+    const counters = this.#counters;
+    counters.set('passes', this.#passes);
+    counters.set('entriesExecuted', this.#entries);
+    counters.set('requestsExecuted', this.#services?.requests ?? 0);
+    counters.set('readsExecuted', this.#services?.reads ?? 0);
+    counters.set('opNumber', head(state.log));
+    counters.set('commitNumber', state.commit);
+    counters.set('appliedNumber', state.applied);
+    counters.set('view', state.view);
+    counters.set('logBytes', state.log.bytes);
+    counters.set('storeBytes', this.#services?.usedBytes ?? 0);
+    counters.set('sleeps', this.#sleeps);
+    if (this.#passes % CPU_EVERY_PASSES === 0) this.publishTraffic();
+  }
+
+  /** The slower half of the counters; also called by the owner's timer. */
+  publishTraffic(): void {
+    const totals = {
+      framesIn: 0,
+      framesOut: 0,
+      bytesIn: 0,
+      bytesOut: 0,
+      framesDropped: this.#dropped,
+    };
+    const add = (inbound: InLink, outbound: OutLink): void => {
+      totals.framesIn += inbound.framesIn;
+      totals.bytesIn += inbound.bytesIn;
+      totals.framesOut += outbound.framesOut;
+      totals.bytesOut += outbound.bytesOut;
+      totals.framesDropped += outbound.dropped + inbound.bad;
+    };
+    for (const peer of this.#peers) add(peer.in, peer.out);
+    for (const client of this.#clients) add(client.requests, client.replies);
+    for (const [name, value] of Object.entries(totals))
+      this.#counters.set(name as keyof typeof totals, value);
+    if (this.#cpuFile !== null) this.#counters.set('cpuNs', readCpuNs(this.#cpuFile));
+  }
+}
+
+const WORD = new Uint32Array(256);
+let wordsLeft = 0;
+
+/** Uniform 32 bits from the system, in blocks. */
+function random32(): number {
+  if (wordsLeft === 0) {
+    randomFillSync(WORD);
+    wordsLeft = WORD.length;
+  }
+  return WORD[--wordsLeft] ?? 0;
+}
+
+/** Where Linux counts this thread's CPU time; null elsewhere. */
+function threadStatFile(): string | null {
+  try {
+    const thread = readlinkSync('/proc/thread-self');
+    return `/proc/${thread}/schedstat`;
+  } catch {
+    return null;
+  }
+}
+
+function readCpuNs(file: string): number {
+  try {
+    return Number(readFileSync(file, 'latin1').split(' ')[0]);
+  } catch {
+    return 0;
+  }
+}

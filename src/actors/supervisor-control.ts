@@ -1,0 +1,52 @@
+// What the thread that opened the cluster may ask of the supervisor. Links of further clients arrive as messages of their own,
+// for a port has to be transferred before anybody can wait for an answer.
+
+import type { MessagePort } from 'node:worker_threads';
+import type { MeshMemory } from '../transport/mesh.js';
+import type { ClusterStatus, ViewInfo } from './api.js';
+import type { ClientBoot } from './boot.js';
+import type { Supervisor } from './supervisor.js';
+
+export interface SupervisorControl {
+  start(): Promise<void>;
+  addClient(name: string): ClientBoot;
+  leave(address: number): Promise<void>;
+  memory(): MeshMemory;
+  status(): Promise<ClusterStatus>;
+  counts(): { viewChanges: number; restarts: number; clients: number };
+  kill(id: number): Promise<void>;
+  setPaused(id: number, paused: boolean): void;
+  restart(id: number): Promise<void>;
+  stepDown(): Promise<ViewInfo>;
+  fault(id: number, kind: 'hang' | 'exhaustHeap'): void;
+  close(): Promise<void>;
+}
+
+/** Message that carries the port of a shared link. */
+export interface LinkMessage {
+  readonly link: MessagePort;
+}
+
+export function isLinkMessage(message: unknown): message is LinkMessage {
+  return typeof message === 'object' && message !== null && 'link' in message;
+}
+
+export function supervisorControl(supervisor: Supervisor, port: MessagePort): SupervisorControl {
+  port.on('message', (message: unknown) => {
+    if (isLinkMessage(message)) supervisor.adopt(message.link);
+  });
+  return {
+    start: () => supervisor.start(),
+    addClient: (name) => supervisor.addClient(name),
+    leave: (address) => supervisor.removeClient(address, true),
+    memory: () => supervisor.memory(),
+    status: () => supervisor.status(),
+    counts: () => supervisor.counts(),
+    kill: (id) => supervisor.kill(id),
+    setPaused: (id, paused) => supervisor.setPaused(id, paused),
+    restart: (id) => supervisor.restart(id),
+    stepDown: () => supervisor.stepDown(),
+    fault: (id, kind) => supervisor.fault(id, kind),
+    close: () => supervisor.close(),
+  };
+}

@@ -1,0 +1,198 @@
+// `viewstamp bench`: what replication costs on this machine, for these sizes, at these batch sizes. Lists make a sweep; runs of
+// different configurations alternate, so that a slow minute of the machine hits all of them.
+
+import { type Command, Option } from 'commander';
+import { type BatchSize, type BenchFlags, planBench } from './bench-plan.js';
+import {
+  benchCsv,
+  benchJson,
+  benchTable,
+  type MeasuredRun,
+  notes,
+  summaries,
+} from './bench-report.js';
+import { CapacityGate } from './capacity.js';
+import { describeEnvironment, recordEnvironment } from './environment.js';
+import { value, values } from './flags.js';
+import { deliver, FORMATS, type Format, type OutputFile, outputFile } from './output.js';
+import { startProgress } from './progress.js';
+import { runOnce } from './run.js';
+import {
+  formatMix,
+  formatSizeRange,
+  parseCount,
+  parseList,
+  parseMicros,
+  parseMillis,
+  parseMix,
+  parseSize,
+  parseSizeRange,
+} from './units.js';
+import { EXIT_FAILED } from './usage.js';
+import { CANONICAL, KEYSPACE_MAX } from './workload.js';
+
+interface Flags extends BenchFlags {
+  readonly format: Format;
+  readonly output?: OutputFile[];
+  readonly quiet?: true;
+}
+
+const MINUTE_MS = 60_000;
+const VALUE_MAX = 2 ** 20;
+
+function count(least: number, most: number): (text: string) => number {
+  return value((text) => parseCount(text, { least, most }));
+}
+
+function batchSize(text: string): BatchSize {
+  return text === 'auto' ? 'auto' : parseCount(text, { least: 1, most: 4096 });
+}
+
+export function registerBench(
+  program: Command,
+  context: { readonly signal: AbortSignal; setExitCode(code: number): void },
+): void {
+  const list = { least: 1, most: 1024 };
+  program
+    .command('bench')
+    .description('measure a cluster on this machine; lists like --batch 1,8,64 make a sweep')
+    .option('-c, --clients <count>', 'logical clients', count(1, 4096), 16)
+    .option(
+      '-P, --pipeline <count>',
+      'requests that each client keeps open (default: 2 with --api pipeline, 256 with promise)',
+      count(1, 65_536),
+    )
+    .option('-n, --requests <count>', 'operations to run, instead of a time', count(1, 1e9))
+    .option(
+      '-t, --duration <time>',
+      'how long to measure (default: 3s)',
+      value((text) => parseMillis(text, { least: 10, most: 60 * MINUTE_MS })),
+    )
+    .option(
+      '--warmup <time>',
+      'load before the measuring, not counted',
+      value((text) => parseMillis(text, { least: 0, most: 10 * MINUTE_MS })),
+      1000,
+    )
+    .addOption(
+      new Option('-d, --value-size <bytes>', 'bytes of a value, or a range')
+        .argParser(value((text) => parseSizeRange(text, { least: 0, most: VALUE_MAX })))
+        .default(CANONICAL.valueBytes, formatSizeRange(CANONICAL.valueBytes)),
+    )
+    .option(
+      '--key-size <bytes>',
+      'bytes of a key',
+      value((text) => parseSize(text, { least: 2, most: 1024 })),
+      CANONICAL.keyBytes,
+    )
+    .option('-r, --keyspace <count>', 'different keys', count(1, KEYSPACE_MAX), CANONICAL.keyspace)
+    .option('--replicas <count>', 'size of the cluster', count(1, 9), 3)
+    .option('--witnesses <count>', 'how many of them keep only the log', count(0, 4), 0)
+    .addOption(
+      new Option('--batch <list>', 'operations per request and requests per entry, or auto')
+        .argParser(value((text) => parseList(text, batchSize)))
+        .default(['auto'], 'auto'),
+    )
+    .addOption(
+      new Option('--window <list>', 'entries in flight')
+        .argParser(value((text) => parseList(text, (item) => parseCount(item, list))))
+        .default([32], '32'),
+    )
+    .addOption(
+      new Option('--linger <list>', 'wait for company while nothing is in flight')
+        .argParser(
+          value((text) =>
+            parseList(text, (item) => parseMicros(item, { least: 0, most: 100_000 })),
+          ),
+        )
+        .default([0], '0us'),
+    )
+    .option('--threads <count>', 'load threads; 0: load from the main thread', count(0, 64), 0)
+    .addOption(
+      new Option('--mix <weights>', 'operations, of get, set, delete and incr')
+        .argParser(value(parseMix))
+        .default(CANONICAL.mix, formatMix(CANONICAL.mix)),
+    )
+    .addOption(
+      new Option('--api <name>', 'many operations per request, or one promise per operation')
+        .choices(['pipeline', 'promise'])
+        .default('pipeline'),
+    )
+    .option('--runs <count>', 'runs of every configuration; medians are shown', count(1, 100), 3)
+    .option('--seed <number>', 'seed of the operations', count(0, 2 ** 31 - 1), CANONICAL.seed)
+    .addOption(
+      new Option('--input <file>', 'operations of your own, one JSON object a line').conflicts([
+        'mix',
+        'keyspace',
+        'keySize',
+        'valueSize',
+        'seed',
+        'warmup',
+      ]),
+    )
+    .addOption(
+      new Option('-f, --format <name>', 'form of the result').choices(FORMATS).default('table'),
+    )
+    .option(
+      '-o, --output <file>',
+      'also write to a file, .json, .csv or .txt; may be repeated',
+      values(outputFile),
+    )
+    .option('-q, --quiet', 'nothing on standard error but errors')
+    .addHelpText('after', HELP)
+    .action(async (flags: Flags) => context.setExitCode(await bench(flags, context.signal)));
+}
+
+const HELP = `
+Sizes: 100, 64KiB, 1MiB.  Times: 50us, 500ms, 10s, 2m.  Counts: 10, 10k, 2M.
+A file for --input:
+  {"op":"set","key":"user:1","value":{"name":"Ada"}}
+  {"op":"get","key":"user:1"}
+  {"op":"incr","key":"visits","by":1}
+  {"op":"delete","key":"user:1"}
+It runs once, or over and over until --requests or --duration is reached.`;
+
+async function bench(flags: Flags, signal: AbortSignal): Promise<number> {
+  const plan = planBench(flags);
+  const say = (text: string): void => {
+    if (flags.quiet !== true) process.stderr.write(`${text}\n`);
+  };
+  const env = recordEnvironment();
+  say(describeEnvironment(env));
+  const progress = startProgress(flags.quiet === true);
+  const gate = new CapacityGate();
+  const runs: MeasuredRun[] = [];
+  try {
+    const total = plan.runs * plan.configurations.length;
+    let capacityBefore = await gate.measure();
+    for (let run = 1; run <= plan.runs; run++) {
+      for (const configuration of plan.configurations) {
+        const what = `batch ${configuration.batch}, window ${configuration.window}, run ${run}`;
+        const before = runs.length;
+        const result = await runOnce({
+          ...plan.run(configuration),
+          signal,
+          progress: (done) => progress.update((before + done) / total, what),
+        });
+        const capacityAfter = await gate.measure();
+        runs.push({ configuration, run, result, capacityBefore, capacityAfter });
+        capacityBefore = capacityAfter;
+      }
+    }
+  } finally {
+    progress.stop();
+    await gate.close();
+  }
+  const report = { env, flags, plan, runs };
+  deliver(
+    {
+      table: () => benchTable(report),
+      json: () => benchJson(report),
+      csv: () => benchCsv(report),
+    },
+    flags.format,
+    flags.output ?? [],
+  );
+  if (flags.format !== 'table') for (const note of notes(report)) say(note);
+  return summaries(report).some((row) => row.errors > 0) ? EXIT_FAILED : 0;
+}

@@ -1,0 +1,180 @@
+// Operations of the user's own: one JSON object a line. The whole file is read and checked before anything runs, so that a broken
+// line 10 000 leaves nothing half done; which line, and what is wrong with it, stands in the error.
+
+import { readFileSync, statSync } from 'node:fs';
+import { formatBytes } from './units.js';
+import { UsageError } from './usage.js';
+import {
+  DELETE,
+  GET,
+  INCR,
+  KINDS,
+  type Kind,
+  type OperationCalls,
+  type OperationSink,
+  type OperationSource,
+  SET,
+} from './workload.js';
+
+export interface InputOperation {
+  readonly op: Kind;
+  readonly key: string;
+  readonly value?: unknown;
+  readonly by?: number;
+}
+
+/** The file and its operations are held in memory. */
+export const INPUT_BYTES_MAX: number = 256 << 20;
+const KEY_BYTES_MAX = 1024;
+const FIELDS: Readonly<Record<Kind, readonly string[]>> = {
+  get: ['op', 'key'],
+  set: ['op', 'key', 'value'],
+  delete: ['op', 'key'],
+  incr: ['op', 'key', 'by'],
+};
+
+function wrong(line: number, what: string): UsageError {
+  return new UsageError(`line ${line}: ${what}`);
+}
+
+function parseLine(text: string, line: number): InputOperation {
+  let record: unknown;
+  try {
+    record = JSON.parse(text);
+  } catch (error) {
+    throw wrong(line, `not JSON: ${(error as Error).message}`);
+  }
+  if (typeof record !== 'object' || record === null || Array.isArray(record))
+    throw wrong(line, 'not an object like {"op":"set","key":"a","value":1}');
+  const fields = record as Record<string, unknown>;
+  const kind = KINDS.find((known) => known === fields['op']);
+  if (kind === undefined)
+    throw wrong(line, `op is ${JSON.stringify(fields['op'])}, not one of ${KINDS.join(', ')}`);
+  const unknown = Object.keys(fields).find((name) => !FIELDS[kind].includes(name));
+  if (unknown !== undefined)
+    throw wrong(line, `a ${kind} has no '${unknown}', only ${FIELDS[kind].join(', ')}`);
+  const { key, value, by } = fields;
+  if (typeof key !== 'string' || key === '') throw wrong(line, 'key must be a non-empty string');
+  if (Buffer.byteLength(key) > KEY_BYTES_MAX)
+    throw wrong(
+      line,
+      `key has ${Buffer.byteLength(key)} bytes, at most ${KEY_BYTES_MAX} are allowed`,
+    );
+  if (kind === 'set') {
+    if (value === undefined) throw wrong(line, 'a set needs a value');
+    return { op: kind, key, value };
+  }
+  if (kind === 'incr' && by !== undefined) {
+    if (!Number.isSafeInteger(by)) throw wrong(line, 'by must be a whole number within ±(2^53-1)');
+    return { op: kind, key, by: by as number };
+  }
+  return { op: kind, key };
+}
+
+/** Blank lines are skipped. @throws UsageError that names the first broken line. */
+export function parseInput(text: string): InputOperation[] {
+  const operations: InputOperation[] = [];
+  text.split('\n').forEach((line, index) => {
+    if (line.trim() !== '') operations.push(parseLine(line, index + 1));
+  });
+  return operations;
+}
+
+/** @throws UsageError naming the file. */
+export function readInput(path: string): InputOperation[] {
+  let operations: InputOperation[];
+  try {
+    const { size } = statSync(path);
+    if (size > INPUT_BYTES_MAX)
+      throw new UsageError(`${formatBytes(size)} is more than ${formatBytes(INPUT_BYTES_MAX)}`);
+    operations = parseInput(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new UsageError(`--input ${path}: ${(error as Error).message}`);
+  }
+  if (operations.length === 0) throw new UsageError(`--input ${path}: no operations in it`);
+  return operations;
+}
+
+/** Deals the operations out, `step` generators side by side, each taking every `step`-th piece. */
+export class InputSource implements OperationSource<unknown> {
+  readonly #operations: readonly InputOperation[];
+  readonly #piece: number;
+  readonly #skip: number;
+  readonly #repeat: boolean;
+  readonly #first: number;
+  #at: number;
+  #left: number;
+  writtenBytes = 0;
+
+  constructor(options: {
+    readonly operations: readonly InputOperation[];
+    /** Operations that stay together. */
+    readonly piece: number;
+    readonly generator: number;
+    readonly generators: number;
+    /** Start over at the end. */
+    readonly repeat: boolean;
+  }) {
+    this.#operations = options.operations;
+    this.#piece = options.piece;
+    this.#skip = options.piece * (options.generators - 1);
+    this.#repeat = options.repeat;
+    this.#first = options.generator * options.piece;
+    this.#at = this.#first;
+    this.#left = options.piece;
+  }
+
+  /** @returns undefined at the end. */
+  #next(): InputOperation | undefined {
+    if (this.#left === 0) {
+      this.#at += this.#skip;
+      this.#left = this.#piece;
+    }
+    if (this.#at >= this.#operations.length) {
+      // With fewer pieces than generators some have nothing to do, ever.
+      if (!this.#repeat || this.#first >= this.#operations.length) return undefined;
+      this.#at = this.#first;
+      this.#left = this.#piece;
+    }
+    this.#left--;
+    const operation = this.#operations[this.#at++] as InputOperation;
+    if (operation.op !== 'get') this.writtenBytes += weigh(operation);
+    return operation;
+  }
+
+  fill(sink: OperationSink<unknown>, count: number, kinds: Uint8Array): number {
+    for (let index = 0; index < count; index++) {
+      const operation = this.#next();
+      if (operation === undefined) return index;
+      const { op, key } = operation;
+      if (op === 'get') sink.get(key);
+      else if (op === 'set') sink.set(key, operation.value);
+      else if (op === 'delete') sink.delete(key);
+      else sink.incr(key, operation.by);
+      kinds[index] = op === 'get' ? GET : op === 'set' ? SET : op === 'delete' ? DELETE : INCR;
+    }
+    return count;
+  }
+
+  call(target: OperationCalls<unknown>): Promise<unknown> | null {
+    const operation = this.#next();
+    if (operation === undefined) return null;
+    const { op, key } = operation;
+    if (op === 'get') return target.get(key);
+    if (op === 'set') return target.set(key, operation.value);
+    return op === 'delete' ? target.delete(key) : target.incr(key, operation.by);
+  }
+}
+
+const weights = new WeakMap<InputOperation, number>();
+
+/** Bytes in the log, roughly: values are counted as JSON, which msgpack undercuts. */
+function weigh(operation: InputOperation): number {
+  let bytes = weights.get(operation);
+  if (bytes === undefined) {
+    bytes = 16 + Buffer.byteLength(operation.key);
+    if (operation.value !== undefined) bytes += Buffer.byteLength(JSON.stringify(operation.value));
+    weights.set(operation, bytes);
+  }
+  return bytes;
+}

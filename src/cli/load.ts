@@ -1,0 +1,226 @@
+// Closed-loop load through one client: every slot keeps one request open and starts the next when it is answered. The same code
+// runs on the main thread and on load threads. Every result is read, value by value, as a user would.
+
+import { createHistogram, performance, type RecordableHistogram } from 'node:perf_hooks';
+import { type Kv, VrError } from '../index.js';
+import { type LoadControl, PHASE_MEASURE, PHASE_WARM_UP } from './load-control.js';
+import { GET, type OperationSource } from './workload.js';
+
+export type LoadApi = 'pipeline' | 'promise';
+
+export interface LoadShape {
+  readonly api: LoadApi;
+  /** Requests kept open by one generator. */
+  readonly slots: number;
+  /** Operations per pipeline. */
+  readonly batch: number;
+  /** Bytes of a request in the log besides its operations. */
+  readonly requestBytes: number;
+}
+
+export interface StageResult {
+  /** Operations answered. */
+  operations: number;
+  errors: number;
+  firstError: string | null;
+  /** Gets that found nothing. */
+  misses: number;
+  /** Bytes of values read: proof that the results were looked at. */
+  bytesRead: number;
+  /** Milliseconds since the epoch, with fractions. */
+  startedAt: number;
+  endedAt: number;
+  /** Nanoseconds from submit to answer. */
+  histogram: RecordableHistogram;
+}
+
+/** Of promises per operation one in so many is timed: reading the clock twice costs a tenth of such an operation. */
+export const PROMISE_SAMPLE = 16;
+const LATENCY_MOST_NS = 600e9;
+
+export function latencyHistogram(): RecordableHistogram {
+  return createHistogram({ lowest: 1, highest: LATENCY_MOST_NS, figures: 3 });
+}
+
+export function recordSince(histogram: RecordableHistogram, startedAt: number): void {
+  // record(0) throws, and above `highest` values are only counted.
+  const nanoseconds = Math.round((performance.now() - startedAt) * 1e6);
+  histogram.record(Math.min(LATENCY_MOST_NS, Math.max(1, nanoseconds)));
+}
+
+function now(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+/** Errors of one operation; any other says that the cluster takes no load. */
+function isOperationError(error: unknown): boolean {
+  return (
+    VrError.is(error, 'VR_WRONG_TYPE') ||
+    VrError.is(error, 'VR_OUT_OF_RANGE') ||
+    VrError.is(error, 'VR_STORE_FULL')
+  );
+}
+
+export class LoadGenerator<V> {
+  readonly #kv: Kv<V>;
+  readonly #source: OperationSource<V>;
+  readonly #shape: LoadShape;
+  readonly #control: LoadControl;
+  readonly #index: number;
+  #requests = 0;
+  #answered = 0;
+
+  constructor(options: {
+    readonly kv: Kv<V>;
+    readonly source: OperationSource<V>;
+    readonly shape: LoadShape;
+    readonly control: LoadControl;
+    readonly index: number;
+  }) {
+    this.#kv = options.kv;
+    this.#source = options.source;
+    this.#shape = options.shape;
+    this.#control = options.control;
+    this.#index = options.index;
+  }
+
+  /** Walks through the phases of the control words. `quota`: operations to measure, Infinity: until the phase ends. */
+  async run(quota: number): Promise<StageResult> {
+    this.#control.arrive();
+    await this.#control.reached(PHASE_WARM_UP);
+    await this.#stage(PHASE_WARM_UP, Number.POSITIVE_INFINITY);
+    this.#control.arrive();
+    await this.#control.reached(PHASE_MEASURE);
+    const result = await this.#stage(PHASE_MEASURE, quota);
+    this.#control.arrive();
+    return result;
+  }
+
+  async #stage(phase: number, quota: number): Promise<StageResult> {
+    const stage: Stage = {
+      phase,
+      left: quota,
+      result: {
+        operations: 0,
+        errors: 0,
+        firstError: null,
+        misses: 0,
+        bytesRead: 0,
+        startedAt: now(),
+        endedAt: 0,
+        histogram: latencyHistogram(),
+      },
+    };
+    if (this.#shape.api === 'pipeline') {
+      const slots = Array.from({ length: this.#shape.slots }, () => this.#pipelineSlot(stage));
+      await Promise.all(slots);
+    } else await this.#promiseSlots(stage);
+    stage.result.endedAt = now();
+    return stage.result;
+  }
+
+  #open(stage: Stage): boolean {
+    return stage.left > 0 && this.#control.phase === stage.phase;
+  }
+
+  #report(operations: number): void {
+    this.#answered += operations;
+    const { requestBytes } = this.#shape;
+    this.#control.report(this.#index, {
+      operations: this.#answered,
+      bytes: this.#source.writtenBytes + this.#requests * requestBytes,
+    });
+  }
+
+  #fail(stage: Stage, error: unknown, operations: number): void {
+    stage.result.errors += operations;
+    stage.result.firstError ??= error instanceof Error ? error.message : String(error);
+    if (isOperationError(error)) return;
+    stage.left = 0;
+    this.#control.fail();
+  }
+
+  async #pipelineSlot(stage: Stage): Promise<void> {
+    const pipeline = this.#kv.pipeline();
+    const kinds = new Uint8Array(this.#shape.batch);
+    const { result } = stage;
+    while (this.#open(stage)) {
+      const wanted = Math.min(this.#shape.batch, stage.left);
+      const count = this.#source.fill(pipeline, wanted, kinds);
+      if (count === 0) return;
+      stage.left -= count;
+      this.#requests++;
+      const startedAt = performance.now();
+      try {
+        const answer = await pipeline.submit();
+        recordSince(result.histogram, startedAt);
+        for (let index = 0; index < count; index++) {
+          if (!answer.ok(index)) this.#fail(stage, answer.error(index), 1);
+          else if (kinds[index] === GET) {
+            const value = answer.value(index);
+            if (value === undefined) result.misses++;
+            else result.bytesRead += lengthOf(value);
+          }
+        }
+      } catch (error) {
+        this.#fail(stage, error, count);
+      }
+      result.operations += count;
+      this.#report(count);
+    }
+  }
+
+  #promiseSlots(stage: Stage): Promise<void> {
+    return new Promise((resolve) => {
+      const { result } = stage;
+      let live = this.#shape.slots;
+      let issued = 0;
+      const slot = (): (() => void) => {
+        let startedAt = 0;
+        const settle = (): void => {
+          if (startedAt !== 0) {
+            recordSince(result.histogram, startedAt);
+            startedAt = 0;
+          }
+          result.operations++;
+          this.#report(1);
+          issue();
+        };
+        const done = (value: unknown): void => {
+          if (value === undefined) result.misses++;
+          else result.bytesRead += lengthOf(value);
+          settle();
+        };
+        const failed = (error: unknown): void => {
+          this.#fail(stage, error, 1);
+          settle();
+        };
+        const issue = (): void => {
+          const call = this.#open(stage) ? this.#source.call(this.#kv) : null;
+          if (call === null) {
+            if (--live === 0) resolve();
+            return;
+          }
+          stage.left--;
+          this.#requests++;
+          if (issued++ % PROMISE_SAMPLE === 0) startedAt = performance.now();
+          call.then(done, failed);
+        };
+        return issue;
+      };
+      const slots = Array.from({ length: live }, slot);
+      for (const issue of slots) issue();
+    });
+  }
+}
+
+interface Stage {
+  readonly phase: number;
+  /** Operations still to start. */
+  left: number;
+  readonly result: StageResult;
+}
+
+function lengthOf(value: unknown): number {
+  return value instanceof Uint8Array ? value.length : 1;
+}

@@ -1,0 +1,50 @@
+#!/usr/bin/env node
+// The command `viewstamp`: wires the commands together and turns whatever happens into an exit code. Usage errors come from
+// commander with a suggestion; signals drain what runs before the process leaves.
+
+import { Command, CommanderError } from 'commander';
+import { registerBench } from './bench.js';
+import { registerDemo } from './demo.js';
+import { packageVersion } from './environment.js';
+import { EXIT_USAGE, exitCodeOf, messageOf } from './usage.js';
+
+const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+
+async function main(): Promise<number> {
+  const abort = new AbortController();
+  let exitCode = 0;
+  let signalCode = 0;
+  for (const [name, code] of Object.entries(SIGNALS))
+    process.once(name, () => {
+      signalCode = code;
+      abort.abort(new Error(`ended by ${name}`));
+    });
+  const context = {
+    signal: abort.signal,
+    setExitCode: (code: number) => {
+      exitCode = code;
+    },
+  };
+  const program = new Command('viewstamp')
+    .description('Viewstamped Replication on the threads of one process')
+    .version(packageVersion(), '-V, --version')
+    .showHelpAfterError('(viewstamp <command> --help lists the flags)')
+    .exitOverride();
+  registerBench(program, context);
+  registerDemo(program, context);
+  try {
+    await program.parseAsync(process.argv);
+    return signalCode === 0 ? exitCode : signalCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    if (signalCode !== 0) return signalCode;
+    process.stderr.write(`error: ${messageOf(error)}\n`);
+    return exitCodeOf(error);
+  }
+}
+
+// A reader that closed the pipe (`| head`) has what it wanted.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 0 : 1);
+});
+process.exitCode = await main();

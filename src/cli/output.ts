@@ -1,0 +1,68 @@
+// Where results go and in which form. Files are named by the user and take their form from the suffix; standard output takes
+// results only, so that it can be piped.
+
+import { accessSync, constants, writeFileSync } from 'node:fs';
+import { dirname, extname } from 'node:path';
+import Table from 'cli-table3';
+import { UsageError } from './usage.js';
+
+export const FORMATS = ['table', 'json', 'csv'] as const;
+export type Format = (typeof FORMATS)[number];
+
+const SUFFIXES: Readonly<Record<string, Format>> = {
+  '.json': 'json',
+  '.csv': 'csv',
+  '.txt': 'table',
+};
+
+export interface OutputFile {
+  readonly path: string;
+  readonly format: Format;
+}
+
+/** Checked before the run: an hour of measuring must not end at a misspelt directory. @throws UsageError */
+export function outputFile(path: string): OutputFile {
+  const format = SUFFIXES[extname(path)];
+  if (format === undefined)
+    throw new UsageError(`'${path}' must end in ${Object.keys(SUFFIXES).join(', ')}`);
+  try {
+    accessSync(dirname(path), constants.W_OK);
+  } catch (error) {
+    throw new UsageError(`'${path}' cannot be written: ${(error as Error).message}`);
+  }
+  return { path, format };
+}
+
+/** Prints one form and writes the files. */
+export function deliver(
+  render: Readonly<Record<Format, () => string>>,
+  format: Format,
+  files: readonly OutputFile[],
+): void {
+  process.stdout.write(`${render[format]()}\n`);
+  for (const file of files) writeFileSync(file.path, `${render[file.format]()}\n`);
+}
+
+/** Columns of figures, the first one left-aligned. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const grid = new Table({
+    head: [...head],
+    colAligns: head.map((_, column) => (column === 0 ? 'left' : 'right')),
+    // Plain: colours only confuse whoever pastes the table somewhere.
+    style: { head: [], border: [], compact: true },
+  });
+  for (const row of rows) grid.push([...row]);
+  return grid.toString();
+}
+
+/** RFC 4180. */
+export function csv(
+  head: readonly string[],
+  rows: readonly (readonly (string | number)[])[],
+): string {
+  const cell = (value: string | number): string => {
+    const text = String(value);
+    return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return [head, ...rows].map((row) => row.map(cell).join(',')).join('\n');
+}

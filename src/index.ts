@@ -1,0 +1,5 @@
+// The public names, nothing else.
+
+export type * from './actors/api.js';
+export { attach, open } from './actors/cluster.js';
+export { type Outcome, VrError, type VrErrorCode } from './actors/errors.js';

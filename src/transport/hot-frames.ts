@@ -1,0 +1,394 @@
+// Frames of the normal case, written and read by hand at fixed offsets: array16, then fields of fixed width, the one field of
+// variable length last, its bytes on a multiple of 8 like the frame itself. Each is msgpack that any decoder can read, but none is needed here. Bodies are copied once into the
+// frame, and read as views of it.
+
+import type {
+  Commit,
+  Prepare,
+  PrepareOk,
+  Read,
+  ReadReply,
+  ReplicaHeader,
+  Reply,
+  ReplyCode,
+  Request,
+} from '../protocol/message.js';
+import type { ClientId } from '../protocol/types.js';
+import {
+  CHAIN_BYTES,
+  chainAt,
+  endOfEntries,
+  entriesAt,
+  putChain,
+  putEntries,
+} from './entry-codec.js';
+import { KIND_CODES, OPENING_BYTES } from './kinds.js';
+import {
+  ARRAY_BYTES,
+  BadFrame,
+  BIN_BYTES,
+  choiceOf,
+  lastBinAt,
+  paddingAt,
+  paddingBytes,
+  putArray,
+  putBin,
+  putPadding,
+  putUint,
+  putWhole,
+  tupleAt,
+  UINT_BYTES,
+  uintAt,
+  WHOLE_BYTES,
+  wholeAt,
+} from './msgpack.js';
+
+export type HotMessage = Prepare | Commit | PrepareOk | Request | Read | Reply | ReadReply;
+export type HotKind = HotMessage['kind'];
+
+const REPLY_CODES: readonly ReplyCode[] = ['ok', 'sessionInvalid', 'replyDropped', 'serviceError'];
+
+// Every frame: array16, kind. Between replicas: clusterId, gen, epoch, view, from behind it.
+const CLUSTER_ID = OPENING_BYTES;
+const GEN = CLUSTER_ID + WHOLE_BYTES;
+const EPOCH = GEN + UINT_BYTES;
+const VIEW = EPOCH + UINT_BYTES;
+const FROM = VIEW + UINT_BYTES;
+/** Where the fields of a replica message begin that are its own. */
+export const REPLICA_FIELDS_AT: number = FROM + UINT_BYTES;
+export const REPLICA_HEADER_FIELDS = 6;
+
+// prepare: start, first, prevChain, commitMax, hbSeq, entries
+const PREPARE_START = REPLICA_FIELDS_AT;
+const PREPARE_FIRST = PREPARE_START + UINT_BYTES;
+const PREPARE_PREV_CHAIN = PREPARE_FIRST + WHOLE_BYTES;
+const PREPARE_COMMIT_MAX = PREPARE_PREV_CHAIN + CHAIN_BYTES;
+const PREPARE_HB_SEQ = PREPARE_COMMIT_MAX + WHOLE_BYTES;
+const PREPARE_ENTRIES = PREPARE_HB_SEQ + WHOLE_BYTES;
+
+// commit: start, op, commitMax, hbSeq
+const COMMIT_START = REPLICA_FIELDS_AT;
+const COMMIT_OP = COMMIT_START + UINT_BYTES;
+const COMMIT_COMMIT_MAX = COMMIT_OP + WHOLE_BYTES;
+const COMMIT_HB_SEQ = COMMIT_COMMIT_MAX + WHOLE_BYTES;
+const COMMIT_BYTES = COMMIT_HB_SEQ + WHOLE_BYTES;
+
+// prepareOk: op, chain, hbEcho
+const PREPARE_OK_OP = REPLICA_FIELDS_AT;
+const PREPARE_OK_CHAIN = PREPARE_OK_OP + WHOLE_BYTES;
+const PREPARE_OK_HB_ECHO = PREPARE_OK_CHAIN + CHAIN_BYTES;
+const PREPARE_OK_BYTES = PREPARE_OK_HB_ECHO + WHOLE_BYTES;
+
+// From and to clients: four words of the clientId behind the kind.
+const CLIENT_ID = OPENING_BYTES;
+const CLIENT_FIELDS_AT = CLIENT_ID + 4 * UINT_BYTES;
+
+// request: session, requestNumber, acked, epoch, seenView, padding, body
+const REQUEST_SESSION = CLIENT_FIELDS_AT;
+const REQUEST_NUMBER = REQUEST_SESSION + WHOLE_BYTES;
+const REQUEST_ACKED = REQUEST_NUMBER + UINT_BYTES;
+const REQUEST_EPOCH = REQUEST_ACKED + UINT_BYTES;
+const REQUEST_SEEN_VIEW = REQUEST_EPOCH + UINT_BYTES;
+const REQUEST_PADDING = REQUEST_SEEN_VIEW + UINT_BYTES;
+const REQUEST_BODY = REQUEST_PADDING + paddingBytes(REQUEST_PADDING);
+
+// read: session, readId, afterRequest, epoch, seenView, padding, body
+const READ_SESSION = CLIENT_FIELDS_AT;
+const READ_ID = READ_SESSION + WHOLE_BYTES;
+const READ_AFTER = READ_ID + WHOLE_BYTES;
+const READ_EPOCH = READ_AFTER + UINT_BYTES;
+const READ_SEEN_VIEW = READ_EPOCH + UINT_BYTES;
+const READ_PADDING = READ_SEEN_VIEW + UINT_BYTES;
+const READ_BODY = READ_PADDING + paddingBytes(READ_PADDING);
+
+// reply: session, requestNumber, gen, epoch, view, op, idx, code, nonce, padding, result
+const REPLY_SESSION = CLIENT_FIELDS_AT;
+const REPLY_NUMBER = REPLY_SESSION + WHOLE_BYTES;
+const REPLY_GEN = REPLY_NUMBER + UINT_BYTES;
+const REPLY_EPOCH = REPLY_GEN + UINT_BYTES;
+const REPLY_VIEW = REPLY_EPOCH + UINT_BYTES;
+const REPLY_OP = REPLY_VIEW + UINT_BYTES;
+const REPLY_IDX = REPLY_OP + WHOLE_BYTES;
+const REPLY_CODE = REPLY_IDX + UINT_BYTES;
+const REPLY_NONCE = REPLY_CODE + UINT_BYTES;
+const REPLY_PADDING = REPLY_NONCE + WHOLE_BYTES;
+const REPLY_RESULT = REPLY_PADDING + paddingBytes(REPLY_PADDING);
+
+// readReply: readId, gen, epoch, view, op, code, padding, result
+const READ_REPLY_ID = CLIENT_FIELDS_AT;
+const READ_REPLY_GEN = READ_REPLY_ID + WHOLE_BYTES;
+const READ_REPLY_EPOCH = READ_REPLY_GEN + UINT_BYTES;
+const READ_REPLY_VIEW = READ_REPLY_EPOCH + UINT_BYTES;
+const READ_REPLY_OP = READ_REPLY_VIEW + UINT_BYTES;
+const READ_REPLY_CODE = READ_REPLY_OP + WHOLE_BYTES;
+const READ_REPLY_PADDING = READ_REPLY_CODE + UINT_BYTES;
+const READ_REPLY_RESULT = READ_REPLY_PADDING + paddingBytes(READ_REPLY_PADDING);
+
+/** Number of fields of each array, and bytes up to its variable part or, without one, its end. */
+const SHAPES: Readonly<Record<HotKind, { fields: number; bytes: number }>> = {
+  prepare: { fields: 15, bytes: PREPARE_ENTRIES + ARRAY_BYTES },
+  commit: { fields: 10, bytes: COMMIT_BYTES },
+  prepareOk: { fields: 12, bytes: PREPARE_OK_BYTES },
+  request: { fields: 12, bytes: REQUEST_BODY + BIN_BYTES },
+  read: { fields: 12, bytes: READ_BODY + BIN_BYTES },
+  reply: { fields: 16, bytes: REPLY_RESULT + BIN_BYTES },
+  readReply: { fields: 13, bytes: READ_REPLY_RESULT + BIN_BYTES },
+};
+
+export function putReplicaHeader(
+  view: DataView,
+  at: number,
+  message: ReplicaHeader & { readonly kind: keyof typeof KIND_CODES },
+  fields: number,
+): void {
+  putArray(view, at, fields);
+  putUint(view, at + ARRAY_BYTES, KIND_CODES[message.kind]);
+  putWhole(view, at + CLUSTER_ID, message.clusterId);
+  putUint(view, at + GEN, message.gen);
+  putUint(view, at + EPOCH, message.epoch);
+  putUint(view, at + VIEW, message.view);
+  putUint(view, at + FROM, message.from);
+}
+
+export function replicaHeaderAt(view: DataView, at: number): ReplicaHeader {
+  return {
+    clusterId: wholeAt(view, at + CLUSTER_ID, 'clusterId'),
+    gen: uintAt(view, at + GEN, 'gen'),
+    epoch: uintAt(view, at + EPOCH, 'epoch'),
+    view: uintAt(view, at + VIEW, 'view'),
+    from: uintAt(view, at + FROM, 'from'),
+  };
+}
+
+function putClientHeader(
+  view: DataView,
+  at: number,
+  message: { readonly kind: HotKind; readonly clientId: ClientId },
+): void {
+  putArray(view, at, SHAPES[message.kind].fields);
+  putUint(view, at + ARRAY_BYTES, KIND_CODES[message.kind]);
+  putUint(view, at + CLIENT_ID, message.clientId[0]);
+  putUint(view, at + CLIENT_ID + UINT_BYTES, message.clientId[1]);
+  putUint(view, at + CLIENT_ID + 2 * UINT_BYTES, message.clientId[2]);
+  putUint(view, at + CLIENT_ID + 3 * UINT_BYTES, message.clientId[3]);
+}
+
+function clientIdAt(view: DataView, at: number): ClientId {
+  const what = 'clientId';
+  return [
+    uintAt(view, at + CLIENT_ID, what),
+    uintAt(view, at + CLIENT_ID + UINT_BYTES, what),
+    uintAt(view, at + CLIENT_ID + 2 * UINT_BYTES, what),
+    uintAt(view, at + CLIENT_ID + 3 * UINT_BYTES, what),
+  ];
+}
+
+function bodyAt(
+  bytes: Uint8Array,
+  view: DataView,
+  span: { at: number; to: number },
+  padding: number,
+): Uint8Array {
+  const width = paddingAt(view, padding);
+  if (padding + width !== span.at) throw new BadFrame(`padding of ${width} bytes`);
+  return lastBinAt(bytes, view, span, 'body');
+}
+
+/** Exact length of the frame in bytes. */
+export function hotBytes(message: HotMessage): number {
+  switch (message.kind) {
+    case 'prepare':
+      return endOfEntries(PREPARE_ENTRIES, message.entries);
+    case 'commit':
+      return COMMIT_BYTES;
+    case 'prepareOk':
+      return PREPARE_OK_BYTES;
+    case 'request':
+      return REQUEST_BODY + BIN_BYTES + message.body.length;
+    case 'read':
+      return READ_BODY + BIN_BYTES + message.body.length;
+    case 'reply':
+      return REPLY_RESULT + BIN_BYTES + message.result.length;
+    case 'readReply':
+      return READ_REPLY_RESULT + BIN_BYTES + message.result.length;
+  }
+}
+
+/** Writes the frame at `at`, where `hotBytes(message)` bytes are free. */
+export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView, at: number): void {
+  switch (message.kind) {
+    case 'prepare':
+      putReplicaHeader(view, at, message, SHAPES.prepare.fields);
+      putUint(view, at + PREPARE_START, message.start);
+      putWhole(view, at + PREPARE_FIRST, message.first);
+      putChain(view, at + PREPARE_PREV_CHAIN, message.prevChain);
+      putWhole(view, at + PREPARE_COMMIT_MAX, message.commitMax);
+      putWhole(view, at + PREPARE_HB_SEQ, message.hbSeq);
+      putEntries(bytes, view, at + PREPARE_ENTRIES, message.entries);
+      return;
+    case 'commit':
+      putReplicaHeader(view, at, message, SHAPES.commit.fields);
+      putUint(view, at + COMMIT_START, message.start);
+      putWhole(view, at + COMMIT_OP, message.op);
+      putWhole(view, at + COMMIT_COMMIT_MAX, message.commitMax);
+      putWhole(view, at + COMMIT_HB_SEQ, message.hbSeq);
+      return;
+    case 'prepareOk':
+      putReplicaHeader(view, at, message, SHAPES.prepareOk.fields);
+      putWhole(view, at + PREPARE_OK_OP, message.op);
+      putChain(view, at + PREPARE_OK_CHAIN, message.chain);
+      putWhole(view, at + PREPARE_OK_HB_ECHO, message.hbEcho);
+      return;
+    case 'request':
+      putClientHeader(view, at, message);
+      putWhole(view, at + REQUEST_SESSION, message.session);
+      putUint(view, at + REQUEST_NUMBER, message.requestNumber);
+      putUint(view, at + REQUEST_ACKED, message.acked);
+      putUint(view, at + REQUEST_EPOCH, message.epoch);
+      putUint(view, at + REQUEST_SEEN_VIEW, message.seenView);
+      putPadding(view, at + REQUEST_PADDING, REQUEST_BODY - REQUEST_PADDING);
+      putBin(bytes, view, at + REQUEST_BODY, message.body);
+      return;
+    case 'read':
+      putClientHeader(view, at, message);
+      putWhole(view, at + READ_SESSION, message.session);
+      putWhole(view, at + READ_ID, message.readId);
+      putUint(view, at + READ_AFTER, message.afterRequest);
+      putUint(view, at + READ_EPOCH, message.epoch);
+      putUint(view, at + READ_SEEN_VIEW, message.seenView);
+      putPadding(view, at + READ_PADDING, READ_BODY - READ_PADDING);
+      putBin(bytes, view, at + READ_BODY, message.body);
+      return;
+    case 'reply':
+      putClientHeader(view, at, message);
+      putWhole(view, at + REPLY_SESSION, message.session);
+      putUint(view, at + REPLY_NUMBER, message.requestNumber);
+      putUint(view, at + REPLY_GEN, message.gen);
+      putUint(view, at + REPLY_EPOCH, message.epoch);
+      putUint(view, at + REPLY_VIEW, message.view);
+      putWhole(view, at + REPLY_OP, message.op);
+      putUint(view, at + REPLY_IDX, message.idx);
+      putUint(view, at + REPLY_CODE, REPLY_CODES.indexOf(message.code));
+      putWhole(view, at + REPLY_NONCE, message.nonce);
+      putPadding(view, at + REPLY_PADDING, REPLY_RESULT - REPLY_PADDING);
+      putBin(bytes, view, at + REPLY_RESULT, message.result);
+      return;
+    case 'readReply':
+      putClientHeader(view, at, message);
+      putWhole(view, at + READ_REPLY_ID, message.readId);
+      putUint(view, at + READ_REPLY_GEN, message.gen);
+      putUint(view, at + READ_REPLY_EPOCH, message.epoch);
+      putUint(view, at + READ_REPLY_VIEW, message.view);
+      putWhole(view, at + READ_REPLY_OP, message.op);
+      putUint(view, at + READ_REPLY_CODE, REPLY_CODES.indexOf(message.code));
+      putPadding(view, at + READ_REPLY_PADDING, READ_REPLY_RESULT - READ_REPLY_PADDING);
+      putBin(bytes, view, at + READ_REPLY_RESULT, message.result);
+      return;
+  }
+}
+
+/** @throws {BadFrame} */
+export function readHot(
+  kind: HotKind,
+  bytes: Uint8Array,
+  view: DataView,
+  range: { from: number; to: number },
+): HotMessage {
+  const { from: at, to } = range;
+  const shape = SHAPES[kind];
+  if (to - at < shape.bytes) throw new BadFrame(`${kind} in a frame of ${to - at} bytes`);
+  tupleAt(view, at, shape.fields, kind);
+  if ((kind === 'commit' || kind === 'prepareOk') && to - at > shape.bytes)
+    throw new BadFrame(`${to - at - shape.bytes} bytes behind ${kind}`);
+  switch (kind) {
+    case 'prepare':
+      return {
+        kind,
+        clusterId: wholeAt(view, at + CLUSTER_ID, 'clusterId'),
+        gen: uintAt(view, at + GEN, 'gen'),
+        epoch: uintAt(view, at + EPOCH, 'epoch'),
+        view: uintAt(view, at + VIEW, 'view'),
+        from: uintAt(view, at + FROM, 'from'),
+        start: uintAt(view, at + PREPARE_START, 'start'),
+        first: wholeAt(view, at + PREPARE_FIRST, 'first'),
+        prevChain: chainAt(view, at + PREPARE_PREV_CHAIN),
+        commitMax: wholeAt(view, at + PREPARE_COMMIT_MAX, 'commitMax'),
+        hbSeq: wholeAt(view, at + PREPARE_HB_SEQ, 'hbSeq'),
+        entries: entriesAt(bytes, view, at + PREPARE_ENTRIES, to),
+      };
+    case 'commit':
+      return {
+        kind,
+        clusterId: wholeAt(view, at + CLUSTER_ID, 'clusterId'),
+        gen: uintAt(view, at + GEN, 'gen'),
+        epoch: uintAt(view, at + EPOCH, 'epoch'),
+        view: uintAt(view, at + VIEW, 'view'),
+        from: uintAt(view, at + FROM, 'from'),
+        start: uintAt(view, at + COMMIT_START, 'start'),
+        op: wholeAt(view, at + COMMIT_OP, 'op'),
+        commitMax: wholeAt(view, at + COMMIT_COMMIT_MAX, 'commitMax'),
+        hbSeq: wholeAt(view, at + COMMIT_HB_SEQ, 'hbSeq'),
+      };
+    case 'prepareOk':
+      return {
+        kind,
+        clusterId: wholeAt(view, at + CLUSTER_ID, 'clusterId'),
+        gen: uintAt(view, at + GEN, 'gen'),
+        epoch: uintAt(view, at + EPOCH, 'epoch'),
+        view: uintAt(view, at + VIEW, 'view'),
+        from: uintAt(view, at + FROM, 'from'),
+        op: wholeAt(view, at + PREPARE_OK_OP, 'op'),
+        chain: chainAt(view, at + PREPARE_OK_CHAIN),
+        hbEcho: wholeAt(view, at + PREPARE_OK_HB_ECHO, 'hbEcho'),
+      };
+    case 'request':
+      return {
+        kind,
+        clientId: clientIdAt(view, at),
+        session: wholeAt(view, at + REQUEST_SESSION, 'session'),
+        requestNumber: uintAt(view, at + REQUEST_NUMBER, 'requestNumber'),
+        acked: uintAt(view, at + REQUEST_ACKED, 'acked'),
+        epoch: uintAt(view, at + REQUEST_EPOCH, 'epoch'),
+        seenView: uintAt(view, at + REQUEST_SEEN_VIEW, 'seenView'),
+        body: bodyAt(bytes, view, { at: at + REQUEST_BODY, to }, at + REQUEST_PADDING),
+      };
+    case 'read':
+      return {
+        kind,
+        clientId: clientIdAt(view, at),
+        session: wholeAt(view, at + READ_SESSION, 'session'),
+        afterRequest: uintAt(view, at + READ_AFTER, 'afterRequest'),
+        readId: wholeAt(view, at + READ_ID, 'readId'),
+        epoch: uintAt(view, at + READ_EPOCH, 'epoch'),
+        seenView: uintAt(view, at + READ_SEEN_VIEW, 'seenView'),
+        body: bodyAt(bytes, view, { at: at + READ_BODY, to }, at + READ_PADDING),
+      };
+    case 'reply':
+      return {
+        kind,
+        clientId: clientIdAt(view, at),
+        session: wholeAt(view, at + REPLY_SESSION, 'session'),
+        requestNumber: uintAt(view, at + REPLY_NUMBER, 'requestNumber'),
+        gen: uintAt(view, at + REPLY_GEN, 'gen'),
+        epoch: uintAt(view, at + REPLY_EPOCH, 'epoch'),
+        view: uintAt(view, at + REPLY_VIEW, 'view'),
+        op: wholeAt(view, at + REPLY_OP, 'op'),
+        idx: uintAt(view, at + REPLY_IDX, 'idx'),
+        code: choiceOf(REPLY_CODES, uintAt(view, at + REPLY_CODE, 'code'), 'code'),
+        nonce: wholeAt(view, at + REPLY_NONCE, 'nonce'),
+        result: bodyAt(bytes, view, { at: at + REPLY_RESULT, to }, at + REPLY_PADDING),
+      };
+    case 'readReply':
+      return {
+        kind,
+        clientId: clientIdAt(view, at),
+        readId: wholeAt(view, at + READ_REPLY_ID, 'readId'),
+        gen: uintAt(view, at + READ_REPLY_GEN, 'gen'),
+        epoch: uintAt(view, at + READ_REPLY_EPOCH, 'epoch'),
+        view: uintAt(view, at + READ_REPLY_VIEW, 'view'),
+        op: wholeAt(view, at + READ_REPLY_OP, 'op'),
+        code: choiceOf(REPLY_CODES, uintAt(view, at + READ_REPLY_CODE, 'code'), 'code'),
+        result: bodyAt(bytes, view, { at: at + READ_REPLY_RESULT, to }, at + READ_REPLY_PADDING),
+      };
+  }
+}

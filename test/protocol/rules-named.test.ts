@@ -1,0 +1,83 @@
+// Every rule of stage 1 (protocol.md 0.2) is named by the title of at least one test, wherever that test lives. It cannot say
+// that the test is a good one, only that nobody forgot the rule.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+
+const RULES = [
+  ...['G1', 'G4', 'G5', 'G6'],
+  ...['N1', 'N2', 'N3', 'N4', 'N5', 'N6', 'N7', 'N8', 'N9'],
+  ...['HB1', 'HB2', 'HB3', 'HB4', 'HB5', 'HB6', 'HB7', 'HB8', 'HH1', 'HH3', 'HH4', 'HH5'],
+  ...['T1', 'T3', 'T4'],
+  ...[
+    'VC1',
+    'VC2',
+    'VC3',
+    'VC4',
+    'VC5',
+    'VC6',
+    'VC7',
+    'VC8',
+    'VC9',
+    'VC10',
+    'VC11',
+    'VC12',
+    'VC13',
+  ],
+  ...['R0', 'R1', 'R2', 'R3', 'R4', 'R5', 'R6'],
+  ...['W1', 'W2', 'W3', 'W5', 'RD0', 'RD1', 'RD2'],
+  ...['CS1', 'CS2', 'CS3', 'CS4', 'CS5', 'CS6', 'CS7', 'CS8', 'CL1', 'CL2', 'CL3', 'CL4', 'CL5'],
+  ...['DT1', 'DT2', 'DT4', 'DT5', 'DT6'],
+  ...['BP1', 'BP2', 'BP3', 'BP4', 'BP5', 'BP6', 'SP1', 'SP2', 'SP3'],
+];
+
+/** Scenarios of protocol.md 6 that stage 1 must have, by name. */
+const SCENARIOS = [
+  ...['lecture-abc', 'lecture-minority', 'lecture-two-invites', 'lecture-uncommitted'],
+  ...[
+    'govr-01-commit-quorum',
+    'govr-02-no-quorum',
+    'govr-03-backup-request',
+    'govr-04-view-change',
+  ],
+  ...['govr-05-view-change-recovery', 'govr-06-consecutive', 'govr-07-abort-view-change'],
+  ...['govr-08-recovery', 'govr-10-recovery-retry', 'govr-11-churn', 'lili-irq-overflow'],
+  ...['pipeline-reorder', 'lost-last-ok', 'batch-duplicates', 'ring-full-storm', 'slow-apply'],
+  ...['gc-pause-primary', 'stale-heartbeats', 'client-crash-twice', 'session-window'],
+  ...['session-order', 'session-large-replies', 'session-evict-retry', 'client-lockout'],
+  ...[
+    'ts-backwards',
+    'view-started',
+    'register-duplicate',
+    'unregister',
+    'log-limit',
+    'store-limit',
+  ],
+];
+
+function testFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return testFiles(path);
+    return entry.name.endsWith('.test.ts') ? [path] : [];
+  });
+}
+
+/** First string argument of whatever declares a test or a group of tests. */
+const TITLE = /\b(?:test|it|describe|scenario)(?:\.\w+(?:\([^)]*\))?)?\(\s*(['"`])([\s\S]*?)\1/g;
+
+const titles = testFiles(join(import.meta.dirname, '..')).flatMap((path) =>
+  [...readFileSync(path, 'utf8').matchAll(TITLE)].map((match) => match[2] ?? ''),
+);
+const named = new Set(titles.flatMap((title) => title.match(/\b[A-Z]{1,2}\d+\b/g) ?? []));
+
+test('each rule of stage 1 is named by a test', () => {
+  expect(titles.length).toBeGreaterThan(100);
+  expect(RULES.filter((rule) => !named.has(rule))).toEqual([]);
+});
+
+test('each scenario of stage 1 is told by its name', () => {
+  const told = new Set(titles.map((title) => title.split(/[ :]/)[0]));
+  expect(SCENARIOS.filter((name) => !told.has(name))).toEqual([]);
+});

@@ -1,0 +1,226 @@
+// Scenarios of protocol.md 6.2, the part between replicas: streams, acknowledgements, full rings, slow and paused actors,
+// clocks, a full log. Sessions and clients are in scenarios-clients.test.ts.
+
+import { expect, test } from 'vitest';
+import { type Story, scenario, story } from './story.js';
+
+/** `count` increments by each client, not waited for. */
+function load(s: Story, count: number, key = 'n'): void {
+  for (let round = 0; round < count; round++)
+    for (let client = 0; client < s.clients.length; client++) s.incr(key, client);
+}
+
+function head(s: Story, who: string): number {
+  return s.state(who).log.entries.length;
+}
+
+scenario(
+  'pipeline-reorder (N4, N5, N9, T1): Prepares in reverse, some twice, make contiguous logs and cumulative acks',
+  { clients: 2, limits: { batchMax: 1, messageBytes: 1 } },
+  (s) => {
+    const before = head(s, 'R1');
+    const held = s.hold({ kinds: 'prepare' });
+    const acks = s.record({ kinds: 'prepareOk', from: 'R1' });
+    s.drop({ kinds: ['getState', 'commit'] });
+    load(s, 20);
+    s.run(6);
+    expect(head(s, 'R0') - s.state('R0').commitMax).toBe(32); // the window, no more
+    expect(head(s, 'R1')).toBe(before);
+    held.kept.reverse();
+    held.kept.push(...held.kept.filter((_, at) => at % 5 === 0));
+    s.release(held);
+    s.run(2);
+    expect(head(s, 'R1')).toBeGreaterThanOrEqual(before + 32);
+    const numbers = acks.kept.flatMap(({ message }) =>
+      message.kind === 'prepareOk' ? [message.op] : [],
+    );
+    expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+    expect(numbers.length).toBeLessThan(32);
+    s.converge();
+    s.expect('n', 40);
+    expect(s.view).toBe(0);
+  },
+);
+
+scenario(
+  'lost-last-ok (HB1, HB3, N6): the acknowledgement of a heartbeat commits what was acknowledged in vain',
+  {},
+  (s) => {
+    const lost = s.drop({ kinds: 'prepareOk' });
+    const call = s.put('a', 1);
+    s.run(3);
+    expect([lost.hits > 0, head(s, 'R1'), call.code]).toEqual([true, head(s, 'R0'), null]);
+    lost.end();
+    const resent = s.record({ kinds: ['request', 'prepare'] });
+    s.until(() => call.code === 'ok', 10);
+    expect([resent.hits, s.view]).toEqual([0, 0]);
+    s.converge();
+  },
+);
+
+scenario(
+  'ring-full-storm (BP1, HB1, N8): rings of one frame, one of them full for a second, only cost time',
+  { clients: 3 },
+  (s) => {
+    s.ringDepth('R_', 'R_', { frames: 1 });
+    s.pause('R2');
+    load(s, 60);
+    s.until(() => s.calls.every((call) => call.code === 'ok'), 300);
+    s.run(100);
+    const sent = s.state('R0').peers.find(({ id }) => id === 2)?.sentOp ?? 0;
+    expect(sent).toBeLessThan(head(s, 'R0')); // deferred, not dropped
+    s.resume('R2');
+    s.until(() => head(s, 'R2') === head(s, 'R0'), 300);
+    expect([s.network.refused > 0, s.view]).toEqual([true, 0]);
+    s.converge();
+    s.expect('n', 180);
+  },
+);
+
+scenario(
+  'slow-apply (SP2, SP3, BP3): 200 ms in every execute makes nobody suspect the primary',
+  { clients: 2, limits: { batchMax: 1 } },
+  (s) => {
+    s.slowApply('R_', 20);
+    load(s, 60);
+    s.settle(6000);
+    const votes = s.record({ kinds: 'startViewChange' });
+    s.run(200);
+    expect([votes.hits, s.view]).toEqual([0, 0]);
+    s.converge();
+    s.expect('n', 120);
+  },
+);
+
+scenario(
+  'gc-pause-primary (VC3, RD2, N6): a primary that slept for two seconds answers nothing as such when it wakes',
+  { clients: 2 },
+  (s) => {
+    load(s, 10);
+    s.read('n');
+    s.run(1);
+    s.pause('R0');
+    s.newView();
+    s.put('a', 1);
+    s.settle();
+    s.run(100);
+    const late = s.record({
+      from: 'R0',
+      to: 'clients',
+      kinds: ['reply', 'readReply', 'viewStarted'],
+    });
+    s.resume('R0');
+    s.read('a');
+    s.together();
+    s.run(50);
+    expect([late.hits, s.view, s.state('R0').status]).toEqual([0, 1, 'normal']);
+    s.converge();
+    s.expect('n', 20);
+  },
+);
+
+scenario(
+  'gc-pause-primary (HB5, RD2): one that hears nobody afterwards serves no read and abdicates',
+  { clients: 2 },
+  (s) => {
+    s.put('a', 1);
+    s.settle();
+    s.pause('R0');
+    s.newView();
+    s.partition(['R0', 'C0'], ['R1', 'R2', 'C1']);
+    s.put('a', 2, 1);
+    s.until(() => s.calls.every((call) => call.code === 'ok'));
+    s.network.discard(({ to }) => to === 0);
+    const read = s.read('a', 0);
+    s.resume('R0');
+    s.run(200);
+    expect([read.code, s.state('R0').view, s.state('R0').abdicating]).toEqual([null, 0, true]);
+    s.converge();
+    expect(read.value).toBe('2');
+  },
+);
+
+/** The dead primary's heartbeats keep arriving; how long until there is another? */
+function staleHeartbeats(s: Story): void {
+  const old = s.record({ from: 'R0', kinds: 'commit' });
+  s.put('a', 1);
+  s.run(60);
+  old.end();
+  s.crash('R0', { mute: true, hint: false });
+  for (let tick = 0; tick < 200 && s.view === 0; tick++) {
+    for (const { to, message } of old.kept) s.inject('R0', to, message);
+    s.run(1);
+  }
+  expect(s.view).toBe(1);
+  s.converge();
+  s.expect('a', 1);
+}
+
+scenario(
+  'stale-heartbeats (HB2, E31): old heartbeats of a dead primary calm nobody',
+  {},
+  staleHeartbeats,
+);
+
+test('stale-heartbeats (HB2, E31): a replica that counts them waits for ever', () => {
+  expect(() => staleHeartbeats(story({ mutations: { staleHeartbeats: true } }))).toThrow(
+    /expected \+?0 to be 1/,
+  );
+});
+
+scenario(
+  'ts-backwards (DT2, N3): a new primary whose clock is behind, then far ahead, never turns time back',
+  { clients: 2 },
+  (s) => {
+    load(s, 5);
+    s.settle();
+    s.skewClock('R1', -3_000_000);
+    s.stepDown();
+    s.newView(1);
+    load(s, 5);
+    s.settle();
+    s.skewClock('R1', 3_600_000_000);
+    load(s, 5);
+    s.settle();
+    s.stepDown();
+    s.newView(2);
+    load(s, 5);
+    s.settle();
+    const times = s.state('A0').log.entries.map((entry) => entry.ts);
+    for (const [at, ts] of times.entries())
+      expect(ts).toBeGreaterThan(at === 0 ? 0 : (times[at - 1] ?? 0));
+    expect(times[times.length - 1]).toBeGreaterThan(3_600_000_000);
+    s.converge();
+    s.expect('n', 40);
+    for (const actor of s.actors)
+      expect(actor?.machine?.history.map(({ ts }) => ts)).toEqual(
+        s.actor('R0').machine?.history.map(({ ts }) => ts),
+      );
+  },
+);
+
+scenario(
+  'log-limit (BP6, CL3): 80 % is told, a full log refuses writes with Busy and goes on answering reads',
+  { clients: 3, limits: { logBytes: 8000, batchMax: 1 } },
+  (s) => {
+    const busy = s.record({ kinds: 'busy' });
+    for (let turn = 0; turn < 60; turn++) s.put('a', turn, turn % 2);
+    s.until(() => s.client(0).logFull && s.client(1).logFull, 500);
+    const pressure = s.notices('R0').flatMap((what) => (what.kind === 'logPressure' ? [what] : []));
+    expect(pressure.map(({ full }) => full)).toEqual([false, true]);
+    expect(pressure[0]?.usedBytes).toBeLessThan(8000);
+    expect(
+      busy.kept.every(({ message }) => message.kind === 'busy' && message.reason === 'log'),
+    ).toBe(true);
+    const used = s.state('R0').log.bytes;
+    expect(used).toBeLessThan(8000 + 32 * 300);
+    const read = s.read('a', 2);
+    s.run(100);
+    expect([read.code, s.state('R0').log.bytes]).toEqual(['ok', used]);
+    const refused = s.calls.filter((call) => call.code === null);
+    expect(refused.length).toBeGreaterThan(0);
+    // Nobody frees a full log before there are checkpoints: these calls stay open.
+    for (const call of refused) call.abandoned = true;
+    s.converge();
+  },
+);

@@ -1,0 +1,83 @@
+// Who is meant: names of a story turned into ids, and faults into patterns of the network. Names are resolved at the moment
+// of use, so `A0` is whoever leads then.
+
+import type { ClientTiming } from '../../src/protocol/client.js';
+import type { ProtocolLimits, ProtocolTiming } from '../../src/protocol/limits.js';
+import type { Message, MessageKind } from '../../src/protocol/message.js';
+import type { Mutations } from '../../src/protocol/mutations.js';
+import { CLIENT_BASE, type Pattern } from './story-network.js';
+
+/**
+ * `R2` or 2: by id. `A0`: present primary; `B1`, `B2`: the actives behind it in the rotation. `W`, `W1`: first witness, `W2`
+ * the second. `R_`: all replicas. `C0`: client 0; `clients`: all of them.
+ */
+export type Who = string | number | readonly (string | number)[];
+
+export interface StoryOptions {
+  readonly replicas?: number;
+  readonly witnesses?: number;
+  readonly clients?: number;
+  /** Does the host tell about exits and starts of threads? Default true. */
+  readonly hints?: boolean;
+  readonly seed?: number;
+  readonly mutations?: Mutations;
+  readonly limits?: Partial<ProtocolLimits>;
+  readonly timing?: Partial<ProtocolTiming>;
+  readonly clientTiming?: Partial<ClientTiming>;
+  /** Random order of passes within a round. */
+  readonly shuffle?: boolean;
+  /** Do not wait until the clients have their sessions. */
+  readonly quiet?: boolean;
+  /** Clients do not bound the bytes of open replies (CS6). */
+  readonly ignoreReplyBytes?: boolean;
+}
+
+export interface Faults {
+  readonly from?: Who;
+  readonly to?: Who;
+  readonly kinds?: MessageKind | readonly MessageKind[];
+  readonly where?: (message: Message) => boolean;
+  readonly share?: number;
+}
+
+export interface Cast {
+  readonly replicas: number;
+  readonly actives: number;
+  readonly primary: number;
+  readonly clients: readonly { readonly address: number }[];
+}
+
+export function resolve(cast: Cast, who: Who): number[] {
+  if (typeof who === 'number') return [who];
+  if (typeof who !== 'string') return who.flatMap((name) => resolve(cast, name));
+  if (who === 'R_') return Array.from({ length: cast.replicas }, (_, id) => id);
+  if (who === 'clients') return cast.clients.map((client) => CLIENT_BASE + client.address);
+  const number = Number(who.slice(1) || (who === 'W' ? '1' : 'NaN'));
+  if (!Number.isInteger(number)) throw new Error(`nobody is called '${who}'`);
+  switch (who[0]) {
+    case 'R':
+      return [number];
+    case 'A':
+    case 'B':
+      return [(cast.primary + number) % cast.actives];
+    case 'W':
+      return [cast.actives + number - 1];
+    case 'C': {
+      const client = cast.clients[number];
+      return client === undefined ? [] : [CLIENT_BASE + client.address];
+    }
+    default:
+      throw new Error(`nobody is called '${who}'`);
+  }
+}
+
+export function patternOf(cast: Cast, faults: Faults): Pattern {
+  const { from, to, kinds, where, share } = faults;
+  return {
+    from: from === undefined ? null : new Set(resolve(cast, from)),
+    to: to === undefined ? null : new Set(resolve(cast, to)),
+    kinds: kinds === undefined ? null : new Set(typeof kinds === 'string' ? [kinds] : kinds),
+    where: where ?? null,
+    share: share ?? 1,
+  };
+}

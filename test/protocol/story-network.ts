@@ -1,0 +1,280 @@
+// The rings and everything that may happen to messages on the way: lost, held back and released later, delayed, doubled. A
+// message that was sent stays under way after its sender's death (ghosts). What a receiver is handed is a copy whose bytes
+// are overwritten after its step, as a ring would do it.
+
+import type { Entry, Message, MessageKind } from '../../src/protocol/message.js';
+
+/** A replica's id, or CLIENT_BASE + the address of a client. */
+export type ActorKey = number;
+export const CLIENT_BASE = 1000;
+
+export interface Envelope {
+  readonly from: ActorKey;
+  readonly to: ActorKey;
+  readonly message: Message;
+  /** Round of arrival. */
+  due: number;
+}
+
+export interface Pattern {
+  readonly from: ReadonlySet<ActorKey> | null;
+  readonly to: ReadonlySet<ActorKey> | null;
+  readonly kinds: ReadonlySet<MessageKind> | null;
+  readonly where: ((message: Message) => boolean) | null;
+  /** Part of the matching messages that is meant, 0..1. */
+  readonly share: number;
+}
+
+export type Action = 'drop' | 'hold' | 'duplicate' | 'delay' | 'record';
+
+/** One fault. `end()` lifts it; messages that a hold keeps stay until released. */
+export class Rule {
+  readonly action: Action;
+  readonly pattern: Pattern;
+  /** Rounds: fixed for `delay`; the most, drawn for each copy, for `duplicate`. */
+  readonly rounds: number;
+  readonly kept: Envelope[] = [];
+  active = true;
+  hits = 0;
+
+  constructor(action: Action, pattern: Pattern, rounds: number) {
+    this.action = action;
+    this.pattern = pattern;
+    this.rounds = rounds;
+  }
+
+  end(): void {
+    this.active = false;
+  }
+}
+
+function matches(pattern: Pattern, envelope: Envelope): boolean {
+  const { from, to, kinds, where } = pattern;
+  if (from !== null && !from.has(envelope.from)) return false;
+  if (to !== null && !to.has(envelope.to)) return false;
+  if (kinds !== null && !kinds.has(envelope.message.kind)) return false;
+  return where === null || where(envelope.message);
+}
+
+function entryBytes(entries: readonly Entry[]): number {
+  return entries.reduce((bytes, entry) => bytes + entry.body.length + 96, 0);
+}
+
+/** Roughly what a message takes in a ring. */
+export function sizeOf(message: Message): number {
+  switch (message.kind) {
+    case 'prepare':
+    case 'newState':
+      return 96 + entryBytes(message.entries);
+    case 'startView':
+    case 'doViewChange':
+      return 512 + entryBytes(message.tail);
+    case 'request':
+    case 'read':
+      return 96 + message.body.length;
+    case 'reply':
+    case 'readReply':
+      return 96 + message.result.length;
+    default:
+      return 96;
+  }
+}
+
+function copyEntries(entries: readonly Entry[]): Entry[] {
+  return entries.map((entry) => ({ ...entry, body: entry.body.slice() }));
+}
+
+/** A copy that shares no bytes with the original. */
+export function copyMessage<T extends Message>(message: T): T {
+  const m: Message = message;
+  if (m.kind === 'prepare' || m.kind === 'newState')
+    return { ...message, entries: copyEntries(m.entries) };
+  if (m.kind === 'startView' || m.kind === 'doViewChange')
+    return { ...message, tail: copyEntries(m.tail) };
+  if (m.kind === 'request' || m.kind === 'read') return { ...message, body: m.body.slice() };
+  if (m.kind === 'reply' || m.kind === 'readReply') return { ...message, result: m.result.slice() };
+  return { ...message };
+}
+
+/** What the ring does with the bytes of a message once it has been taken. */
+export function overwrite(message: Message): void {
+  if (message.kind === 'prepare' || message.kind === 'newState')
+    for (const entry of message.entries) entry.body.fill(0xee);
+  else if (message.kind === 'startView' || message.kind === 'doViewChange')
+    for (const entry of message.tail) entry.body.fill(0xee);
+  else if (message.kind === 'request' || message.kind === 'read') message.body.fill(0xee);
+  else if (message.kind === 'reply' || message.kind === 'readReply') message.result.fill(0xee);
+}
+
+export interface RingDepth {
+  readonly bytes: number;
+  readonly frames: number;
+}
+
+export class Network {
+  readonly #random: () => number;
+  readonly #rings = new Map<ActorKey, Map<ActorKey, Envelope[]>>();
+  readonly #depths: { from: ActorKey | null; to: ActorKey | null; depth: RingDepth }[] = [];
+  #flying: Envelope[] = [];
+  readonly rules: Rule[] = [];
+  /** Rounds that a message takes: drawn uniformly. */
+  latency: { low: number; high: number } = { low: 1, high: 1 };
+  round = 0;
+  /** Messages that found their ring full (BP1a). */
+  refused = 0;
+
+  constructor(random: () => number) {
+    this.#random = random;
+  }
+
+  chance(share: number): boolean {
+    return this.#random() / 2 ** 32 < share;
+  }
+
+  between(low: number, high: number): number {
+    return low + (this.#random() % (high - low + 1));
+  }
+
+  addRule(action: Action, pattern: Pattern, rounds = 0): Rule {
+    const rule = new Rule(action, pattern, rounds);
+    this.rules.push(rule);
+    return rule;
+  }
+
+  /** No more faults; what was held is lost unless it is released. */
+  heal(): void {
+    for (const rule of this.rules) rule.end();
+    this.rules.length = 0;
+    this.latency = { low: 1, high: 1 };
+    this.#depths.length = 0;
+  }
+
+  setDepth(from: ActorKey | null, to: ActorKey | null, depth: RingDepth): void {
+    this.#depths.unshift({ from, to, depth });
+  }
+
+  #depth(from: ActorKey, to: ActorKey): RingDepth {
+    for (const known of this.#depths)
+      if ((known.from === null || known.from === from) && (known.to === null || known.to === to))
+        return known.depth;
+    return { bytes: 1 << 20, frames: 1 << 20 };
+  }
+
+  #used(from: ActorKey, to: ActorKey): { bytes: number; frames: number } {
+    let bytes = 0;
+    let frames = 0;
+    for (const envelope of this.ring(from, to)) {
+      bytes += sizeOf(envelope.message);
+      frames++;
+    }
+    for (const envelope of this.#flying)
+      if (envelope.from === from && envelope.to === to) {
+        bytes += sizeOf(envelope.message);
+        frames++;
+      }
+    return { bytes, frames };
+  }
+
+  /** Bytes that may still be written; 0 when nothing fits. */
+  room(from: ActorKey, to: ActorKey): number {
+    const depth = this.#depth(from, to);
+    const used = this.#used(from, to);
+    if (used.frames >= depth.frames) return 0;
+    return depth.frames - used.frames === 1 ? 1 : Math.max(0, depth.bytes - used.bytes);
+  }
+
+  ring(from: ActorKey, to: ActorKey): Envelope[] {
+    let into = this.#rings.get(to);
+    if (into === undefined) {
+      into = new Map();
+      this.#rings.set(to, into);
+    }
+    let ring = into.get(from);
+    if (ring === undefined) {
+      ring = [];
+      into.set(from, ring);
+    }
+    return ring;
+  }
+
+  hasMail(to: ActorKey): boolean {
+    for (const ring of this.#rings.get(to)?.values() ?? []) if (ring.length > 0) return true;
+    return false;
+  }
+
+  senders(to: ActorKey): ActorKey[] {
+    const senders: ActorKey[] = [];
+    for (const [from, ring] of this.#rings.get(to) ?? []) if (ring.length > 0) senders.push(from);
+    return senders;
+  }
+
+  /** Unread or under way. */
+  pending(from: ActorKey, to: ActorKey): number {
+    return this.#used(from, to).frames;
+  }
+
+  post(from: ActorKey, to: ActorKey, message: Message): void {
+    const { bytes, frames } = this.#depth(from, to);
+    if (bytes < 1 << 20 || frames < 1 << 20) {
+      const used = this.#used(from, to);
+      const full = used.frames >= frames || (used.frames > 0 && used.bytes >= bytes);
+      if (full) {
+        this.refused++;
+        return;
+      }
+    }
+    const due = this.round + this.between(this.latency.low, this.latency.high);
+    const envelope: Envelope = { from, to, message, due };
+    for (const rule of this.rules) {
+      if (!rule.active || !matches(rule.pattern, envelope)) continue;
+      if (rule.pattern.share < 1 && !this.chance(rule.pattern.share)) continue;
+      rule.hits++;
+      if (rule.action === 'drop') return;
+      if (rule.action === 'hold') {
+        rule.kept.push(envelope);
+        return;
+      }
+      if (rule.action === 'record') rule.kept.push({ ...envelope, message: copyMessage(message) });
+      else if (rule.action === 'delay') envelope.due += rule.rounds;
+      else this.#flying.push({ ...envelope, due: envelope.due + this.between(0, rule.rounds) });
+    }
+    this.#flying.push(envelope);
+  }
+
+  /** Puts messages that a rule kept under way again, in their order or as `order` says. */
+  release(rule: Rule, pick: (envelope: Envelope) => boolean = () => true): number {
+    const chosen = rule.kept.filter(pick);
+    const rest = rule.kept.filter((envelope) => !pick(envelope));
+    rule.kept.length = 0;
+    rule.kept.push(...rest);
+    for (const envelope of chosen) this.#flying.push({ ...envelope, due: this.round + 1 });
+    return chosen.length;
+  }
+
+  inject(from: ActorKey, to: ActorKey, message: Message): void {
+    this.#flying.push({ from, to, message, due: this.round + 1 });
+  }
+
+  /** Forgets what is under way or unread, e.g. of a sender whose frames never became visible. */
+  discard(where: (envelope: Envelope) => boolean): void {
+    this.#flying = this.#flying.filter((envelope) => !where(envelope));
+    for (const into of this.#rings.values())
+      for (const [from, ring] of into)
+        into.set(
+          from,
+          ring.filter((envelope) => !where(envelope)),
+        );
+  }
+
+  /** One round later: what is due lies in its ring, in order of arrival. */
+  advance(): void {
+    this.round++;
+    if (this.#flying.length === 0) return;
+    const due: Envelope[] = [];
+    const later: Envelope[] = [];
+    for (const envelope of this.#flying) (envelope.due <= this.round ? due : later).push(envelope);
+    this.#flying = later;
+    due.sort((a, b) => a.due - b.due);
+    for (const envelope of due) this.ring(envelope.from, envelope.to).push(envelope);
+  }
+}

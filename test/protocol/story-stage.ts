@@ -1,0 +1,313 @@
+// The stage of a story: the group, its registers, its clients and virtual time, in one thread. It runs the invariants after
+// every step of every replica and keeps a trace for the day when one breaks. What may happen to whom is the story's.
+
+import { DEFAULT_CLIENT_TIMING } from '../../src/protocol/client.js';
+import { makeConfiguration, primaryOf } from '../../src/protocol/configuration.js';
+import type { Effect, Event, Hint, Notice } from '../../src/protocol/effect.js';
+import { Invariants } from '../../src/protocol/invariants.js';
+import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../../src/protocol/limits.js';
+import { Replica } from '../../src/protocol/replica.js';
+import type { ReplicaState } from '../../src/protocol/state.js';
+import type { Stamp } from '../../src/protocol/types.js';
+import { type Call, ClientActor, type ClientHost, Killed, ReplicaActor } from './story-actor.js';
+import { type Cast, resolve, type StoryOptions, type Who } from './story-cast.js';
+import { digest64, StoryMachine, seeded } from './story-machine.js';
+import { Network } from './story-network.js';
+
+/** Passes of everybody in one tick. */
+export const ROUNDS_PER_TICK = 4;
+const TRACE_LINES = 60;
+
+export class Stage implements ClientHost, Cast {
+  readonly options: StoryOptions;
+  readonly network: Network;
+  readonly random: () => number;
+  readonly replicas: number;
+  readonly invariants: Invariants;
+  /** Running ones; undefined: crashed. */
+  readonly actors: (ReplicaActor | undefined)[] = [];
+  readonly clients: ClientActor[] = [];
+  readonly allClients: ClientActor[] = [];
+  /** Promise registers and start counters: they survive their threads (H1, H2). */
+  readonly registers: (Stamp | null)[] = [];
+  readonly starts: number[] = [];
+  readonly #configuration;
+  readonly #digests = new Map<number, string>();
+  readonly #trace: (() => string)[] = [];
+  readonly skews = new Map<number, number>();
+  knownPlace = 0;
+  tick = 0;
+  #addresses = 0;
+  #lastPrimary = 0;
+
+  constructor(options: StoryOptions) {
+    this.options = options;
+    this.replicas = options.replicas ?? 3;
+    const seed = options.seed ?? 1;
+    this.random = seeded(seed);
+    this.network = new Network(seeded(seed ^ 0x5eed));
+    this.#configuration = makeConfiguration(this.replicas, options.witnesses ?? 0, 2 ** 30);
+    this.invariants = new Invariants({ replicas: this.replicas, limits: this.limits });
+    for (let id = 0; id < this.replicas; id++) {
+      this.registers.push(null);
+      this.starts.push(0);
+      this.actors.push(undefined);
+    }
+    for (let id = 0; id < this.replicas; id++) this.boot(id);
+    for (let index = 0; index < (options.clients ?? 1); index++) this.attachClient(index);
+    if (this.clients.length > 0 && options.quiet !== true) {
+      this.until(() => this.clients.every((client) => client.session.canSubmit(0)), 200);
+      this.run(2);
+    }
+  }
+
+  get limits(): typeof DEFAULT_LIMITS {
+    return { ...DEFAULT_LIMITS, ...this.options.limits };
+  }
+
+  get timing(): typeof DEFAULT_TIMING {
+    return { ...DEFAULT_TIMING, ...this.options.timing };
+  }
+
+  get actives(): number {
+    return this.replicas - (this.options.witnesses ?? 0);
+  }
+
+  get hints(): boolean {
+    return this.options.hints !== false;
+  }
+
+  get clientAddresses(): readonly number[] {
+    return this.clients.map((client) => client.address);
+  }
+
+  // ── the cast ──
+
+  /** Present primary: it leads the highest view in which anybody leads; else the last one that did. */
+  get primary(): number {
+    let best = -1;
+    for (const actor of this.actors) {
+      if (actor === undefined) continue;
+      const { status, view, id } = actor.replica.state;
+      if (status === 'normal' && primaryOf(this.#configuration, view) === id && view > best) {
+        best = view;
+        this.#lastPrimary = id;
+      }
+    }
+    return this.#lastPrimary;
+  }
+
+  /** Highest view that any running replica is in. */
+  get view(): number {
+    return Math.max(...this.states.map((state) => state.view));
+  }
+
+  get states(): ReplicaState[] {
+    return this.actors.flatMap((actor) => (actor === undefined ? [] : [actor.replica.state]));
+  }
+
+  one(who: Who): number {
+    const [id] = resolve(this, who);
+    if (id === undefined) throw new Error(`nobody is called '${String(who)}'`);
+    return id;
+  }
+
+  actor(who: Who): ReplicaActor {
+    const actor = this.actors[this.one(who)];
+    if (actor === undefined) throw this.failure(`${String(who)} is not running`);
+    return actor;
+  }
+
+  state(who: Who): ReplicaState {
+    return this.actor(who).replica.state;
+  }
+
+  notices(who: Who): Notice[] {
+    return this.actor(who).notices;
+  }
+
+  client(index: number): ClientActor {
+    const client = this.clients[index];
+    if (client === undefined) throw new Error(`there is no client ${index}`);
+    return client;
+  }
+
+  get calls(): Call[] {
+    return this.allClients.flatMap((client) => client.calls);
+  }
+
+  // ── time ──
+
+  run(ticks: number): void {
+    for (let round = 0; round < ticks * ROUNDS_PER_TICK; round++) this.#round();
+  }
+
+  until(condition: () => boolean, ticks = 3000, what = 'the condition'): void {
+    for (let round = 0; round < ticks * ROUNDS_PER_TICK; round++) {
+      if (condition()) return;
+      this.#round();
+    }
+    if (!condition()) throw this.failure(`${what} did not come true in ${ticks} ticks`);
+  }
+
+  /** Until every call of a living client is answered. */
+  settle(ticks = 3000): void {
+    const open = (): boolean => this.calls.some((call) => call.code === null && !call.abandoned);
+    this.until(() => !open(), ticks, 'an answer to every call');
+    this.run(2);
+  }
+
+  /** Until somebody leads `view` or a later one, by default later than now, and serves. */
+  newView(view: number = this.view + 1, ticks = 3000): void {
+    this.until(
+      () => this.states.some((state) => state.serving && state.view >= view && !state.abdicating),
+      ticks,
+      `view ${view}`,
+    );
+  }
+
+  /** Until all that run are normal in one view. */
+  together(ticks = 3000): void {
+    const { states } = this;
+    this.until(
+      () =>
+        this.states.every((state) => state.status === 'normal' && state.view === this.view) &&
+        this.states.length === states.length,
+      ticks,
+      'one view of all',
+    );
+  }
+
+  #round(): void {
+    this.network.advance();
+    if (this.network.round % ROUNDS_PER_TICK === 0) this.tick++;
+    const order = this.actors.map((_, id) => id);
+    if (this.options.shuffle === true)
+      for (let at = order.length - 1; at > 0; at--) {
+        const other = this.random() % (at + 1);
+        [order[at], order[other]] = [order[other] ?? 0, order[at] ?? 0];
+      }
+    for (const id of order) this.#pass(id);
+    for (const client of this.clients) client.pass();
+  }
+
+  #pass(id: number): void {
+    this.guard(id, () => this.actors[id]?.pass());
+  }
+
+  guard(id: number, action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      if (error instanceof Killed) this.crash(id);
+      else throw error instanceof Error ? this.withTrace(error) : error;
+    }
+  }
+
+  // ── threads ──
+
+  boot(id: number): void {
+    const start = (this.starts[id] ?? 0) + 1;
+    this.starts[id] = start;
+    const machine = id < this.actives ? new StoryMachine() : null;
+    const replica = new Replica({
+      id,
+      configuration: this.#configuration,
+      clusterId: 7,
+      gen: 0,
+      start,
+      register: this.registers[id] ?? null,
+      limits: this.limits,
+      timing: this.timing,
+      random: seeded((this.options.seed ?? 1) * 1009 + id * 31 + start),
+      digest64,
+      stateMachine: machine,
+      ...(this.options.mutations === undefined ? {} : { mutations: this.options.mutations }),
+    });
+    const actor = new ReplicaActor(this, { id, start, replica, machine });
+    actor.skewUs = this.skews.get(id) ?? 0;
+    this.actors[id] = actor;
+    this.guard(id, () => actor.event({ type: 'boot' }));
+  }
+
+  /** The thread ends with all its memory. What it sent stays under way, unless it is `mute`. */
+  crash(who: Who, options: { mute?: boolean; hint?: boolean } = {}): number {
+    const id = this.one(who);
+    const actor = this.actors[id];
+    if (actor === undefined) return id;
+    this.trace(() => `R${id} crashes (start ${actor.start})`);
+    this.actors[id] = undefined;
+    this.invariants.crashed(id);
+    if (options.mute === true) this.network.discard((envelope) => envelope.from === id);
+    if (options.hint ?? this.hints) this.tell('R_', { kind: 'exited', id, start: actor.start });
+    return id;
+  }
+
+  tell(who: Who, hint: Hint): void {
+    for (const id of resolve(this, who)) {
+      if ('id' in hint && hint.id === id) continue;
+      this.actors[id]?.hints.push(hint);
+    }
+  }
+
+  attachClient(index: number): ClientActor {
+    const address = this.#addresses++;
+    const client = new ClientActor(this, {
+      index,
+      address,
+      actives: this.actives,
+      timing: { ...DEFAULT_CLIENT_TIMING, ...this.options.clientTiming },
+      limits: this.limits,
+      random: seeded((this.options.seed ?? 1) * 7919 + address * 104729),
+      readsMax: 64,
+      ignoreReplyBytes: this.options.ignoreReplyBytes === true,
+    });
+    this.clients[index] = client;
+    this.allClients.push(client);
+    return client;
+  }
+
+  // ── what the actors tell ──
+
+  register(id: number, stamp: Stamp): void {
+    this.registers[id] = stamp;
+  }
+
+  settled(call: Call): void {
+    if (call.code === 'ok') this.knownPlace = Math.max(this.knownPlace, call.place);
+  }
+
+  stepped(actor: ReplicaActor, event: Event, effects: readonly Effect[]): void {
+    const { state } = actor.replica;
+    this.invariants.afterStep(state, effects);
+    if (event.type !== 'execute' || actor.machine === null) return;
+    // I11: equal applied, equal state, sessions included.
+    const { rows } = state.table;
+    let sessions = '';
+    for (const [session, row] of rows) sessions += ` ${session}:${row.lastRequest}`;
+    const digest = actor.machine.digest() + sessions;
+    const known = this.#digests.get(state.applied);
+    if (known === undefined) this.#digests.set(state.applied, digest);
+    else if (known !== digest)
+      throw new Error(`I11 R${actor.id}: '${digest}' at op ${state.applied}, elsewhere '${known}'`);
+  }
+
+  trace(line: () => string): void {
+    const { tick } = this;
+    this.#trace.push(() => `${tick} ${line()}`);
+    if (this.#trace.length > TRACE_LINES * 2) this.#trace.splice(0, TRACE_LINES);
+  }
+
+  withTrace(error: Error): Error {
+    if (!error.message.includes('\n  trace:'))
+      error.message += `\n  trace:\n  ${this.#trace
+        .slice(-TRACE_LINES)
+        .map((line) => line())
+        .join('\n  ')}`;
+    return error;
+  }
+
+  failure(message: string): Error {
+    return this.withTrace(new Error(message));
+  }
+}

@@ -1,0 +1,203 @@
+// A story: a group of pure replicas and clients in virtual time, in one thread, with a vocabulary in which a fault scenario
+// reads like its script. After every step of every replica the invariants run; `converge` ends all faults and checks that
+// nothing was lost, doubled or reordered. Everything is drawn from one seed, so a run can be repeated exactly.
+
+import { test } from 'vitest';
+import type { Event } from '../../src/protocol/effect.js';
+import type { Message } from '../../src/protocol/message.js';
+import type { Call, ClientActor } from './story-actor.js';
+import { type Faults, patternOf, resolve, type StoryOptions, type Who } from './story-cast.js';
+import { checkHistory, converged } from './story-checks.js';
+import type { RingDepth, Rule } from './story-network.js';
+import { ROUNDS_PER_TICK, Stage } from './story-stage.js';
+
+const READ_REPLY_BYTES = 256;
+
+export class Story extends Stage {
+  // ── calls ──
+
+  put(key: string, value: string | number, client = 0): Call {
+    return this.#call('write', client, 'put', key, String(value));
+  }
+
+  del(key: string, client = 0): Call {
+    return this.#call('write', client, 'del', key, '');
+  }
+
+  incr(key: string, client = 0, by = 1): Call {
+    return this.#call('write', client, 'incr', key, String(by));
+  }
+
+  /** A write whose reply is `bytes` long. */
+  blob(bytes: number, client = 0): Call {
+    return this.#call('write', client, 'blob', 'blob', String(bytes), bytes);
+  }
+
+  read(key: string, client = 0): Call {
+    return this.#call('read', client, 'get', key, '');
+  }
+
+  #call(
+    kind: Call['kind'],
+    client: number,
+    verb: string,
+    key: string,
+    argument: string,
+    replyBytes = READ_REPLY_BYTES,
+  ): Call {
+    return this.client(client).call(kind, verb, key, argument, replyBytes);
+  }
+
+  /** A read by client 0 must see `value` now; null: absent. */
+  expect(key: string, value: string | number | null): void {
+    const call = this.read(key);
+    this.settle();
+    const wanted = value === null ? '∅' : String(value);
+    if (call.value !== wanted)
+      throw this.failure(`'${key}' is '${call.value}' and should be '${wanted}'`);
+  }
+
+  // ── faults ──
+
+  restart(who: Who): number {
+    const id = this.one(who);
+    if (this.actors[id] !== undefined) return id;
+    this.trace(() => `R${id} restarts`);
+    this.boot(id);
+    if (this.hints) this.tell('R_', { kind: 'started', id, start: this.starts[id] ?? 0 });
+    return id;
+  }
+
+  /** Killed after `effects` more effects, between any two of them; frames not yet published are lost. */
+  killAfter(who: Who, effects: number): void {
+    this.actor(who).killAfter = effects;
+  }
+
+  stepDown(): void {
+    this.tell('A0', { kind: 'stepDown' });
+  }
+
+  /** One event for one replica, outside its passes. */
+  event(who: Who, event: Event): void {
+    const actor = this.actor(who);
+    this.guard(actor.id, () => actor.event(event));
+  }
+
+  pause(who: Who): number {
+    const actor = this.actor(who);
+    actor.paused = true;
+    return actor.id;
+  }
+
+  resume(who: Who): void {
+    this.actor(who).paused = false;
+  }
+
+  slowApply(who: Who, ticks: number): void {
+    for (const id of resolve(this, who)) this.actor(id).slowTicks = ticks;
+  }
+
+  skewClock(who: Who, us: number): void {
+    for (const id of resolve(this, who)) {
+      this.skews.set(id, us);
+      const actor = this.actors[id];
+      if (actor !== undefined) actor.skewUs = us;
+    }
+  }
+
+  drop(faults: Faults): Rule {
+    return this.network.addRule('drop', patternOf(this, faults));
+  }
+
+  hold(faults: Faults): Rule {
+    return this.network.addRule('hold', patternOf(this, faults));
+  }
+
+  delay(ticks: number, faults: Faults): Rule {
+    return this.network.addRule('delay', patternOf(this, faults), ticks * ROUNDS_PER_TICK);
+  }
+
+  duplicate(ticks: number, faults: Faults): Rule {
+    return this.network.addRule('duplicate', patternOf(this, faults), ticks * ROUNDS_PER_TICK);
+  }
+
+  record(faults: Faults): Rule {
+    return this.network.addRule('record', patternOf(this, faults));
+  }
+
+  /** Lifts the fault and puts what it kept under way. */
+  release(rule: Rule): number {
+    rule.end();
+    return this.network.release(rule);
+  }
+
+  /** Nothing passes from one side to the other; `oneWay`: only from `left` to `right`. */
+  partition(left: Who, right: Who, oneWay = false): Rule[] {
+    const rules = [this.drop({ from: left, to: right })];
+    if (!oneWay) rules.push(this.drop({ from: right, to: left }));
+    return rules;
+  }
+
+  /** Alone among replicas; clients still reach it. */
+  isolate(who: Who): Rule[] {
+    const inside = resolve(this, who);
+    const outside = resolve(this, 'R_').filter((id) => !inside.includes(id));
+    return this.partition(inside, outside);
+  }
+
+  heal(): void {
+    this.network.heal();
+  }
+
+  ringDepth(from: Who | null, to: Who | null, depth: Partial<RingDepth>): void {
+    const full = { bytes: 1 << 20, frames: 1 << 20, ...depth };
+    for (const source of from === null ? [null] : resolve(this, from))
+      for (const target of to === null ? [null] : resolve(this, to))
+        this.network.setDepth(source, target, full);
+  }
+
+  inject(from: Who, to: Who, message: Message): void {
+    for (const target of resolve(this, to)) this.network.inject(this.one(from), target, message);
+  }
+
+  /** The client's thread ends; a new one takes its place, with a new id (CL5). */
+  crashClient(index: number): ClientActor {
+    const old = this.client(index);
+    for (const call of old.calls) if (call.code === null) call.abandoned = true;
+    for (const actor of this.actors)
+      if (actor !== undefined) this.event(actor.id, { type: 'detach', address: old.address });
+    return this.attachClient(index);
+  }
+
+  // ── endings ──
+
+  /** Ends every fault, restarts who is down, and checks all that must be true afterwards. */
+  converge(ticks = 8000): void {
+    this.heal();
+    for (let id = 0; id < this.replicas; id++) {
+      const actor = this.actors[id];
+      if (actor === undefined) this.restart(id);
+      else {
+        actor.paused = false;
+        actor.slowTicks = 0;
+        actor.killAfter = Number.POSITIVE_INFINITY;
+      }
+    }
+    for (const client of this.clients) client.paused = false;
+    this.settle(ticks);
+    this.until(() => converged(this), ticks, 'one view and equal logs');
+    checkHistory(this);
+  }
+}
+
+export function story(options: StoryOptions = {}): Story {
+  return new Story(options);
+}
+
+/** A named scenario, told twice: with the host's hints and without. */
+export function scenario(title: string, options: StoryOptions, script: (s: Story) => void): void {
+  for (const hints of [true, false])
+    test(`${title} [${hints ? 'with' : 'without'} hints]`, () => {
+      script(new Story({ ...options, hints }));
+    });
+}

@@ -1,0 +1,282 @@
+// Arbitrary messages of every kind, and the fields that their hot frames must show to a foreign decoder.
+
+import fc from 'fast-check';
+import type { Entry, Message, MessageKind } from '../../src/protocol/message.js';
+import type { Chain, ClientId, Rung } from '../../src/protocol/types.js';
+
+const uint = fc.nat({ max: 0xffffffff });
+const whole = fc.nat({ max: Number.MAX_SAFE_INTEGER });
+const word = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
+const chain: fc.Arbitrary<Chain> = fc.tuple(word, word, word, word);
+const clientId: fc.Arbitrary<ClientId> = fc.tuple(uint, uint, uint, uint);
+const body = fc.uint8Array({ maxLength: 300 });
+const code = fc.constantFrom(
+  'ok' as const,
+  'sessionInvalid' as const,
+  'replyDropped' as const,
+  'serviceError' as const,
+);
+const purpose = fc.constantFrom('gap' as const, 'vc' as const, 'install' as const);
+
+const entry: fc.Arbitrary<Entry> = fc.record({
+  op: whole,
+  epoch: uint,
+  view: uint,
+  ts: whole,
+  seed: uint,
+  kind: fc.constant('batch' as const),
+  count: uint,
+  body,
+  chain,
+});
+const entries = fc.array(entry, { maxLength: 6 });
+const ladder: fc.Arbitrary<Rung[]> = fc.array(fc.record({ op: whole, chain }), { maxLength: 20 });
+const header = { clusterId: whole, gen: uint, epoch: uint, view: uint, from: uint };
+
+function of<K extends MessageKind>(
+  kind: K,
+  fields: {
+    [F in Exclude<keyof Extract<Message, { kind: K }>, 'kind'>]: fc.Arbitrary<
+      Extract<Message, { kind: K }>[F]
+    >;
+  },
+): fc.Arbitrary<Message> {
+  return fc.record({ kind: fc.constant(kind), ...fields }) as unknown as fc.Arbitrary<Message>;
+}
+
+/** Bodies are never optional and arbitrary lengths put them on every alignment. */
+export const MESSAGES: Readonly<Record<MessageKind, fc.Arbitrary<Message>>> = {
+  prepare: of('prepare', {
+    ...header,
+    start: uint,
+    first: whole,
+    prevChain: chain,
+    entries,
+    commitMax: whole,
+    hbSeq: whole,
+  }),
+  commit: of('commit', { ...header, start: uint, op: whole, commitMax: whole, hbSeq: whole }),
+  prepareOk: of('prepareOk', { ...header, op: whole, chain, hbEcho: whole }),
+  startViewChange: of('startViewChange', {
+    ...header,
+    phase: fc.constantFrom('vote' as const, 'joined' as const),
+  }),
+  doViewChange: of('doViewChange', {
+    ...header,
+    start: uint,
+    lastNormal: fc.record({ epoch: uint, view: uint }),
+    op: whole,
+    chain,
+    commit: whole,
+    commitMax: whole,
+    ladder,
+    tail: entries,
+  }),
+  startView: of('startView', {
+    ...header,
+    nonce: uint,
+    start: uint,
+    op: whole,
+    chain,
+    viewStartOp: whole,
+    commitMax: whole,
+    hbSeq: whole,
+    ladder,
+    tail: entries,
+  }),
+  requestStartView: of('requestStartView', { ...header, nonce: uint, haveOp: whole }),
+  getState: of('getState', {
+    ...header,
+    reqId: whole,
+    purpose,
+    fromOp: whole,
+    toOp: whole,
+    prevChain: fc.option(chain),
+    maxBytes: whole,
+  }),
+  newState: of('newState', {
+    ...header,
+    reqId: whole,
+    purpose,
+    fromOp: whole,
+    prevChain: chain,
+    entries,
+    head: whole,
+    commitMax: whole,
+    status: fc.constantFrom('ok' as const, 'mismatch' as const, 'refuse' as const),
+  }),
+  register: of('register', { clientId, nonce: whole, epoch: uint, seenView: uint }),
+  unregister: of('unregister', { clientId, session: whole, epoch: uint, seenView: uint }),
+  request: of('request', {
+    clientId,
+    session: whole,
+    requestNumber: uint,
+    acked: uint,
+    epoch: uint,
+    seenView: uint,
+    body,
+  }),
+  read: of('read', {
+    clientId,
+    session: whole,
+    afterRequest: uint,
+    readId: whole,
+    epoch: uint,
+    seenView: uint,
+    body,
+  }),
+  reply: of('reply', {
+    clientId,
+    session: whole,
+    requestNumber: uint,
+    gen: uint,
+    epoch: uint,
+    view: uint,
+    op: whole,
+    idx: uint,
+    code,
+    nonce: whole,
+    result: body,
+  }),
+  readReply: of('readReply', {
+    clientId,
+    readId: whole,
+    gen: uint,
+    epoch: uint,
+    view: uint,
+    op: whole,
+    code,
+    result: body,
+  }),
+  notPrimary: of('notPrimary', {
+    epoch: uint,
+    view: uint,
+    primaryId: fc.option(uint),
+    status: fc.constantFrom('normal' as const, 'view-change' as const, 'recovering' as const),
+  }),
+  viewStarted: of('viewStarted', { epoch: uint, view: uint, primaryId: uint }),
+  busy: of('busy', {
+    requestNumber: uint,
+    readId: whole,
+    retryAfterMs: whole,
+    reason: fc.constantFrom('queue' as const, 'log' as const),
+  }),
+  evicted: of('evicted', { clientId, session: whole }),
+};
+
+export const MESSAGE_KINDS = Object.keys(MESSAGES) as MessageKind[];
+export const anyMessage: fc.Arbitrary<Message> = fc.oneof(...Object.values(MESSAGES));
+
+/** Stands for padding in `fieldsOf`: a byte string of zeros of any length below 8. */
+export const PADDING = Symbol('padding');
+
+const CODES = { ok: 0, sessionInvalid: 1, replyDropped: 2, serviceError: 3 };
+const PURPOSES = { gap: 0, vc: 1, install: 2 };
+const STATUSES = { ok: 0, mismatch: 1, refuse: 2 };
+
+function entriesOf(list: readonly Entry[]): unknown[] {
+  return list.map((one) => [
+    one.op,
+    one.epoch,
+    one.view,
+    one.ts,
+    one.seed,
+    0,
+    one.count,
+    ...one.chain,
+    PADDING,
+    one.body,
+  ]);
+}
+
+function rungsOf(rungs: readonly Rung[]): unknown[] {
+  return rungs.flatMap((rung) => [rung.op, ...rung.chain]);
+}
+
+/** What a decoder of plain msgpack must see in the frame of a message written by hand; null for the cold kinds. */
+export function fieldsOf(m: Message): unknown[] | null {
+  switch (m.kind) {
+    case 'prepare':
+    case 'commit':
+    case 'prepareOk':
+    case 'doViewChange':
+    case 'startView':
+    case 'newState':
+      return [
+        { prepare: 0, commit: 1, prepareOk: 2, doViewChange: 4, startView: 5, newState: 8 }[m.kind],
+        ...[m.clusterId, m.gen, m.epoch, m.view, m.from],
+        ...ownFields(m),
+      ];
+    case 'request':
+      return [
+        ...[11, ...m.clientId, m.session, m.requestNumber, m.acked, m.epoch, m.seenView],
+        ...[PADDING, m.body],
+      ];
+    case 'read':
+      return [
+        ...[12, ...m.clientId, m.session, m.readId, m.afterRequest, m.epoch, m.seenView],
+        ...[PADDING, m.body],
+      ];
+    case 'reply':
+      return [
+        ...[13, ...m.clientId, m.session, m.requestNumber, m.gen, m.epoch, m.view, m.op, m.idx],
+        ...[CODES[m.code], m.nonce, PADDING, m.result],
+      ];
+    case 'readReply':
+      return [
+        ...[14, ...m.clientId, m.readId, m.gen, m.epoch, m.view, m.op, CODES[m.code]],
+        ...[PADDING, m.result],
+      ];
+    default:
+      return null;
+  }
+}
+
+function ownFields(
+  m: Extract<
+    Message,
+    { kind: 'prepare' | 'commit' | 'prepareOk' | 'doViewChange' | 'startView' | 'newState' }
+  >,
+): unknown[] {
+  switch (m.kind) {
+    case 'prepare':
+      return [m.start, m.first, ...m.prevChain, m.commitMax, m.hbSeq, entriesOf(m.entries)];
+    case 'commit':
+      return [m.start, m.op, m.commitMax, m.hbSeq];
+    case 'prepareOk':
+      return [m.op, ...m.chain, m.hbEcho];
+    case 'doViewChange':
+      return [
+        ...[m.start, m.lastNormal.epoch, m.lastNormal.view, m.op, ...m.chain, m.commit],
+        ...[m.commitMax, rungsOf(m.ladder), entriesOf(m.tail)],
+      ];
+    case 'startView':
+      return [
+        ...[m.nonce, m.start, m.op, ...m.chain, m.viewStartOp, m.commitMax, m.hbSeq],
+        ...[rungsOf(m.ladder), entriesOf(m.tail)],
+      ];
+    case 'newState':
+      return [
+        ...[m.reqId, PURPOSES[m.purpose], m.fromOp, ...m.prevChain, m.head, m.commitMax],
+        ...[STATUSES[m.status], entriesOf(m.entries)],
+      ];
+  }
+}
+
+/** A message as data that vitest compares by value: byte strings become plain arrays. */
+export function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return { bytes: [...value] };
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, plain(field)]));
+}
+
+/** A copy with memory of its own; a structured clone would go on sharing a ring's. */
+export function copyOf<T>(value: T): T {
+  if (value instanceof Uint8Array) return Uint8Array.from(value) as T;
+  if (Array.isArray(value)) return value.map(copyOf) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, field]) => [name, copyOf<unknown>(field)]),
+  ) as T;
+}
