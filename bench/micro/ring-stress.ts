@@ -77,19 +77,20 @@ async function run(one: Case): Promise<boolean> {
     spinMicros: spinBudgetMicros(THREADS, availableParallelism()),
   };
   const began = performance.now();
-  const threads = (['consumer', 'producer'] as const).map((role) => start({ ...common, role }));
-  const [consumer, producer] = await Promise.race([
-    Promise.all(threads.map((thread) => thread.result)),
-    stuck(words),
-  ]);
+  const producing = start({ ...common, role: 'producer' });
+  const consuming = start({ ...common, role: 'consumer' });
+  const consumer = await Promise.race([consuming.result, producing.failure, stuck(words)]);
   const seconds = (performance.now() - began) / 1000;
-  await Promise.all(threads.map((thread) => thread.worker.terminate()));
-  if (!consumer || !producer) {
+  // After a gap the consumer has stopped, and the producer would wait for it.
+  const producer = consumer !== null && consumer.gaps === 0 ? await producing.result : null;
+  await Promise.all([producing.worker.terminate(), consuming.worker.terminate()]);
+  if (consumer === null || producer === null) {
     const done = Atomics.load(new Int32Array(words), PROGRESS_WORD);
-    console.log(`${one.name}: stuck after ${done} of ${messages} messages`);
+    const gap = consumer?.firstGap ?? 'no message for a long time';
+    console.log(`${one.name}: stopped after ${done} of ${messages} messages: ${gap}`);
     return true;
   }
-  const gaps = consumer.gaps + (consumer.bytes === producer.bytes ? 0 : 1);
+  const gaps = consumer.bytes === producer.bytes ? 0 : 1;
   const overslept = consumer.overslept + producer.overslept;
   console.log(
     [
@@ -101,24 +102,32 @@ async function run(one: Case): Promise<boolean> {
       `${gaps} gaps`,
     ].join(', '),
   );
-  if (consumer.firstGap !== '') console.log(`  ${consumer.firstGap}`);
   return gaps > 0 || overslept > 0;
 }
 
-function start(boot: StressBoot): { worker: Worker; result: Promise<StressResult> } {
+interface Side {
+  readonly worker: Worker;
+  readonly result: Promise<StressResult>;
+  /** Rejects when the thread throws; never resolves. */
+  readonly failure: Promise<never>;
+}
+
+function start(boot: StressBoot): Side {
   const worker = new Worker(new URL('./ring-stress.worker.js', import.meta.url), {
     name: boot.role,
     workerData: boot,
   });
-  const result = new Promise<StressResult>((resolve, reject) => {
-    worker.once('message', resolve);
+  const failure = new Promise<never>((_, reject) => {
     worker.once('error', reject);
   });
-  return { worker, result };
+  const message = new Promise<StressResult>((resolve) => {
+    worker.once('message', resolve);
+  });
+  return { worker, result: Promise.race([message, failure]), failure };
 }
 
-/** Settles, with nothing, when no message arrived for too long. */
-function stuck(words: SharedArrayBuffer): Promise<StressResult[]> {
+/** Settles when no message arrived for too long. */
+function stuck(words: SharedArrayBuffer): Promise<null> {
   const progress = new Int32Array(words);
   return new Promise((resolve) => {
     let seen = -1;
@@ -126,7 +135,7 @@ function stuck(words: SharedArrayBuffer): Promise<StressResult[]> {
       const now = Atomics.load(progress, PROGRESS_WORD);
       if (now === seen) {
         clearInterval(timer);
-        resolve([]);
+        resolve(null);
       }
       seen = now;
     }, STUCK_MS);

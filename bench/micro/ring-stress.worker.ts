@@ -133,6 +133,7 @@ class Checker {
       count++;
     }
     if (ring.release()) producerBell.ring();
+    this.gaps += ring.corrupt;
     if (count > 0) Atomics.store(words, PROGRESS_WORD, this.received | 0);
     return count;
   }
@@ -176,7 +177,7 @@ async function consume(): Promise<StressResult> {
   return {
     role: 'consumer',
     bytes: checker.bytes,
-    gaps: checker.gaps + checker.ring.corrupt,
+    gaps: checker.gaps,
     firstGap: checker.firstGap,
     sleeps: block.sleeps + park.sleeps,
     overslept: block.overslept,

@@ -249,7 +249,8 @@ export class KvClient<V = unknown> implements Kv<V> {
       (resolve, reject) => new CasCall(resolve, reject),
       (writer, full) => {
         // Encoders may share memory between calls: the first result must be kept.
-        const before = expected === undefined ? undefined : this.#codec.encode(expected).slice();
+        const before =
+          expected === undefined ? undefined : Uint8Array.from(this.#codec.encode(expected));
         return writer.cas(full, before, this.#codec.encode(next));
       },
     );

@@ -206,7 +206,8 @@ export class Supervisor {
     switch (notice.kind) {
       case 'status':
         seat.view = notice.view;
-        if (notice.status === 'view-change') this.#leave(notice.reason ?? 'higher-view');
+        if (notice.status === 'view-change' && notice.view > (this.#serving?.view ?? -1))
+          this.#leave(notice.reason ?? 'higher-view');
         if (notice.status === 'normal') seat.crashes.becameNormal();
         this.#setState(seat, notice.status);
         break;

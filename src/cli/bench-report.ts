@@ -3,10 +3,10 @@
 
 import type { BenchFlags, BenchPlan, Configuration } from './bench-plan.js';
 import { CAPACITY_GOOD } from './capacity.js';
+import type { RunResult } from './drive.js';
 import type { Environment } from './environment.js';
 import { latencyHistogram } from './load.js';
 import { csv, table } from './output.js';
-import type { RunResult } from './run.js';
 import { type Latency, latencyOf, median, spread } from './statistics.js';
 import { formatCount, formatMicros, formatMix, formatSizeRange } from './units.js';
 

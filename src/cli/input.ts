@@ -46,10 +46,10 @@ function parseLine(text: string, line: number): InputOperation {
   }
   if (typeof record !== 'object' || record === null || Array.isArray(record))
     throw wrong(line, 'not an object like {"op":"set","key":"a","value":1}');
-  const fields = record as Record<string, unknown>;
-  const kind = KINDS.find((known) => known === fields['op']);
+  const fields: { op?: unknown; key?: unknown; value?: unknown; by?: unknown } = record;
+  const kind = KINDS.find((known) => known === fields.op);
   if (kind === undefined)
-    throw wrong(line, `op is ${JSON.stringify(fields['op'])}, not one of ${KINDS.join(', ')}`);
+    throw wrong(line, `op is ${JSON.stringify(fields.op)}, not one of ${KINDS.join(', ')}`);
   const unknown = Object.keys(fields).find((name) => !FIELDS[kind].includes(name));
   if (unknown !== undefined)
     throw wrong(line, `a ${kind} has no '${unknown}', only ${FIELDS[kind].join(', ')}`);

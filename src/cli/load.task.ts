@@ -20,10 +20,10 @@ export default async function run(task: LoadTask): Promise<StageResult> {
       generator: task.index,
       generators: task.generators,
     });
-    return await new LoadGenerator({ ...common, kv: client.kv, source }).run(task.quota);
+    return await new LoadGenerator({ ...common, target: client.kv, source }).run(task.quota);
   }
   const { shape } = task.source;
   const source = new Workload({ ...shape, seed: shape.seed + task.index });
   const kv = client.kv.namespace<Uint8Array>('', { encoding: 'bytes' });
-  return await new LoadGenerator({ ...common, kv, source }).run(task.quota);
+  return await new LoadGenerator({ ...common, target: kv, source }).run(task.quota);
 }

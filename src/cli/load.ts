@@ -2,9 +2,9 @@
 // runs on the main thread and on load threads. Every result is read, value by value, as a user would.
 
 import { createHistogram, performance, type RecordableHistogram } from 'node:perf_hooks';
-import { type Kv, VrError } from '../index.js';
+import { VrError } from '../index.js';
 import { type LoadControl, PHASE_MEASURE, PHASE_WARM_UP } from './load-control.js';
-import { GET, type OperationSource } from './workload.js';
+import { GET, type OperationCalls, type OperationSink, type OperationSource } from './workload.js';
 
 export type LoadApi = 'pipeline' | 'promise';
 
@@ -16,6 +16,21 @@ export interface LoadShape {
   readonly batch: number;
   /** Bytes of a request in the log besides its operations. */
   readonly requestBytes: number;
+}
+
+/** A store with the shape of `Kv`, or something to compare it with. */
+export interface LoadTarget<V> extends OperationCalls<V> {
+  pipeline(): LoadPipeline<V>;
+}
+
+export interface LoadPipeline<V> extends OperationSink<V> {
+  submit(): Promise<LoadAnswer>;
+}
+
+export interface LoadAnswer {
+  ok(i: number): boolean;
+  value(i: number): unknown;
+  error(i: number): Error | undefined;
 }
 
 export interface StageResult {
@@ -62,7 +77,7 @@ function isOperationError(error: unknown): boolean {
 }
 
 export class LoadGenerator<V> {
-  readonly #kv: Kv<V>;
+  readonly #target: LoadTarget<V>;
   readonly #source: OperationSource<V>;
   readonly #shape: LoadShape;
   readonly #control: LoadControl;
@@ -71,13 +86,13 @@ export class LoadGenerator<V> {
   #answered = 0;
 
   constructor(options: {
-    readonly kv: Kv<V>;
+    readonly target: LoadTarget<V>;
     readonly source: OperationSource<V>;
     readonly shape: LoadShape;
     readonly control: LoadControl;
     readonly index: number;
   }) {
-    this.#kv = options.kv;
+    this.#target = options.target;
     this.#source = options.source;
     this.#shape = options.shape;
     this.#control = options.control;
@@ -141,7 +156,7 @@ export class LoadGenerator<V> {
   }
 
   async #pipelineSlot(stage: Stage): Promise<void> {
-    const pipeline = this.#kv.pipeline();
+    const pipeline = this.#target.pipeline();
     const kinds = new Uint8Array(this.#shape.batch);
     const { result } = stage;
     while (this.#open(stage)) {
@@ -196,7 +211,7 @@ export class LoadGenerator<V> {
           settle();
         };
         const issue = (): void => {
-          const call = this.#open(stage) ? this.#source.call(this.#kv) : null;
+          const call = this.#open(stage) ? this.#source.call(this.#target) : null;
           if (call === null) {
             if (--live === 0) resolve();
             return;

@@ -1,19 +1,11 @@
 // One measured run: a fresh cluster, filled once, warmed up, loaded, closed. Fresh, because the log is never truncated: runs
 // would otherwise share one log and the last ones meet its limit. A run that comes near the limit ends early and says so.
 
-import { performance, type RecordableHistogram } from 'node:perf_hooks';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Cluster, type OpenOptions, open } from '../index.js';
-import { processCpuNs } from './cpu.js';
+import { drive, type RunResult } from './drive.js';
 import { InputSource } from './input.js';
-import { LoadGenerator, type LoadShape, latencyHistogram, type StageResult } from './load.js';
-import {
-  LoadControl,
-  PHASE_DONE,
-  PHASE_MEASURE,
-  PHASE_SETTLE,
-  PHASE_WARM_UP,
-} from './load-control.js';
+import { LoadGenerator, type LoadShape, type StageResult } from './load.js';
+import { LoadControl } from './load-control.js';
 import { type LoadSource, startLoadThreads } from './load-threads.js';
 import { formatBytes } from './units.js';
 import { UsageError } from './usage.js';
@@ -34,19 +26,6 @@ export interface RunOptions {
   readonly progress?: (done: number) => void;
 }
 
-export interface RunResult {
-  readonly operations: number;
-  readonly errors: number;
-  readonly firstError: string | null;
-  readonly misses: number;
-  readonly elapsedMs: number;
-  readonly opsPerSecond: number;
-  readonly cpuNsPerOp: number;
-  readonly histogram: RecordableHistogram;
-  /** The log came near its limit, and the run ended before its time. */
-  readonly cutByLog: boolean;
-}
-
 /** Limit of the log where nothing else is said (`limits.logBytes`). */
 export const LOG_BYTES_DEFAULT: number = 2 ** 30;
 /** A round ends before its log is fuller than this: at 80 % the cluster warns, at 100 % it refuses writes. */
@@ -54,7 +33,6 @@ export const LOG_SHARE = 0.7;
 /** The key and header of a request in an entry, and the entry's own. */
 export const REQUEST_LOG_BYTES = 64;
 const PREFILL_BATCH = 500;
-const WATCH_MS = 20;
 
 export function logBudget(options: OpenOptions): number {
   return (options.limits?.logBytes ?? LOG_BYTES_DEFAULT) * LOG_SHARE;
@@ -102,7 +80,12 @@ export async function measureCluster(cluster: Cluster, options: RunOptions): Pro
       ? startLoadThreads({ cluster, control, threads, shape: options.load, quotas, source })
       : startHere(cluster, control, options);
   try {
-    return await drive(control, load.results, { ...options, cluster, generators });
+    return await drive(control, load.results, {
+      ...options,
+      generators,
+      logBytes: logBudget(options.open) - prefillBytes(source),
+      pressure: (cut) => cluster.on('logpressure', cut),
+    });
   } finally {
     await load.close();
   }
@@ -147,7 +130,7 @@ function startHere(cluster: Cluster, control: LoadControl, options: RunOptions):
   if (source.type === 'workload') {
     const kv = cluster.kv.namespace<Uint8Array>('', { encoding: 'bytes' });
     const from: OperationSource<Uint8Array> = new Workload(source.shape);
-    const generator = new LoadGenerator({ ...common, kv, source: from });
+    const generator = new LoadGenerator({ ...common, target: kv, source: from });
     return { results: generator.run(quota).then((result) => [result]), close };
   }
   const from: OperationSource<unknown> = new InputSource({
@@ -157,128 +140,6 @@ function startHere(cluster: Cluster, control: LoadControl, options: RunOptions):
     generator: 0,
     generators: 1,
   });
-  const generator = new LoadGenerator({ ...common, kv: cluster.kv, source: from });
+  const generator = new LoadGenerator({ ...common, target: cluster.kv, source: from });
   return { results: generator.run(quota).then((result) => [result]), close };
-}
-
-interface DriveOptions extends RunOptions {
-  readonly cluster: Cluster;
-  readonly generators: number;
-}
-
-/** Leads the generators through their phases and reads the clocks at the edges. */
-async function drive(
-  control: LoadControl,
-  results: Promise<StageResult[]>,
-  options: DriveOptions,
-): Promise<RunResult> {
-  const { generators, signal } = options;
-  const watch = new RunWatch(control, options);
-  // A generator that fails must not leave the driver waiting for its arrival, nor the others running.
-  let broken: unknown;
-  const settled = results.catch((error: unknown) => {
-    broken = error ?? new Error('a load thread failed');
-    control.enter(PHASE_DONE);
-    return [] as StageResult[];
-  });
-  const allArrived = async (stages: number): Promise<void> => {
-    while (control.arrived < stages * generators && broken === undefined) await sleep(1);
-  };
-  try {
-    await allArrived(1);
-    if (options.warmUpMs > 0 && broken === undefined) {
-      control.enter(PHASE_WARM_UP);
-      await watch.until(performance.now() + options.warmUpMs, () => broken !== undefined);
-    }
-    if (broken === undefined) control.enter(PHASE_SETTLE);
-    await allArrived(2);
-    const cpuBefore = processCpuNs();
-    const begin = performance.now();
-    if (broken === undefined) control.enter(PHASE_MEASURE);
-    const end = options.durationMs === null ? Number.POSITIVE_INFINITY : begin + options.durationMs;
-    await watch.until(end, () => broken !== undefined || control.arrived >= 3 * generators);
-    control.enter(PHASE_DONE);
-    await allArrived(3);
-    const cpuNs = processCpuNs() - cpuBefore;
-    const stages = await settled;
-    if (broken !== undefined) throw broken;
-    signal?.throwIfAborted();
-    return summarize(stages, cpuNs, watch.cut);
-  } finally {
-    watch.close();
-  }
-}
-
-/** Looks after a run while it lasts: the log, the signal, the progress bar. */
-class RunWatch {
-  readonly #control: LoadControl;
-  readonly #options: DriveOptions;
-  readonly #budget: number;
-  readonly #pressure: Disposable;
-  #full = false;
-  cut = false;
-
-  constructor(control: LoadControl, options: DriveOptions) {
-    this.#control = control;
-    this.#options = options;
-    this.#budget = logBudget(options.open) - prefillBytes(options.source);
-    // The budget is an estimate from what was sent; the cluster's own warning stands behind it.
-    this.#pressure = options.cluster.on('logpressure', () => {
-      this.#full = true;
-    });
-  }
-
-  async until(end: number, over: () => boolean): Promise<void> {
-    const { signal, operations, progress } = this.#options;
-    const begin = performance.now();
-    const operationsBefore = this.#control.operations;
-    while (!over() && !this.#control.failed && signal?.aborted !== true) {
-      const left = end - performance.now();
-      if (left <= 0) return;
-      if (this.#full || this.#control.bytes > this.#budget) {
-        this.cut = true;
-        return;
-      }
-      if (operations !== null)
-        progress?.((this.#control.operations - operationsBefore) / operations);
-      else if (end < Number.POSITIVE_INFINITY) progress?.(1 - left / (end - begin));
-      await sleep(Math.min(WATCH_MS, left));
-    }
-  }
-
-  close(): void {
-    this.#pressure[Symbol.dispose]();
-  }
-}
-
-function summarize(stages: readonly StageResult[], cpuNs: number, cutByLog: boolean): RunResult {
-  const histogram = latencyHistogram();
-  let operations = 0;
-  let errors = 0;
-  let misses = 0;
-  let firstError: string | null = null;
-  let startedAt = Number.POSITIVE_INFINITY;
-  let endedAt = 0;
-  for (const stage of stages) {
-    operations += stage.operations;
-    errors += stage.errors;
-    misses += stage.misses;
-    firstError ??= stage.firstError;
-    startedAt = Math.min(startedAt, stage.startedAt);
-    endedAt = Math.max(endedAt, stage.endedAt);
-    // Nothing recorded: add() of an empty histogram is fine, its percentiles are not.
-    histogram.add(stage.histogram);
-  }
-  const elapsedMs = Math.max(endedAt - startedAt, 1e-3);
-  return {
-    operations,
-    errors,
-    firstError,
-    misses,
-    elapsedMs,
-    opsPerSecond: (operations / elapsedMs) * 1e3,
-    cpuNsPerOp: operations === 0 ? 0 : cpuNs / operations,
-    histogram,
-    cutByLog,
-  };
 }

@@ -90,6 +90,8 @@ export class ClientSession {
   #unsentReads = 0;
   /** Register or Unregister is due. */
   #sessionMessageDue = false;
+  /** When the primary's ring was last seen without bytes of ours, or a reply came. */
+  #readAt = 0;
   #deadline = 0;
   #attempt = 0;
   /** From the second attempt on, everybody is asked, in this flush. */
@@ -399,6 +401,7 @@ export class ClientSession {
   }
 
   #progress(): void {
+    this.#readAt = this.#now;
     this.#attempt = 0;
     this.#toAll = false;
     this.#restartTimer();
@@ -414,13 +417,16 @@ export class ClientSession {
   /** CL2: silence proves nothing while the primary has not read what it was sent. */
   #onTick(count: number, unread: boolean): void {
     this.#now += count;
+    if (!unread) this.#readAt = this.#now;
     const waits =
       this.#openCount > 0 ||
       this.#reads.length > 0 ||
       this.#phase === 'registering' ||
       this.#phase === 'closing';
     if (!waits) return;
-    if (unread && this.#attempt === 0) {
+    // Not for ever: the thread behind that ring may have ended for good before this client heard of a later view.
+    const patient = this.#now - this.#readAt < this.#options.timing.retryMax;
+    if (unread && patient && this.#attempt === 0) {
       this.#restartTimer();
       return;
     }

@@ -24,13 +24,13 @@ export interface Idler {
   beforePark(): number;
 }
 
-/** With fewer threads than cores a spin costs nothing but heat, and saves a wake-up. */
+/** With a core for every thread a spin costs nothing but heat, and saves a wake-up. */
 const SPARE_CORE_SPIN_MICROS = 50;
 /** Neutral when threads outnumber cores; longer spins take time from those who have work. */
 const SHARED_CORE_SPIN_MICROS = 5;
 
 export function spinBudgetMicros(threads: number, cores: number): number {
-  return threads < cores ? SPARE_CORE_SPIN_MICROS : SHARED_CORE_SPIN_MICROS;
+  return threads <= cores ? SPARE_CORE_SPIN_MICROS : SHARED_CORE_SPIN_MICROS;
 }
 
 /** Looks at the clock only every so often: it costs as much as several looks at the rings. */

@@ -2,5 +2,7 @@
 import { execFileSync } from 'node:child_process';
 
 export default function build(): void {
-  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-b', 'src'], { stdio: 'inherit' });
+  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-b', 'src'], {
+    stdio: 'inherit',
+  });
 }

@@ -414,3 +414,19 @@ scenario(
     s.expect('n', null);
   },
 );
+
+scenario(
+  'view-started (CL1, CL2, L2): a client that comes when its supposed primary is dead for good finds the other one',
+  { clients: 1 },
+  (s) => {
+    s.put('a', 1);
+    s.settle();
+    s.crash('R0');
+    s.newView(1);
+    s.attachClient(1);
+    const call = s.put('b', 2, 1);
+    s.until(() => call.code === 'ok', 1000);
+    s.converge();
+    s.expect('b', 2);
+  },
+);

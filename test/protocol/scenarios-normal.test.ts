@@ -2,7 +2,13 @@
 // clocks, a full log. Sessions and clients are in scenarios-clients.test.ts.
 
 import { expect, test } from 'vitest';
+import { CHANGED, STORE_FULL } from '../../src/service/operation.js';
+import { OperationWriter } from '../../src/service/operation-writer.js';
+import { WriteResult } from '../../src/service/result-reader.js';
+import { Services } from '../../src/service/services.js';
 import { type Story, scenario, story } from './story.js';
+import type { Call } from './story-actor.js';
+import { fromHex } from './story-machine.js';
 
 /** `count` increments by each client, not waited for. */
 function load(s: Story, count: number, key = 'n'): void {
@@ -221,6 +227,42 @@ scenario(
     expect(refused.length).toBeGreaterThan(0);
     // Nobody frees a full log before there are checkpoints: these calls stay open.
     for (const call of refused) call.abandoned = true;
+    s.converge();
+  },
+);
+
+scenario(
+  'store-limit (DT6, DT1): a full store gives the same error everywhere, changes nothing, and still deletes',
+  { clients: 2, services: () => new Services({ storeBytes: 1 << 20 }) },
+  (s) => {
+    const writer = new OperationWriter();
+    const set = (key: string): Call => {
+      writer.reset();
+      writer.set(key, new Uint8Array(100_000).fill(key.length));
+      return s.raw(writer.take(false));
+    };
+    const statusOf = (call: Call): number => new WriteResult(fromHex(call.value), false).status(0);
+    const calls = Array.from({ length: 14 }, (_, at) => set(`key${at}`));
+    s.settle();
+    const statuses = calls.map(statusOf);
+    const stored = statuses.indexOf(STORE_FULL);
+    expect(stored).toBeGreaterThan(5);
+    expect(statuses.slice(0, stored).every((status) => status === CHANGED)).toBe(true);
+    const digest = s.actor('A0').machine?.services?.digest();
+    const refused = set('again');
+    s.settle();
+    expect([statusOf(refused), s.actor('A0').machine?.services?.digest()]).toEqual([
+      STORE_FULL,
+      digest,
+    ]);
+    s.restart(s.crash('A0'));
+    s.newView(1);
+    writer.reset();
+    writer.delete('key1');
+    const deleted = s.raw(writer.take(false));
+    const after = set('key1');
+    s.settle();
+    expect([statusOf(deleted), statusOf(after)]).toEqual([CHANGED, CHANGED]);
     s.converge();
   },
 );

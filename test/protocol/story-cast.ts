@@ -5,6 +5,7 @@ import type { ClientTiming } from '../../src/protocol/client.js';
 import type { ProtocolLimits, ProtocolTiming } from '../../src/protocol/limits.js';
 import type { Message, MessageKind } from '../../src/protocol/message.js';
 import type { Mutations } from '../../src/protocol/mutations.js';
+import type { StateMachine } from '../../src/protocol/state-machine.js';
 import { CLIENT_BASE, type Pattern } from './story-network.js';
 
 /**
@@ -20,6 +21,8 @@ export interface StoryOptions {
   /** Does the host tell about exits and starts of threads? Default true. */
   readonly hints?: boolean;
   readonly seed?: number;
+  /** Real services beside the machine of the story, for `raw` calls. */
+  readonly services?: () => StateMachine;
   readonly mutations?: Mutations;
   readonly limits?: Partial<ProtocolLimits>;
   readonly timing?: Partial<ProtocolTiming>;

@@ -2,6 +2,7 @@
 // "executed exactly once, in order" can be read off afterwards; each result carries its place in that order, so that
 // linearizability is a comparison of numbers. It stands in for real services, which have their own tests.
 
+import { makeSink } from '../../src/protocol/core.js';
 import type { ApplyContext, ResultSink, StateMachine } from '../../src/protocol/state-machine.js';
 
 const encoder = new TextEncoder();
@@ -35,7 +36,13 @@ export function parseResult(bytes: Uint8Array): { place: number; value: string }
 export class StoryMachine implements StateMachine {
   readonly values: Map<string, string> = new Map();
   readonly history: Executed[] = [];
+  /** A real service that executes what `raw` carries. */
+  readonly services: StateMachine | null;
   #digest = 0x811c9dc5;
+
+  constructor(services: StateMachine | null = null) {
+    this.services = services;
+  }
 
   apply(
     context: ApplyContext,
@@ -47,7 +54,7 @@ export class StoryMachine implements StateMachine {
     const [tag = '', verb = '', key = '', argument = ''] = decoder
       .decode(bytes.subarray(from, to))
       .split('|');
-    const value = this.#change(verb, key, argument);
+    const value = verb === 'raw' ? this.#raw(context, argument) : this.#change(verb, key, argument);
     const result = `${this.history.length + 1}|${value}`;
     this.history.push({ tag, key, value: this.values.get(key) ?? ABSENT, result, ts: context.ts });
     this.#mix(`${tag}|${key}|${result}|${context.op}|${context.idx}|${context.ts}|${context.seed}`);
@@ -75,19 +82,36 @@ export class StoryMachine implements StateMachine {
     }
   }
 
+  #raw(context: ApplyContext, argument: string): string {
+    const bytes = fromHex(argument);
+    const sink = makeSink(64);
+    this.services?.apply(context, bytes, 0, bytes.length, sink);
+    return toHex(sink.bytes.subarray(0, sink.length));
+  }
+
   read(bytes: Uint8Array, from: number, to: number, sink: ResultSink): void {
     const [, , key = ''] = decoder.decode(bytes.subarray(from, to)).split('|');
     write(sink, `${this.history.length}|${this.values.get(key) ?? ABSENT}`);
   }
 
   digest(): string {
-    return `${this.history.length}.${(this.#digest >>> 0).toString(16)}`;
+    return `${this.history.length}.${(this.#digest >>> 0).toString(16)}.${this.services?.digest() ?? ''}`;
   }
 
   #mix(text: string): void {
     for (let at = 0; at < text.length; at++)
       this.#digest = Math.imul(this.#digest ^ text.charCodeAt(at), 0x01000193);
   }
+}
+
+export function toHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+export function fromHex(text: string): Uint8Array {
+  return Uint8Array.from({ length: text.length / 2 }, (_, at) =>
+    Number.parseInt(text.slice(2 * at, 2 * at + 2), 16),
+  );
 }
 
 function write(sink: ResultSink, text: string): void {

@@ -209,7 +209,7 @@ export class Stage implements ClientHost, Cast {
   boot(id: number): void {
     const start = (this.starts[id] ?? 0) + 1;
     this.starts[id] = start;
-    const machine = id < this.actives ? new StoryMachine() : null;
+    const machine = id < this.actives ? new StoryMachine(this.options.services?.() ?? null) : null;
     const replica = new Replica({
       id,
       configuration: this.#configuration,

@@ -8,6 +8,7 @@ import type { Message } from '../../src/protocol/message.js';
 import type { Call, ClientActor } from './story-actor.js';
 import { type Faults, patternOf, resolve, type StoryOptions, type Who } from './story-cast.js';
 import { checkHistory, converged } from './story-checks.js';
+import { toHex } from './story-machine.js';
 import type { RingDepth, Rule } from './story-network.js';
 import { ROUNDS_PER_TICK, Stage } from './story-stage.js';
 
@@ -31,6 +32,11 @@ export class Story extends Stage {
   /** A write whose reply is `bytes` long. */
   blob(bytes: number, client = 0): Call {
     return this.#call('write', client, 'blob', 'blob', String(bytes), bytes);
+  }
+
+  /** A request of the real services; its value is the result in hexadecimal. */
+  raw(bytes: Uint8Array, client = 0): Call {
+    return this.#call('write', client, 'raw', 'raw', toHex(bytes));
   }
 
   read(key: string, client = 0): Call {

@@ -19,8 +19,9 @@ const CASES: readonly Case[] = [
       const writer = new OperationWriter();
       for (let i = roll(6); i >= 0; i--) {
         const key = `k${roll(60)}`;
-        if (roll(3) === 0) addOp(writer, { type: 'delete', key });
-        else if (roll(3) === 0) addOp(writer, { type: 'incr', key, by: n });
+        const kind = roll(9);
+        if (kind < 3) addOp(writer, { type: 'delete', key });
+        else if (kind < 5) addOp(writer, { type: 'incr', key, by: n });
         else addOp(writer, { type: 'set', key, value: filled(roll(200), n) });
       }
       return writer.take(roll(3) === 0);

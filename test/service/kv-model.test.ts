@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { ByteTable } from '../../src/service/byte-table.js';
 import * as codec from '../../src/service/operation.js';
+import { spanOf } from '../../src/service/span.js';
 import {
   bytes,
   describe,
@@ -129,6 +131,31 @@ test('many keys: the table grows, and shrinks again, one bucket at a time', {
   run(30_000, (n) => ({ type: 'delete', key: `key:${n}` }));
   expect(store.services.kv.keys).toBe(0);
   expect(store.services.usedBytes).toBe(empty);
+});
+
+test('keys with equal hashes are told apart', () => {
+  const roll = dice(31);
+  const span = spanOf(new Uint8Array(11));
+  const seen = new Map<number, string>();
+  const pairs: [string, string][] = [];
+  for (let n = 0; n < 300_000; n++) {
+    for (let at = 0; at < 11; at++) span.bytes[at] = 33 + roll(90);
+    const hash = ByteTable.hash(span);
+    const other = seen.get(hash);
+    const name = text(span.bytes);
+    if (other === undefined) seen.set(hash, name);
+    else pairs.push([other, name]);
+  }
+  expect(pairs.length).toBeGreaterThan(2);
+  const store = new Store();
+  for (const [a, b] of pairs) {
+    store.one({ type: 'set', key: a, value: bytes(1) });
+    expect(store.get(b)).toBeUndefined();
+    store.one({ type: 'set', key: b, value: bytes(2) });
+    expect([store.get(a), store.get(b)]).toEqual([bytes(1), bytes(2)]);
+    store.one({ type: 'delete', key: a });
+    expect([store.get(a), store.get(b)]).toEqual([undefined, bytes(2)]);
+  }
 });
 
 test('conditions: absent, present, revision; where one fails the stored revision is told', () => {

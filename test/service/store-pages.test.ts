@@ -58,6 +58,20 @@ test('CP2 a store restored from pages goes on byte for byte like one that never 
   }
 });
 
+test('CP2 what a store held before it was restored leaves no trace', () => {
+  const roll = dice(21);
+  const store = new Store();
+  for (let n = 0; n < 20; n++) store.write(...randomRequest(roll));
+  const restored = new Store();
+  for (let n = 0; n < 300; n++) restored.write(...randomRequest(roll, 3000));
+  restored.restoredFrom(store.image());
+  for (let n = 0; n < 300; n++) {
+    const request = randomRequest(roll, 3000);
+    expect(describe(restored.write(...request))).toBe(describe(store.write(...request)));
+  }
+  expect(restored.image().equals(store.image())).toBe(true);
+});
+
 test('CP2 every page that changes is touched first: the digest kept up page by page is that of the bytes', () => {
   for (const pageBytes of [256, 4096]) {
     const roll = dice(pageBytes);
@@ -128,6 +142,44 @@ test('DT6 store-limit: a full store refuses, changes nothing, and takes again wh
   }
   for (let n = 0; n < 5; n++)
     expect(text(store.get(`large${n}`) ?? bytes())).toBe(text(filled(60_000, n)));
+});
+
+test('DT6 store-limit: a table without room to grow still finds every key', () => {
+  const store = new Store({ storeBytes: 200_000, segmentBytes: 64 << 10 });
+  const found = (from: number, to: number) => {
+    for (let n = from; n < to; n++) if (store.get(`k${n}`) === undefined) return n;
+    return to;
+  };
+  let keys = 0;
+  while (store.one({ type: 'set', key: `k${keys}`, value: bytes() }).status === codec.CHANGED)
+    keys++;
+  expect(keys).toBeGreaterThan(3000);
+  expect(found(0, keys)).toBe(keys);
+  for (let n = 0; n < keys; n += 2) store.one({ type: 'delete', key: `k${n}` });
+  for (let n = 0; n < keys; n++)
+    expect(store.get(`k${n}`) === undefined ? 'gone' : 'there').toBe(n % 2 ? 'there' : 'gone');
+  for (let n = 0; n < keys; n += 2)
+    expect(store.one({ type: 'set', key: `k${n}`, value: bytes() }).status).toBe(codec.CHANGED);
+  expect(found(0, keys)).toBe(keys);
+});
+
+test('DT6 a batch that shrinks and grows the table, and then fails, leaves it as it was', () => {
+  const stores = [new Store(), new Store()] as const;
+  for (const store of stores)
+    for (let n = 0; n < 5000; n++) store.one({ type: 'set', key: `k${n}`, value: filled(40, n) });
+  const ops: Op[] = [];
+  for (let n = 0; n < 4900; n++) ops.push({ type: 'delete', key: `k${n}` });
+  for (let n = 0; n < 6000; n++) ops.push({ type: 'set', key: `new${n}`, value: filled(100, n) });
+  const image = stores[0].image();
+  const failing: Op = { type: 'incr', key: 'new0', by: 1 };
+  expect(stores[0].write([...ops, failing], true).aborted).toBe(true);
+  expect(stores[0].image().equals(image)).toBe(true);
+  for (let n = 0; n < 5000; n++)
+    if (text(stores[0].get(`k${n}`) ?? bytes()) !== text(filled(40, n))) expect.fail(`k${n}`);
+  for (const store of stores) store.write(ops, true);
+  expect(stores[0].image().equals(stores[1].image())).toBe(true);
+  for (let n = 0; n < 6000; n++)
+    if (text(stores[0].get(`new${n}`) ?? bytes()) !== text(filled(100, n))) expect.fail(`new${n}`);
 });
 
 test('DT6 store-limit: whatever happens near the limit, what is refused changes nothing', () => {

@@ -1,0 +1,169 @@
+// `npm run bench`: the comparison of `npm start` with more rounds, 20 kills of the primary, memory, and a verdict against the
+// targets. `--json` prints one object instead; `--quick` is for the smoke test and judges nothing.
+
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
+import { CAPACITY_GOOD, CapacityGate } from '#dist/cli/capacity.js';
+import { verdict } from '#dist/cli/demo.js';
+import { describeEnvironment, type Environment, recordEnvironment } from '#dist/cli/environment.js';
+import { type Audit, isClean } from '#dist/cli/ledger.js';
+import { table } from '#dist/cli/output.js';
+import { startProgress } from '#dist/cli/progress.js';
+import { median } from '#dist/cli/statistics.js';
+import { formatBytes, formatCount, formatMicros, formatMillis } from '#dist/cli/units.js';
+import {
+  CONTENDERS,
+  type Comparison,
+  compare,
+  comparisonTable,
+  describeCapacity,
+} from './comparison.js';
+import { addAudits, type Kill, killPrimaries } from './kills.js';
+import type { MemoryReport } from './memory.js';
+
+const FULL = { rounds: 9, times: { warmUpMs: 700, measureMs: 1500 }, kills: 20, loadMs: 400 };
+const QUICK = { rounds: 1, times: { warmUpMs: 20, measureMs: 50 }, kills: 1, loadMs: 50 };
+
+interface Verdict {
+  readonly what: string;
+  readonly value: number;
+  readonly target: string;
+  readonly met: boolean;
+}
+
+interface Report {
+  readonly kind: 'viewstamp.compare';
+  readonly schemaVersion: 1;
+  readonly env: Environment;
+  readonly comparison: Comparison;
+  readonly kills: readonly Kill[];
+  readonly audit: Audit;
+  readonly memory: MemoryReport;
+  readonly verdicts: readonly Verdict[];
+}
+
+const { values } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+  },
+});
+const size = values.quick ? QUICK : FULL;
+
+function say(text: string): void {
+  if (!values.json) process.stdout.write(`${text}\n`);
+}
+
+async function measureMemory(): Promise<MemoryReport> {
+  const script = fileURLToPath(new URL('./memory.js', import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', script]);
+  return JSON.parse(stdout) as MemoryReport;
+}
+
+function judge(comparison: Comparison, kills: readonly Kill[], memory: MemoryReport): Verdict[] {
+  const row = (id: (typeof CONTENDERS)[number]['id']): Comparison['rows'][number] => {
+    const found = comparison.rows.find((one) => one.id === id);
+    if (found === undefined) throw new Error(`${id} did not take part`);
+    return found;
+  };
+  const least = (what: string, value: number, target: number): Verdict => ({
+    what,
+    value,
+    target: `>= ${target}`,
+    met: value >= target,
+  });
+  const most = (what: string, value: number, target: number): Verdict => ({
+    what,
+    value,
+    target: `<= ${target}`,
+    met: value <= target,
+  });
+  const recovery = Math.max(...kills.map((kill) => kill.allNormalMs / kill.writtenMs));
+  return [
+    least('pipelines / unreplicated', row('replicas').ofUnreplicated, 0.5),
+    least('pipelines × naive', row('replicas').timesNaive, 30),
+    least('promise per operation × naive', row('promise').timesNaive, 15),
+    most('median gap after a kill, ms', median(kills.map((kill) => kill.gapMs)), 20),
+    most('kill to all normal / time to write the log, worst', recovery, 2),
+    most('a further client, MiB resident', memory.clientBytes / 2 ** 20, 1),
+  ];
+}
+
+function tellKills(kills: readonly Kill[]): void {
+  const rows = kills.map((kill, index) => [
+    String(index + 1),
+    `${kill.replica} -> ${kill.newPrimary}`,
+    formatMillis(kill.gapMs),
+    formatMillis(kill.allNormalMs),
+    formatMillis(kill.writtenMs),
+    (kill.allNormalMs / kill.writtenMs).toFixed(2),
+    formatBytes(kill.logBytes),
+  ]);
+  say(table(['kill', 'primary', 'gap', 'all normal', 'log written in', 'ratio', 'log'], rows));
+  const gaps = kills.map((kill) => kill.gapMs);
+  say(
+    `gap: median ${formatMillis(median(gaps))}, worst ${formatMillis(Math.max(...gaps))} over ${kills.length} kills of the primary`,
+  );
+}
+
+function tellVerdicts(verdicts: readonly Verdict[], comparison: Comparison): void {
+  say('');
+  for (const one of verdicts)
+    say(`${one.met ? 'met   ' : 'missed'} ${one.what}: ${one.value.toFixed(2)} (${one.target})`);
+  if (Math.min(...comparison.capacity) < CAPACITY_GOOD)
+    say(`? capacity was below ${CAPACITY_GOOD} at times: the figures above are doubtful`);
+}
+
+async function main(): Promise<number> {
+  const env = recordEnvironment();
+  say(describeEnvironment(env));
+  const gate = new CapacityGate();
+  const progress = startProgress(values.json);
+  let comparison: Comparison;
+  try {
+    comparison = await compare({
+      ...size,
+      gate,
+      begin: progress.update,
+      roundDone: (round, measured, capacity) => {
+        const figures = measured.map(
+          (one, at) =>
+            `${CONTENDERS[at]?.id} ${formatCount(one.opsPerSecond)}/s ${one.cpuNsPerOp.toFixed(0)} ns p50 ${formatMicros(one.p50Us)}`,
+        );
+        say(`round ${round}, capacity ${capacity.toFixed(2)}: ${figures.join(' · ')}`);
+      },
+    });
+  } finally {
+    progress.stop();
+    await gate.close();
+  }
+  say(comparisonTable(comparison));
+  say(describeCapacity(comparison.capacity));
+  say('');
+  const { kills, audits } = await killPrimaries({ ...size, begin: () => {} });
+  tellKills(kills);
+  const audit = addAudits(audits);
+  for (const line of verdict(audit)) say(line);
+  const memory = await measureMemory();
+  say('');
+  say(
+    `memory, resident: an idle cluster of 3 replicas ${formatBytes(memory.clusterBytes)}, each further client ${formatBytes(memory.clientBytes)}`,
+  );
+  const verdicts = judge(comparison, kills, memory);
+  if (!values.quick) tellVerdicts(verdicts, comparison);
+  const report: Report = {
+    kind: 'viewstamp.compare',
+    schemaVersion: 1,
+    env,
+    comparison,
+    kills,
+    audit,
+    memory,
+    verdicts,
+  };
+  if (values.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  return isClean(audit) ? 0 : 1;
+}
+
+process.exitCode = await main();

@@ -1,0 +1,39 @@
+// What takes part in a comparison, and what is told about it. Every contender runs the canonical workload, warms up, measures for
+// the same time, and starts afresh in every round, so that none profits from an earlier one.
+
+import type { RunResult } from '#dist/cli/drive.js';
+import { latencyOf } from '#dist/cli/statistics.js';
+
+export interface RoundTimes {
+  readonly warmUpMs: number;
+  readonly measureMs: number;
+}
+
+export interface Round {
+  readonly operations: number;
+  readonly opsPerSecond: number;
+  readonly cpuNsPerOp: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+}
+
+export interface Contender {
+  readonly id: 'unreplicated' | 'replicas' | 'witness' | 'promise' | 'naive';
+  readonly name: string;
+  round(times: RoundTimes): Promise<Round>;
+}
+
+/** @throws when the run had errors: a comparison with failures in it compares nothing. */
+export function roundOf(result: RunResult): Round {
+  if (result.errors > 0)
+    throw new Error(`${result.errors} operations failed, the first with: ${result.firstError}`);
+  if (result.misses > 0) throw new Error(`${result.misses} gets found nothing`);
+  const latency = latencyOf(result.histogram);
+  return {
+    operations: result.operations,
+    opsPerSecond: result.opsPerSecond,
+    cpuNsPerOp: result.cpuNsPerOp,
+    p50Us: latency.p50Us,
+    p99Us: latency.p99Us,
+  };
+}

@@ -1,0 +1,146 @@
+// The yardstick: the same generator, operation codec, store and result reader on one thread, and nothing in between. No promise, no
+// thread, no copy, no turn of the event loop: what is left is what the work itself costs.
+
+import { performance } from 'node:perf_hooks';
+import { PIPELINE_AUTO } from '#dist/cli/bench-plan.js';
+import { processCpuNs } from '#dist/cli/cpu.js';
+import { latencyHistogram, recordSince } from '#dist/cli/load.js';
+import { CANONICAL, GET, type OperationSink, Workload } from '#dist/cli/workload.js';
+import { makeSink } from '#dist/protocol/core.js';
+import type { ApplyContext } from '#dist/protocol/state-machine.js';
+import { OP_GET, STORE_FULL, UNCHANGED } from '#dist/service/operation.js';
+import { OperationWriter } from '#dist/service/operation-writer.js';
+import { ReadResult, WriteResult } from '#dist/service/result-reader.js';
+import { Services } from '#dist/service/services.js';
+import { type Contender, type Round, type RoundTimes, roundOf } from './contender.js';
+
+const CONTEXT: ApplyContext = {
+  gen: 0,
+  op: 1,
+  idx: 0,
+  ts: 0,
+  seed: 0,
+  clientId: [0, 0, 0, 1],
+  session: 1,
+};
+const STORE_BYTES = 2 ** 30;
+const FIRST_BYTES = 64 << 10;
+
+/** Pipelines against a store in the same thread. */
+export class UnreplicatedStore implements OperationSink<Uint8Array> {
+  readonly #services = new Services({ storeBytes: STORE_BYTES });
+  readonly #writes = new OperationWriter(undefined, FIRST_BYTES);
+  readonly #reads = new OperationWriter(undefined, FIRST_BYTES);
+  readonly #writeSink = makeSink(FIRST_BYTES);
+  readonly #readSink = makeSink(FIRST_BYTES);
+
+  get(key: string): void {
+    this.#reads.get(key);
+  }
+
+  set(key: string, value: Uint8Array): void {
+    this.#writes.set(key, value);
+  }
+
+  delete(key: string): void {
+    this.#writes.delete(key);
+  }
+
+  incr(key: string, by = 1): void {
+    this.#writes.incr(key, by);
+  }
+
+  /** Executes what was added. */
+  submit(): {
+    readonly writes: WriteResult;
+    readonly reads: ReadResult;
+    readonly bytes: Uint8Array;
+  } {
+    const writes = this.#writes.finish(false);
+    this.#writeSink.length = 0;
+    this.#services.apply(CONTEXT, writes, 0, writes.length, this.#writeSink);
+    this.#writes.reset();
+    const reads = this.#reads.finish(false);
+    this.#readSink.length = 0;
+    this.#services.read(reads, 0, reads.length, this.#readSink);
+    this.#reads.reset();
+    const written = this.#writeSink.bytes.subarray(0, this.#writeSink.length);
+    const read = this.#readSink.bytes.subarray(0, this.#readSink.length);
+    return {
+      writes: new WriteResult(written, false),
+      reads: new ReadResult(read, OP_GET),
+      bytes: read,
+    };
+  }
+}
+
+class SameThread {
+  readonly #store = new UnreplicatedStore();
+  readonly #workload = new Workload(CANONICAL);
+  readonly #kinds = new Uint8Array(PIPELINE_AUTO);
+  #bytesRead = 0;
+
+  async fill(): Promise<void> {
+    await this.#workload.prefill(PIPELINE_AUTO, async (fill) => {
+      fill(this.#store);
+      this.#store.submit();
+    });
+  }
+
+  /** One pipeline: draw, encode, execute, look at every result. */
+  #pipeline(): void {
+    const count = this.#workload.fill(this.#store, PIPELINE_AUTO, this.#kinds);
+    const { writes, reads, bytes } = this.#store.submit();
+    let write = 0;
+    let read = 0;
+    for (let index = 0; index < count; index++) {
+      if (this.#kinds[index] === GET) {
+        if (!reads.present(read)) throw new Error('a get found nothing');
+        const from = reads.valueAt(read);
+        this.#bytesRead += bytes.slice(from, from + reads.valueBytes(read)).length;
+        read++;
+      } else {
+        const status = writes.status(write++);
+        if (status === STORE_FULL || status === UNCHANGED) throw new Error('a set failed');
+      }
+    }
+  }
+
+  run(milliseconds: number): Round {
+    const histogram = latencyHistogram();
+    const cpuBefore = processCpuNs();
+    const begin = performance.now();
+    const end = begin + milliseconds;
+    let operations = 0;
+    for (let at = begin; at < end; at = performance.now()) {
+      this.#pipeline();
+      recordSince(histogram, at);
+      operations += PIPELINE_AUTO;
+    }
+    const elapsedMs = performance.now() - begin;
+    const cpuNs = processCpuNs() - cpuBefore;
+    if (this.#bytesRead === 0) throw new Error('nothing was read');
+    return roundOf({
+      operations,
+      errors: 0,
+      firstError: null,
+      misses: 0,
+      elapsedMs,
+      opsPerSecond: (operations / elapsedMs) * 1e3,
+      cpuNsPerOp: cpuNs / operations,
+      histogram,
+      cutByLog: false,
+    });
+  }
+}
+
+export const UNREPLICATED: Contender = {
+  id: 'unreplicated',
+  name: 'unreplicated, one thread',
+  round: async (times: RoundTimes): Promise<Round> => {
+    const same = new SameThread();
+    await same.fill();
+    same.run(times.warmUpMs);
+    return same.run(times.measureMs);
+  },
+};

@@ -1,0 +1,158 @@
+// Leads load generators through warm-up and measuring and reads the clocks at the edges: CPU time of all threads, wall time from
+// the first request to the last answer. What the generators load, a cluster or something to compare it with, it does not know.
+
+import { performance, type RecordableHistogram } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { processCpuNs } from './cpu.js';
+import { latencyHistogram, type StageResult } from './load.js';
+import {
+  type LoadControl,
+  PHASE_DONE,
+  PHASE_MEASURE,
+  PHASE_SETTLE,
+  PHASE_WARM_UP,
+} from './load-control.js';
+
+export interface RunResult {
+  readonly operations: number;
+  readonly errors: number;
+  readonly firstError: string | null;
+  readonly misses: number;
+  readonly elapsedMs: number;
+  readonly opsPerSecond: number;
+  readonly cpuNsPerOp: number;
+  readonly histogram: RecordableHistogram;
+  /** The log came near its limit, and the run ended before its time. */
+  readonly cutByLog: boolean;
+}
+
+export interface DriveOptions {
+  readonly generators: number;
+  readonly warmUpMs: number;
+  /** For the progress: what the generators' quotas add up to. */
+  readonly operations: number | null;
+  readonly durationMs: number | null;
+  /** The run ends when so many bytes went into the log; Infinity: there is none. */
+  readonly logBytes: number;
+  /** Somebody else who may say that the log is nearly full. */
+  readonly pressure?: (cut: () => void) => Disposable;
+  readonly signal?: AbortSignal;
+  readonly progress?: (done: number) => void;
+}
+
+const WATCH_MS = 20;
+
+/** @throws what a generator failed with, or the signal's reason. */
+export async function drive(
+  control: LoadControl,
+  results: Promise<StageResult[]>,
+  options: DriveOptions,
+): Promise<RunResult> {
+  const { generators, signal } = options;
+  const watch = new RunWatch(control, options);
+  // A generator that fails must not leave the driver waiting for its arrival, nor the others running.
+  let broken: unknown;
+  const settled = results.catch((error: unknown) => {
+    broken = error ?? new Error('a load thread failed');
+    control.enter(PHASE_DONE);
+    return [] as StageResult[];
+  });
+  const allArrived = async (stages: number): Promise<void> => {
+    while (control.arrived < stages * generators && broken === undefined) await sleep(1);
+  };
+  try {
+    await allArrived(1);
+    if (options.warmUpMs > 0 && broken === undefined) {
+      control.enter(PHASE_WARM_UP);
+      await watch.until(performance.now() + options.warmUpMs, () => broken !== undefined);
+    }
+    if (broken === undefined) control.enter(PHASE_SETTLE);
+    await allArrived(2);
+    const cpuBefore = processCpuNs();
+    const begin = performance.now();
+    if (broken === undefined) control.enter(PHASE_MEASURE);
+    const end = options.durationMs === null ? Number.POSITIVE_INFINITY : begin + options.durationMs;
+    await watch.until(end, () => broken !== undefined || control.arrived >= 3 * generators);
+    control.enter(PHASE_DONE);
+    await allArrived(3);
+    const cpuNs = processCpuNs() - cpuBefore;
+    const stages = await settled;
+    if (broken !== undefined) throw broken;
+    signal?.throwIfAborted();
+    return summarize(stages, cpuNs, watch.cut);
+  } finally {
+    watch.close();
+  }
+}
+
+/** Looks after a run while it lasts: the log, the signal, the progress bar. */
+class RunWatch {
+  readonly #control: LoadControl;
+  readonly #options: DriveOptions;
+  readonly #pressure: Disposable | undefined;
+  #full = false;
+  cut = false;
+
+  constructor(control: LoadControl, options: DriveOptions) {
+    this.#control = control;
+    this.#options = options;
+    // `logBytes` is held against an estimate from what was sent; the cluster's own warning stands behind it.
+    this.#pressure = options.pressure?.(() => {
+      this.#full = true;
+    });
+  }
+
+  async until(end: number, over: () => boolean): Promise<void> {
+    const { signal, operations, progress } = this.#options;
+    const begin = performance.now();
+    const operationsBefore = this.#control.operations;
+    while (!over() && !this.#control.failed && signal?.aborted !== true) {
+      const left = end - performance.now();
+      if (left <= 0) return;
+      if (this.#full || this.#control.bytes > this.#options.logBytes) {
+        this.cut = true;
+        return;
+      }
+      if (operations !== null)
+        progress?.((this.#control.operations - operationsBefore) / operations);
+      else if (end < Number.POSITIVE_INFINITY) progress?.(1 - left / (end - begin));
+      await sleep(Math.min(WATCH_MS, left));
+    }
+  }
+
+  close(): void {
+    this.#pressure?.[Symbol.dispose]();
+  }
+}
+
+function summarize(stages: readonly StageResult[], cpuNs: number, cutByLog: boolean): RunResult {
+  const histogram = latencyHistogram();
+  let operations = 0;
+  let errors = 0;
+  let misses = 0;
+  let firstError: string | null = null;
+  let startedAt = Number.POSITIVE_INFINITY;
+  let endedAt = 0;
+  for (const stage of stages) {
+    operations += stage.operations;
+    errors += stage.errors;
+    misses += stage.misses;
+    firstError ??= stage.firstError;
+    startedAt = Math.min(startedAt, stage.startedAt);
+    endedAt = Math.max(endedAt, stage.endedAt);
+    // Nothing recorded: add() of an empty histogram is fine, its percentiles are not.
+    histogram.add(stage.histogram);
+  }
+  const elapsedMs = Math.max(endedAt - startedAt, 1e-3);
+  return {
+    operations,
+    errors,
+    firstError,
+    misses,
+    elapsedMs,
+    opsPerSecond: (operations / elapsedMs) * 1e3,
+    cpuNsPerOp: operations === 0 ? 0 : cpuNs / operations,
+    histogram,
+    cutByLog,
+  };
+}

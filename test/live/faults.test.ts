@@ -1,0 +1,219 @@
+// Threads that die, hang, run out of memory or are blocked, under load. After each: every acknowledged write is there exactly
+// once. What is measured is printed, never asserted.
+
+import { Worker } from 'node:worker_threads';
+import { type Cluster, open, VrError } from 'viewstamp';
+import { expect, test } from 'vitest';
+import { openCluster } from '../../dist/actors/cluster.js';
+import {
+  allNormal,
+  countUp,
+  equalDigests,
+  expectExactlyOnce,
+  pause,
+  untilTrue,
+} from './counting.js';
+
+async function primaryOf(cluster: Cluster): Promise<number> {
+  return (await cluster.status()).primary;
+}
+
+test.each([
+  ['primary', { replicas: 3 }],
+  ['backup', { replicas: 3 }],
+  ['witness', { replicas: 3, witnesses: 1 }],
+] as const)('terminate() on the %s loses nothing', async (who, shape) => {
+  await using cluster = await open(shape);
+  const load = countUp(cluster, 'n');
+  await pause(200);
+  const { replicas } = await cluster.status();
+  const victim = replicas.find((replica) => replica.role === who);
+  await cluster.admin.kill(victim?.id ?? -1);
+  await pause(300);
+  await allNormal(cluster);
+  const tally = await load.stop();
+  console.log(
+    `killed the ${who}: longest gap ${tally.gapMs.toFixed(1)} ms, ${tally.acknowledged} writes`,
+  );
+  await expectExactlyOnce(cluster, 'n', tally);
+  await equalDigests(cluster);
+});
+
+test('20 kills in a row under load, each after all are normal again', async () => {
+  await using cluster = await open();
+  const load = countUp(cluster, 'n');
+  const began = performance.now();
+  const recoveries: number[] = [];
+  for (let kill = 0; kill < 20; kill++) {
+    await pause(30);
+    const at = performance.now();
+    await cluster.admin.kill(await primaryOf(cluster));
+    await allNormal(cluster);
+    recoveries.push(performance.now() - at);
+  }
+  const tally = await load.stop();
+  recoveries.sort((a, b) => a - b);
+  console.log(
+    `20 kills: kill to all normal, median ${recoveries[10]?.toFixed(0)} ms, most ${recoveries[19]?.toFixed(0)} ms; the log took ${(
+      performance.now() - began
+    ).toFixed(0)} ms to write`,
+  );
+  await expectExactlyOnce(cluster, 'n', tally);
+  await equalDigests(cluster);
+});
+
+test('a replica that runs out of heap is replaced (DT4)', async () => {
+  const cluster = await openCluster({ limits: { replicaHeapMiB: 64 } }, true);
+  const crashes: unknown[] = [];
+  cluster.on('replicacrash', (detail) => crashes.push(detail.error));
+  const load = countUp(cluster, 'n');
+  await pause(100);
+  await cluster.fault(1, 'exhaustHeap');
+  await untilTrue(() => crashes.length > 0);
+  await allNormal(cluster);
+  const tally = await load.stop();
+  expect(String(crashes[0])).toMatch(/memory/i);
+  await expectExactlyOnce(cluster, 'n', tally);
+  await cluster.close();
+});
+
+test.each([0, 1])('replica %i stuck in an endless loop is ended and replaced', async (victim) => {
+  const cluster = await openCluster({ timing: { hangMs: 500 } }, true);
+  const crashes: number[] = [];
+  cluster.on('replicacrash', (detail) => crashes.push(detail.replica));
+  const load = countUp(cluster, 'n');
+  await pause(100);
+  await cluster.fault(victim, 'hang');
+  await untilTrue(() => crashes.length > 0);
+  await allNormal(cluster);
+  const tally = await load.stop();
+  expect(crashes).toEqual([victim]);
+  await expectExactlyOnce(cluster, 'n', tally);
+  await equalDigests(cluster);
+  await cluster.close();
+});
+
+test('the thread of the user is blocked for 2 s during a failover', async () => {
+  await using cluster = await open();
+  const load = countUp(cluster, 'n');
+  await pause(100);
+  const before = await primaryOf(cluster);
+  await cluster.admin.kill(before);
+  const end = performance.now() + 2000;
+  while (performance.now() < end);
+  await allNormal(cluster);
+  const tally = await load.stop();
+  expect(await primaryOf(cluster)).not.toBe(before);
+  await expectExactlyOnce(cluster, 'n', tally);
+});
+
+test('a paused primary is replaced, and steps down when it resumes', async () => {
+  await using cluster = await open();
+  const load = countUp(cluster, 'n');
+  await pause(100);
+  const before = await primaryOf(cluster);
+  await cluster.admin.pause(before);
+  await untilTrue(() => cluster.metrics().viewChanges > 0);
+  await cluster.admin.resume(before);
+  await allNormal(cluster);
+  const tally = await load.stop();
+  await expectExactlyOnce(cluster, 'n', tally);
+  await equalDigests(cluster);
+});
+
+test('stepDown and restart move the primary and lose nothing', async () => {
+  await using cluster = await open();
+  const load = countUp(cluster, 'n');
+  const moved = await cluster.admin.stepDown();
+  expect(moved.view).toBeGreaterThan(0);
+  await cluster.admin.restart(moved.primary);
+  await allNormal(cluster);
+  const tally = await load.stop();
+  await expectExactlyOnce(cluster, 'n', tally);
+});
+
+test('two of three replicas lost: open calls end as unknown, later ones are refused (H8)', async () => {
+  const cluster = await open();
+  await cluster.kv.set('a', 1);
+  const lost = new Promise<boolean>((resolve) => {
+    cluster.on('quorumlost', (detail) => detail.permanent && resolve(true));
+  });
+  const { primary } = await cluster.status();
+  const backups = [0, 1, 2].filter((id) => id !== primary);
+  // The survivor is a backup: nobody can tell any more what was acknowledged last.
+  await Promise.all([cluster.admin.kill(primary), cluster.admin.kill(backups[0] as number)]);
+  const open1 = cluster.kv.set('a', 2, { timeoutMs: 60_000 }).then(
+    () => 'ok',
+    (error) => error,
+  );
+  expect(await lost).toBe(true);
+  expect(await open1).toMatchObject({ code: 'VR_NO_QUORUM', details: { permanent: true } });
+  const later = await cluster.kv.get('a').catch((error) => error);
+  expect(VrError.is(later, 'VR_NO_QUORUM')).toBe(true);
+  expect(later.outcome).toBe('not-executed');
+  await cluster.close();
+});
+
+test('open and close 50 times: no thread, handle or listener stays', async () => {
+  const handles = (): number =>
+    process.getActiveResourcesInfo().filter((kind) => kind !== 'Immediate' && kind !== 'TickObject')
+      .length;
+  const warm = await open();
+  await warm.close();
+  await pause(50);
+  const before = handles();
+  for (let round = 0; round < 50; round++) {
+    const cluster = await open();
+    await cluster.kv.set('round', round);
+    await cluster.close();
+  }
+  await pause(100);
+  expect(handles()).toBeLessThanOrEqual(before);
+  expect(process.listenerCount('exit')).toBeLessThan(10);
+});
+
+test('a client thread that dies with requests open leaves no session behind (CS8)', async () => {
+  await using cluster = await open();
+  const before = (await cluster.status()).clients;
+  const { data, transfer } = cluster.share();
+  const worker = new Worker(new URL('./fixtures/dying-client.mjs', import.meta.url), {
+    workerData: { link: data },
+    transferList: [...transfer],
+  });
+  await new Promise((resolve) => worker.once('message', resolve));
+  expect((await cluster.status()).clients).toBe(before + 1);
+  await pause(50);
+  await worker.terminate();
+  for (let attempt = 0; (await cluster.status()).clients > before; attempt++) {
+    if (attempt > 1000) throw new Error('the dead client was never removed');
+    await pause(10);
+  }
+  const value = await cluster.kv.get('dying');
+  await pause(200);
+  // Its session is gone: nothing of it is executed later.
+  expect(await cluster.kv.get('dying')).toBe(value);
+});
+
+test('two clients in two other threads, the primary killed: every increment exactly once', async () => {
+  await using cluster = await open();
+  const workers = ['one', 'two'].map((key) => {
+    const { data, transfer } = cluster.share({ name: key });
+    return new Worker(new URL('./fixtures/counting-client.mjs', import.meta.url), {
+      workerData: { link: data, key, count: 3000 },
+      transferList: [...transfer],
+    });
+  });
+  const done = Promise.all(
+    workers.map((worker) => new Promise<number>((resolve) => worker.once('message', resolve))),
+  );
+  const ended = Promise.all(
+    workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve))),
+  );
+  await pause(150);
+  await cluster.admin.kill(await primaryOf(cluster));
+  const acknowledged = await done;
+  expect(acknowledged).toEqual([3000, 3000]);
+  expect([...(await cluster.kv.getMany(['one', 'two']))]).toEqual([3000, 3000]);
+  await ended;
+  expect((await cluster.status()).clients).toBe(1);
+});
