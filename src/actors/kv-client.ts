@@ -113,13 +113,14 @@ export class KvClient<V = unknown> implements Kv<V> {
         reject(blocked);
         return;
       }
+      const timeoutMs = timeout(options?.timeoutMs, this.#timeoutMs);
       const gather = this.#actor.writes;
       const offset = gather.writer.byteLength;
       const refusal = write(gather.writer, this.#key(key));
       if (refusal !== null) throw this.#refuse(refusal, key);
       const call = make(resolve as (value: never) => void, reject);
       call.offset = offset;
-      this.#prepare(call, options);
+      this.#prepare(call, options, timeoutMs);
       this.#actor.gatheredWrite(call);
     });
   }
@@ -141,6 +142,7 @@ export class KvClient<V = unknown> implements Kv<V> {
   }
 
   #gatherRead(code: number, key: Key, options: CallOptions | undefined, call: ReadCall): void {
+    const timeoutMs = timeout(options?.timeoutMs, this.#timeoutMs);
     const gather = this.#actor.reads(code);
     const full = this.#key(key);
     const { writer } = gather;
@@ -151,7 +153,7 @@ export class KvClient<V = unknown> implements Kv<V> {
           ? writer.has(full)
           : writer.getItem(full);
     if (refusal !== null) throw this.#refuse(refusal, key);
-    this.#prepare(call, options);
+    this.#prepare(call, options, timeoutMs);
     this.#actor.gatheredRead(gather, call);
   }
 
@@ -161,8 +163,9 @@ export class KvClient<V = unknown> implements Kv<V> {
     return this.#actor.refusal(1, write);
   }
 
-  #prepare(call: Call, options: CallOptions | undefined): void {
-    call.deadline = this.#actor.deadline(timeout(options?.timeoutMs, this.#timeoutMs));
+  /** Everything that can be refused was checked before: from here on the operation stands in a request. */
+  #prepare(call: Call, options: CallOptions | undefined, timeoutMs: number): void {
+    call.deadline = this.#actor.deadline(timeoutMs);
     if (options !== undefined) call.follow(options);
   }
 
@@ -322,7 +325,7 @@ export class KvClient<V = unknown> implements Kv<V> {
           },
         );
       const call = new BatchCall(resolve as (value: never) => void, reject);
-      this.#prepare(call, options);
+      this.#prepare(call, options, timeout(options?.timeoutMs, this.#timeoutMs));
       const { count, replyBytesMax } = writer;
       const what = {
         body: writer.take(true),

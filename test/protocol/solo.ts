@@ -20,6 +20,7 @@ import type {
   StartView,
   StartViewChange,
 } from '../../src/protocol/message.js';
+import type { Mutations } from '../../src/protocol/mutations.js';
 import { Replica } from '../../src/protocol/replica.js';
 import { requestSpace, writeRequest } from '../../src/protocol/request-body.js';
 import type { ReplicaState } from '../../src/protocol/state.js';
@@ -39,6 +40,7 @@ export interface SoloOptions {
   readonly start?: number;
   readonly limits?: Partial<ProtocolLimits>;
   readonly machine?: StoryMachine;
+  readonly mutations?: Mutations;
 }
 
 export class Solo {
@@ -64,6 +66,7 @@ export class Solo {
       random: seeded(id + 1),
       digest64,
       stateMachine: this.machine,
+      ...(options.mutations === undefined ? {} : { mutations: options.mutations }),
     });
     this.step({ type: 'boot' });
   }
@@ -144,8 +147,16 @@ export function body(number: number, session = 4096, key = 'k'): Uint8Array {
   return target;
 }
 
-/** Linked entries first..last of one view; entry 1 registers CLIENT, entry k holds its request k-1. */
-export function entries(last: number, view = 0, below: readonly Entry[] = []): Entry[] {
+/**
+ * Linked entries up to `last`, above those `below` of one view. Entry 1 registers CLIENT, entry k holds its request k-1, or
+ * what `numberOf` says.
+ */
+export function entries(
+  last: number,
+  view = 0,
+  below: readonly Entry[] = [],
+  numberOf: (op: number) => number = (op) => op - 1,
+): Entry[] {
   const all = [...below];
   for (let op = all.length + 1; op <= last; op++) {
     const entry = {
@@ -156,7 +167,7 @@ export function entries(last: number, view = 0, below: readonly Entry[] = []): E
       seed: op,
       kind: 'batch' as const,
       count: 1,
-      body: body(op - 1),
+      body: body(numberOf(op)),
     };
     const previous = all[op - 2]?.chain ?? ORIGIN;
     all.push({ ...entry, chain: hasher.next(previous, entry, entry.body) });

@@ -145,22 +145,23 @@ test('DT6 store-limit: a full store refuses, changes nothing, and takes again wh
 });
 
 test('DT6 store-limit: a table without room to grow still finds every key', () => {
-  const store = new Store({ storeBytes: 200_000, segmentBytes: 64 << 10 });
-  const found = (from: number, to: number) => {
-    for (let n = from; n < to; n++) if (store.get(`k${n}`) === undefined) return n;
-    return to;
-  };
-  let keys = 0;
-  while (store.one({ type: 'set', key: `k${keys}`, value: bytes() }).status === codec.CHANGED)
-    keys++;
-  expect(keys).toBeGreaterThan(3000);
-  expect(found(0, keys)).toBe(keys);
-  for (let n = 0; n < keys; n += 2) store.one({ type: 'delete', key: `k${n}` });
-  for (let n = 0; n < keys; n++)
-    expect(store.get(`k${n}`) === undefined ? 'gone' : 'there').toBe(n % 2 ? 'there' : 'gone');
-  for (let n = 0; n < keys; n += 2)
-    expect(store.one({ type: 'set', key: `k${n}`, value: bytes() }).status).toBe(codec.CHANGED);
-  expect(found(0, keys)).toBe(keys);
+  // Different limits, so that some end where the table wants its next piece.
+  for (let storeBytes = 100_000; storeBytes < 110_000; storeBytes += 1000) {
+    const store = new Store({ storeBytes, segmentBytes: 64 << 10 });
+    const missing = (keys: number): number[] =>
+      [...Array(keys).keys()].filter((n) => store.get(`k${n}`) === undefined);
+    let keys = 0;
+    while (store.one({ type: 'set', key: `k${keys}`, value: bytes() }).status === codec.CHANGED)
+      keys++;
+    expect(keys).toBeGreaterThan(1500);
+    expect(missing(keys)).toEqual([]);
+    for (let n = 0; n < keys; n += 2) store.one({ type: 'delete', key: `k${n}` });
+    expect(missing(keys)).toEqual([...Array(keys).keys()].filter((n) => n % 2 === 0));
+    for (let n = 0; n < keys; n += 2)
+      if (store.one({ type: 'set', key: `k${n}`, value: bytes() }).status !== codec.CHANGED)
+        expect.fail(`no room for k${n} again`);
+    expect(missing(keys)).toEqual([]);
+  }
 });
 
 test('DT6 a batch that shrinks and grows the table, and then fails, leaves it as it was', () => {

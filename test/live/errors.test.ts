@@ -1,0 +1,177 @@
+// Bad input gets a typed error that names what was wrong, and changes nothing.
+
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { attach, type ClusterLink, type Cluster, type OpenOptions, open, VrError } from 'viewstamp';
+
+let cluster: Cluster;
+beforeAll(async () => {
+  cluster = await open({ replicas: 1 });
+});
+afterAll(async () => {
+  await cluster.close();
+});
+
+async function unchanged(refused: () => Promise<unknown>, expected: object): Promise<void> {
+  const before = (await cluster.status()).replicas[0];
+  await expect(refused()).rejects.toMatchObject({ outcome: 'not-executed', ...expected });
+  await expect(refused()).rejects.toBeInstanceOf(VrError);
+  const after = (await cluster.status()).replicas[0];
+  expect(after?.digest).toBe(before?.digest);
+  expect(after?.opNumber).toBe(before?.opNumber);
+}
+
+test.each([
+  ['an empty key', () => cluster.kv.set('', 1), 'VR_KEY_INVALID'],
+  ['a key of 1025 bytes', () => cluster.kv.get('k'.repeat(1025)), 'VR_KEY_INVALID'],
+  ['a key too long in UTF-8 only', () => cluster.kv.get('ü'.repeat(600)), 'VR_KEY_INVALID'],
+  ['a key of another type', () => cluster.kv.get(7 as unknown as string), 'VR_KEY_INVALID'],
+  ['a value above 1 MiB', () => cluster.kv.set('a', 'x'.repeat(1 << 20)), 'VR_VALUE_TOO_LARGE'],
+  ['bytes above 1 MiB', () => cluster.kv.set('a', new Uint8Array(2 << 20)), 'VR_VALUE_TOO_LARGE'],
+  ['a function', () => cluster.kv.set('a', () => 1), 'VR_CODEC'],
+  ['a function inside', () => cluster.kv.set('a', { deep: [{ f: () => 1 }] }), 'VR_CODEC'],
+  ['a symbol', () => cluster.kv.set('a', Symbol('s')), 'VR_CODEC'],
+  ['a huge bigint', () => cluster.kv.set('a', 2n ** 70n), 'VR_CODEC'],
+  ['undefined', () => cluster.kv.set('a', undefined), 'VR_CODEC'],
+  ['a class instance', () => cluster.kv.set('a', new (class Thing {})()), 'VR_CODEC'],
+  ['text for bytes', () => cluster.kv.namespace('', { encoding: 'bytes' }).set('a', 'text'), 'VR_CODEC'],
+  ['incr by a fraction', () => cluster.kv.incr('n', 0.5), 'VR_OUT_OF_RANGE'],
+  [
+    'an atomic batch above 2 MiB',
+    () =>
+      cluster.kv.batch(
+        Array.from({ length: 4 }, (_, i) => ({ type: 'set', key: `b${i}`, value: 'x'.repeat(600_000) })),
+      ),
+    'VR_REQUEST_TOO_LARGE',
+  ],
+  ['an unknown operation', () => cluster.kv.batch([{ type: 'put', key: 'a' } as never]), 'VR_CONFIG'],
+  ['a bad deadline', () => cluster.kv.get('a', { timeoutMs: -1 }), 'VR_CONFIG'],
+])('%s is refused and changes nothing', async (_what, refused, code) => {
+  await unchanged(refused, { code });
+});
+
+test('a cyclic value is refused, and the next call works', async () => {
+  const cyclic: Record<string, unknown> = {};
+  cyclic['self'] = cyclic;
+  await unchanged(() => cluster.kv.set('a', cyclic), { code: 'VR_CODEC' });
+  await cluster.kv.set('fine', 1);
+  expect(await cluster.kv.get('fine')).toBe(1);
+});
+
+test('a value of another type, and a sum out of range, leave the key alone', async () => {
+  await cluster.kv.set('text', 'abc');
+  await expect(cluster.kv.incr('text')).rejects.toMatchObject({ code: 'VR_WRONG_TYPE' });
+  await cluster.kv.set('most', Number.MAX_SAFE_INTEGER);
+  await expect(cluster.kv.incr('most')).rejects.toMatchObject({ code: 'VR_OUT_OF_RANGE' });
+  expect(await cluster.kv.get('text')).toBe('abc');
+  expect(await cluster.kv.get('most')).toBe(Number.MAX_SAFE_INTEGER);
+});
+
+test.each([
+  [{ witnesses: 2 }, /witnesses must be an integer from 0 to 1/],
+  [{ replicas: 10 }, /replicas must be an integer from 1 to 9/],
+  [{ replicas: 2.5 }, /replicas/],
+  [{ limits: { storeBytes: -1 } }, /limits\.storeBytes .* -1/],
+  [{ limits: { ringBytes: 100_000 } }, /power of two/],
+  [{ limits: { keyBites: 3 } }, /unknown option 'limits\.keyBites'; did you mean 'keyBytes'/],
+  [{ replica: 3 }, /did you mean 'replicas'/],
+  [{ timing: { viewTimeoutMs: 100 } }, /timing\.viewTimeoutMs must be an integer from 400/],
+  [{ batch: { maxOps: 0 } }, /batch\.maxOps/],
+  [{ ref: 'yes' }, /ref must be true or false/],
+])('open(%o) is refused', async (options, message) => {
+  await expect(open(options as unknown as OpenOptions)).rejects.toMatchObject({
+    code: 'VR_CONFIG',
+    message: expect.stringMatching(message),
+  });
+});
+
+test('an aborted open ends its threads; an aborted or late call says what is known', async () => {
+  const early = AbortSignal.abort(new Error('no'));
+  await expect(open({ signal: early })).rejects.toMatchObject({ code: 'VR_ABORTED', name: 'AbortError' });
+  const soon = new AbortController();
+  const opening = open({ signal: soon.signal });
+  setTimeout(() => soon.abort(), 20);
+  await expect(opening).rejects.toMatchObject({ code: 'VR_ABORTED' });
+  await expect(cluster.kv.set('a', 1, { signal: early })).rejects.toMatchObject({
+    code: 'VR_ABORTED',
+    outcome: 'not-executed',
+  });
+  // Withdrawn before it was sent: it never happens, its neighbours do.
+  const abort = new AbortController();
+  const withdrawn = cluster.kv.set('withdrawn', 1, { signal: abort.signal });
+  const neighbour = cluster.kv.set('neighbour', 1);
+  abort.abort();
+  await expect(withdrawn).rejects.toMatchObject({ code: 'VR_ABORTED', outcome: 'not-executed' });
+  await neighbour;
+  expect(await cluster.kv.has('withdrawn')).toBe(false);
+  expect(await cluster.kv.has('neighbour')).toBe(true);
+});
+
+test('calls that nobody answers end at their deadline as unknown, and run once all the same', async () => {
+  await using three = await open();
+  for (const id of [0, 1, 2]) await three.admin.pause(id);
+  const late = await three.kv.incr('n', 1, { timeoutMs: 100 }).catch((error) => error);
+  expect(late).toMatchObject({ code: 'VR_TIMEOUT', outcome: 'unknown', retryable: true });
+  for (const id of [0, 1, 2]) await three.admin.resume(id);
+  expect(await three.kv.incr('n')).toBe(2);
+});
+
+test('after close every call is refused, and closing twice is fine', async () => {
+  const brief = await open({ replicas: 1 });
+  await brief.close();
+  await brief.close();
+  await expect(brief.kv.set('a', 1)).rejects.toMatchObject({ code: 'VR_CLOSED', outcome: 'not-executed' });
+  await expect(brief.kv.pipeline().get('a').submit()).rejects.toMatchObject({ code: 'VR_CLOSED' });
+  await expect(brief.status()).rejects.toMatchObject({ code: 'VR_CLOSED' });
+  expect(() => brief.share()).toThrow(expect.objectContaining({ code: 'VR_CLOSED' }));
+});
+
+test('a store that is full says so; deletes make room (DT6)', async () => {
+  await using small = await open({ replicas: 1, limits: { storeBytes: 2 << 20 } });
+  const value = new Uint8Array(50_000);
+  let stored = 0;
+  for (;;) {
+    const full = await small.kv.set(`k${stored}`, value).catch((error) => error);
+    if (typeof full === 'number') {
+      stored++;
+      continue;
+    }
+    expect(full).toMatchObject({ code: 'VR_STORE_FULL', outcome: 'not-executed', retryable: true });
+    break;
+  }
+  expect(await small.kv.has(`k${stored}`)).toBe(false);
+  expect(await small.kv.delete('k0')).toBe(true);
+  expect(await small.kv.set('k0', value)).toBeTypeOf('number');
+});
+
+test('a log that is full says so: an event at 80 %, VR_OVERLOADED at the limit, reads go on (BP6)', async () => {
+  await using small = await open({ limits: { logBytes: 4 << 20 } });
+  const pressures: boolean[] = [];
+  small.on('logpressure', (detail) => pressures.push(detail.full));
+  await small.kv.set('first', 'here');
+  const value = new Uint8Array(100_000);
+  let refused: VrError | null = null;
+  for (let i = 0; refused === null && i < 200; i++)
+    await small.kv.set('large', value, { timeoutMs: 1000 }).catch((error: VrError) => {
+      if (error.code === 'VR_OVERLOADED') refused = error;
+    });
+  expect(refused).toMatchObject({ outcome: 'not-executed', details: { limit: 'logBytes', logBytes: 4 << 20 } });
+  expect(pressures).toEqual([false, true]);
+  expect(await small.kv.get('first')).toBe('here');
+});
+
+test('limits on clients and links', async () => {
+  await expect(attach({} as unknown as ClusterLink)).rejects.toMatchObject({ code: 'VR_CONFIG' });
+  await using crowded = await open({ replicas: 1, limits: { clients: 2 } });
+  const link = crowded.share();
+  const second = await attach(link.data);
+  await second.kv.set('from', 'second');
+  await expect(attach(crowded.share().data)).rejects.toMatchObject({ code: 'VR_OVERLOADED' });
+  await second.close();
+  const third = await attach(crowded.share().data);
+  expect(await third.kv.get('from')).toBe('second');
+  await third.close();
+});
+
+test('replica numbers of admin are checked', async () => {
+  await expect(cluster.admin.kill(7)).rejects.toMatchObject({ code: 'VR_CONFIG' });
+});
