@@ -161,9 +161,19 @@ function frames(): Piece[] {
     from: 0,
     start: 1,
     first: 42,
-    prevChain: [1, 2],
+    prevChain: [1, 2, 3, 4],
     entries: [
-      { op: 42, epoch: 0, view: 3, ts: 1, seed: 2, kind: 'batch', count: 1, body, chain: [3, 4] },
+      {
+        op: 42,
+        epoch: 0,
+        view: 3,
+        ts: 1,
+        seed: 2,
+        kind: 'batch',
+        count: 1,
+        body,
+        chain: [5, 6, 7, 8],
+      },
     ],
     commitMax: 41,
     hbSeq: 9,
@@ -191,7 +201,7 @@ function frames(): Piece[] {
 async function digest(): Promise<Piece> {
   const digest64 = await loadDigest();
   const bytes = new Uint8Array(32 << 10).fill(7);
-  const out: [number, number] = [0, 0];
+  const out = new Uint32Array(2);
   return {
     name: 'digest: 32 KiB',
     count: 1,

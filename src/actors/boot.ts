@@ -72,13 +72,6 @@ export interface ClientBoot {
   readonly settings: ClientSettings;
 }
 
-/** Status of a replica as the supervisor sees it, without asking its thread. */
-export interface ReplicaFacts {
-  readonly id: ReplicaId;
-  readonly witness: boolean;
-  readonly state: ReplicaState;
-}
-
 /** Codes of the status word in shared memory. */
 export const STATUS_CODES: readonly ReplicaState[] = [
   'down',

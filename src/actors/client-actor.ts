@@ -13,7 +13,7 @@ import { InLink, OutLink } from '../transport/link.js';
 import { ClusterBlock, clientDoorbell, ReplicaBlock, writeClientId } from '../transport/mesh.js';
 import { RingReader, RingWriter } from '../transport/ring.js';
 import type { ClientBoot } from './boot.js';
-import type { Call, ReadCall, Submission, WriteCall } from './calls.js';
+import type { ReadCall, Submission, WriteCall } from './calls.js';
 import { VrError } from './errors.js';
 import { ReadGather, WriteGather } from './gather.js';
 
@@ -325,7 +325,7 @@ export class ClientActor {
       return;
     }
     this.#parked = true;
-    sleep.then(() => {
+    void sleep.then(() => {
       this.#parked = false;
       this.#receive();
       this.#poll();
@@ -530,5 +530,3 @@ function randomWord(): number {
 function freshClientId(): ClientId {
   return [randomWord(), randomWord(), randomWord(), (randomWord() | 1) >>> 0];
 }
-
-export type { Call };

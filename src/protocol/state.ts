@@ -279,7 +279,9 @@ export function cloneState(state: ReplicaState): ReplicaState {
   const arena: Arena = emptyArena();
   if (building.bytes > 0) {
     const from = log.arena.used;
-    arena.segment = log.arena.segment.slice(from, from + building.bytes);
+    // With the same room behind it, or the copy would cut the entry earlier than the original.
+    arena.segment = new Uint8Array(log.arena.segment.length - from);
+    arena.segment.set(log.arena.segment.subarray(from, from + building.bytes));
     arena.view = new DataView(arena.segment.buffer);
   }
   const { log: _log, ...rest } = state;

@@ -41,8 +41,6 @@ export const WRITER_LIMITS: WriterLimits = { keyBytes: KEY_BYTES_MAX, valueBytes
 
 const FIRST_BYTES = 256;
 const EXTRA_BYTES = 8;
-/** Keys up to this length are first tried as ASCII. */
-const ASCII_TRY = 256;
 
 export class OperationWriter {
   readonly #limits: WriterLimits;
@@ -130,17 +128,20 @@ export class OperationWriter {
       return key.length;
     }
     const { length } = key;
-    if (length <= ASCII_TRY) {
-      const bytes = this.#bytes;
-      let index = 0;
-      for (; index < length; index++) {
-        const code = key.charCodeAt(index);
-        if (code >= 0x80) break;
-        bytes[at + index] = code;
-      }
-      if (index === length) return length;
-    }
+    if (this.#writeAscii(key, at)) return length;
     return writeUtf8(key, this.#bytes, at) - at;
+  }
+
+  /** @returns false, with rubbish written, at the first character that is not ASCII. */
+  #writeAscii(text: string, at: number): boolean {
+    const bytes = this.#bytes;
+    const { length } = text;
+    for (let index = 0; index < length; index++) {
+      const code = text.charCodeAt(index);
+      if (code >= 0x80) return false;
+      bytes[at + index] = code;
+    }
+    return true;
   }
 
   #checkKey(key: string | Uint8Array): Refusal | null {
@@ -199,12 +200,17 @@ export class OperationWriter {
     const most = utf8BytesMax(text) + 5;
     const at = this.#open(OP_SET, IF_ALWAYS, key, null, most);
     if (typeof at === 'string') return at;
-    const textBytes = asciiOrUtf8Bytes(text);
-    const headerBytes = prefix(textBytes);
+    // Nearly all texts are ASCII: one pass writes them, and only what is not is measured first.
+    let headerBytes = prefix(text.length);
+    let textBytes = text.length;
+    if (!this.#writeAscii(text, at + headerBytes)) {
+      textBytes = utf8Bytes(text);
+      headerBytes = prefix(textBytes);
+      writeUtf8(text, this.#bytes, at + headerBytes);
+    }
     const valueBytes = headerBytes + textBytes;
     if (valueBytes > this.#limits.valueBytes) return 'value-too-long';
     writeTextHeader(this.#view, at, headerBytes, textBytes);
-    writeUtf8(text, this.#bytes, at + headerBytes);
     this.#view.setUint32(this.#at + 4, valueBytes, true);
     return this.#close(at + valueBytes, 1);
   }
@@ -287,7 +293,7 @@ function conditionCode(condition: WriteCondition | undefined): number {
   }
 }
 
-function asciiOrUtf8Bytes(text: string): number {
+function utf8Bytes(text: string): number {
   let bytes = text.length;
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);

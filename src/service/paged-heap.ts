@@ -19,7 +19,9 @@ export const ROOT_HIGH = 1;
 
 /** Smallest limit: room for the root, an empty table and a few records. */
 export const STORE_BYTES_MIN: number = 64 << 10;
-export const STORE_BYTES_MAX: number = 16 * 2 ** 30;
+const STORE_BYTES_MAX: number = 2 ** 35;
+/** Units stay positive 32-bit integers, and end with a page. */
+const UNITS_MAX = 2 ** 31 - 256;
 
 const UNDO_WORDS_FIRST = 1024;
 /** An undo buffer that had to grow beyond this is given up afterwards. */
@@ -73,7 +75,7 @@ export class PagedHeap {
         segmentBytes <= SEGMENT_BYTES,
       `segmentBytes ${segmentBytes} is no power of two from a page and ${SEGMENT_BYTES_MIN} to ${SEGMENT_BYTES}`,
     );
-    this.limitUnits = Math.floor(storeBytes / UNIT_BYTES);
+    this.limitUnits = Math.min(Math.floor(storeBytes / UNIT_BYTES), UNITS_MAX);
     this.pageBytes = pageBytes;
     this.segmentShift = 31 - Math.clz32(segmentBytes) - UNIT_SHIFT;
     this.segmentMask = (1 << this.segmentShift) - 1;
@@ -106,7 +108,7 @@ export class PagedHeap {
   /** Makes memory for all units below `end`, which is within the limit. */
   extendTo(end: number): void {
     assert(end <= this.limitUnits, `unit ${end} is beyond the limit ${this.limitUnits}`);
-    while (this.words.length << this.segmentShift < end) this.#addSegment();
+    while (this.words.length * (this.segmentMask + 1) < end) this.#addSegment();
   }
 
   /** The one gate of every mutation: `bytes` bytes at `offset` of block `ref` are about to be written. */

@@ -1,7 +1,7 @@
 // Bad input gets a typed error that names what was wrong, and changes nothing.
 
+import { attach, type Cluster, type ClusterLink, type OpenOptions, open, VrError } from 'viewstamp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { attach, type ClusterLink, type Cluster, type OpenOptions, open, VrError } from 'viewstamp';
 
 let cluster: Cluster;
 beforeAll(async () => {
@@ -33,17 +33,29 @@ test.each([
   ['a huge bigint', () => cluster.kv.set('a', 2n ** 70n), 'VR_CODEC'],
   ['undefined', () => cluster.kv.set('a', undefined), 'VR_CODEC'],
   ['a class instance', () => cluster.kv.set('a', new (class Thing {})()), 'VR_CODEC'],
-  ['text for bytes', () => cluster.kv.namespace('', { encoding: 'bytes' }).set('a', 'text'), 'VR_CODEC'],
+  [
+    'text for bytes',
+    () => cluster.kv.namespace('', { encoding: 'bytes' }).set('a', 'text'),
+    'VR_CODEC',
+  ],
   ['incr by a fraction', () => cluster.kv.incr('n', 0.5), 'VR_OUT_OF_RANGE'],
   [
     'an atomic batch above 2 MiB',
     () =>
       cluster.kv.batch(
-        Array.from({ length: 4 }, (_, i) => ({ type: 'set', key: `b${i}`, value: 'x'.repeat(600_000) })),
+        Array.from({ length: 4 }, (_, i) => ({
+          type: 'set',
+          key: `b${i}`,
+          value: 'x'.repeat(600_000),
+        })),
       ),
     'VR_REQUEST_TOO_LARGE',
   ],
-  ['an unknown operation', () => cluster.kv.batch([{ type: 'put', key: 'a' } as never]), 'VR_CONFIG'],
+  [
+    'an unknown operation',
+    () => cluster.kv.batch([{ type: 'put', key: 'a' } as never]),
+    'VR_CONFIG',
+  ],
   ['a bad deadline', () => cluster.kv.get('a', { timeoutMs: -1 }), 'VR_CONFIG'],
 ])('%s is refused and changes nothing', async (_what, refused, code) => {
   await unchanged(refused, { code });
@@ -86,7 +98,10 @@ test.each([
 
 test('an aborted open ends its threads; an aborted or late call says what is known', async () => {
   const early = AbortSignal.abort(new Error('no'));
-  await expect(open({ signal: early })).rejects.toMatchObject({ code: 'VR_ABORTED', name: 'AbortError' });
+  await expect(open({ signal: early })).rejects.toMatchObject({
+    code: 'VR_ABORTED',
+    name: 'AbortError',
+  });
   const soon = new AbortController();
   const opening = open({ signal: soon.signal });
   setTimeout(() => soon.abort(), 20);
@@ -119,7 +134,10 @@ test('after close every call is refused, and closing twice is fine', async () =>
   const brief = await open({ replicas: 1 });
   await brief.close();
   await brief.close();
-  await expect(brief.kv.set('a', 1)).rejects.toMatchObject({ code: 'VR_CLOSED', outcome: 'not-executed' });
+  await expect(brief.kv.set('a', 1)).rejects.toMatchObject({
+    code: 'VR_CLOSED',
+    outcome: 'not-executed',
+  });
   await expect(brief.kv.pipeline().get('a').submit()).rejects.toMatchObject({ code: 'VR_CLOSED' });
   await expect(brief.status()).rejects.toMatchObject({ code: 'VR_CLOSED' });
   expect(() => brief.share()).toThrow(expect.objectContaining({ code: 'VR_CLOSED' }));
@@ -154,7 +172,10 @@ test('a log that is full says so: an event at 80 %, VR_OVERLOADED at the limit, 
     await small.kv.set('large', value, { timeoutMs: 1000 }).catch((error: VrError) => {
       if (error.code === 'VR_OVERLOADED') refused = error;
     });
-  expect(refused).toMatchObject({ outcome: 'not-executed', details: { limit: 'logBytes', logBytes: 4 << 20 } });
+  expect(refused).toMatchObject({
+    outcome: 'not-executed',
+    details: { limit: 'logBytes', logBytes: 4 << 20 },
+  });
   expect(pressures).toEqual([false, true]);
   expect(await small.kv.get('first')).toBe('here');
 });

@@ -148,7 +148,7 @@ test('two of three replicas lost: open calls end as unknown, later ones are refu
   );
   expect(await lost).toBe(true);
   expect(await open1).toMatchObject({ code: 'VR_NO_QUORUM', details: { permanent: true } });
-  const later = await cluster.kv.get('a').catch((error) => error);
+  const later = (await cluster.kv.get('a').catch((error) => error)) as VrError;
   expect(VrError.is(later, 'VR_NO_QUORUM')).toBe(true);
   expect(later.outcome).toBe('not-executed');
   await cluster.close();

@@ -27,7 +27,7 @@ import type { ReplicaState } from '../../src/protocol/state.js';
 import type { Chain, ClientId, Stamp } from '../../src/protocol/types.js';
 import { digest64, operation, StoryMachine, seeded } from './story-machine.js';
 
-export const CLUSTER = 7;
+const CLUSTER = 7;
 export const CLIENT: ClientId = [1, 2, 3, 4];
 const hasher = new ChainHasher(digest64);
 export const ORIGIN: Chain = hasher.origin(CLUSTER);
@@ -111,11 +111,11 @@ export class Solo {
   }
 }
 
-export function sent(effects: readonly Effect[]): ReplicaMessage[] {
+function sent(effects: readonly Effect[]): ReplicaMessage[] {
   return effects.flatMap((effect) => (effect.type === 'send' ? [effect.message] : []));
 }
 
-export function answers(effects: readonly Effect[]): ServerMessage[] {
+function answers(effects: readonly Effect[]): ServerMessage[] {
   return effects.flatMap((effect) => (effect.type === 'reply' ? [effect.message] : []));
 }
 
@@ -128,7 +128,7 @@ export function header(from: number, view: number): ReplicaHeader {
 }
 
 /** A body with one Register of CLIENT (`number` 0) or one of its requests. */
-export function body(number: number, session = 4096, key = 'k'): Uint8Array {
+function body(number: number, session = 4096, key = 'k'): Uint8Array {
   const bytes = number === 0 ? new Uint8Array(0) : operation(`solo.${number}`, 'incr', key, '1');
   const target = new Uint8Array(requestSpace(bytes.length));
   writeRequest(

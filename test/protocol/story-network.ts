@@ -61,7 +61,7 @@ function entryBytes(entries: readonly Entry[]): number {
 }
 
 /** Roughly what a message takes in a ring. */
-export function sizeOf(message: Message): number {
+function sizeOf(message: Message): number {
   switch (message.kind) {
     case 'prepare':
     case 'newState':

@@ -56,7 +56,7 @@ class Dice {
   }
 }
 
-export function randomStory(
+function randomStory(
   seed: number,
   options: { mutations?: Mutations; replicas?: number } = {},
 ): Story {

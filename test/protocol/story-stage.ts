@@ -3,6 +3,7 @@
 
 import { DEFAULT_CLIENT_TIMING } from '../../src/protocol/client.js';
 import { makeConfiguration, primaryOf } from '../../src/protocol/configuration.js';
+import { describeReplica } from '../../src/protocol/describe.js';
 import type { Effect, Event, Hint, Notice } from '../../src/protocol/effect.js';
 import { Invariants } from '../../src/protocol/invariants.js';
 import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../../src/protocol/limits.js';
@@ -303,7 +304,7 @@ export class Stage implements ClientHost, Cast {
       error.message += `\n  trace:\n  ${this.#trace
         .slice(-TRACE_LINES)
         .map((line) => line())
-        .join('\n  ')}`;
+        .join('\n  ')}\n  ${this.states.map(describeReplica).join('\n  ')}`;
     return error;
   }
 
