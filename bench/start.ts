@@ -12,8 +12,8 @@ import { formatCount, formatMillis } from '#dist/cli/units.js';
 import { compare, comparisonTable, describeCapacity } from './cluster/comparison.js';
 import { addAudits, type Kills, killPrimaries } from './cluster/kills.js';
 
-const FULL = { rounds: 4, times: { warmUpMs: 500, measureMs: 900 }, loadMs: 700 };
-const QUICK = { rounds: 1, times: { warmUpMs: 20, measureMs: 50 }, loadMs: 50 };
+const FULL = { rounds: 4, settleMs: 2500, times: { warmUpMs: 100, measureMs: 900 }, loadMs: 1500 };
+const QUICK = { rounds: 1, settleMs: 20, times: { warmUpMs: 20, measureMs: 50 }, loadMs: 50 };
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
 const size = values.quick ? QUICK : FULL;

@@ -22,8 +22,20 @@ import {
 import { addAudits, type Kill, killPrimaries } from './kills.js';
 import type { MemoryReport } from './memory.js';
 
-const FULL = { rounds: 9, times: { warmUpMs: 700, measureMs: 1500 }, kills: 20, loadMs: 400 };
-const QUICK = { rounds: 1, times: { warmUpMs: 20, measureMs: 50 }, kills: 1, loadMs: 50 };
+const FULL = {
+  rounds: 9,
+  settleMs: 2500,
+  times: { warmUpMs: 200, measureMs: 1500 },
+  kills: 20,
+  loadMs: 400,
+};
+const QUICK = {
+  rounds: 1,
+  settleMs: 20,
+  times: { warmUpMs: 20, measureMs: 50 },
+  kills: 1,
+  loadMs: 50,
+};
 
 interface Verdict {
   readonly what: string;

@@ -5,7 +5,7 @@ import { CAPACITY_GOOD, type CapacityGate } from '#dist/cli/capacity.js';
 import { table } from '#dist/cli/output.js';
 import { median } from '#dist/cli/statistics.js';
 import { formatCount, formatMicros } from '#dist/cli/units.js';
-import type { Contender, Round, RoundTimes } from './contender.js';
+import type { Contender, Round, RoundTimes, Running } from './contender.js';
 import { NAIVE } from './naive.js';
 import { REPLICATED } from './replicated.js';
 import { UNREPLICATED } from './unreplicated.js';
@@ -33,6 +33,8 @@ export const CONTENDERS: readonly Contender[] = [UNREPLICATED, ...REPLICATED, NA
 
 export async function compare(options: {
   readonly rounds: number;
+  /** Load on each contender before the first round, ms. */
+  readonly settleMs: number;
   readonly times: RoundTimes;
   readonly gate: CapacityGate;
   /** Told before each measurement, with how far the comparison is. */
@@ -40,14 +42,32 @@ export async function compare(options: {
   /** Told after each round. */
   readonly roundDone?: (round: number, rows: readonly Round[], capacity: number) => void;
 }): Promise<Comparison> {
+  const running: Running[] = [];
+  try {
+    for (const contender of CONTENDERS) {
+      options.begin(0, `warming up: ${contender.name}`);
+      const one = await contender.start();
+      running.push(one);
+      await one.round({ warmUpMs: options.settleMs, measureMs: 1 });
+    }
+    return await compareRunning(running, options);
+  } finally {
+    for (const one of running) await one.close();
+  }
+}
+
+async function compareRunning(
+  running: readonly Running[],
+  options: Parameters<typeof compare>[0],
+): Promise<Comparison> {
   const capacity = [await options.gate.measure()];
   const rounds: Round[][] = [];
   for (let round = 0; round < options.rounds; round++) {
     const measured: Round[] = [];
-    for (const contender of CONTENDERS) {
-      const done = (round * CONTENDERS.length + measured.length) / CONTENDERS.length;
+    for (const [at, contender] of CONTENDERS.entries()) {
+      const done = (round * CONTENDERS.length + at) / CONTENDERS.length;
       options.begin(done / options.rounds, `round ${round + 1}: ${contender.name}`);
-      measured.push(await contender.round(options.times));
+      measured.push(await (running[at] as Running).round(options.times));
     }
     const after = await options.gate.measure();
     capacity.push(after);

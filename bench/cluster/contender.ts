@@ -1,5 +1,6 @@
-// What takes part in a comparison, and what is told about it. Every contender runs the canonical workload, warms up, measures for
-// the same time, and starts afresh in every round, so that none profits from an earlier one.
+// What takes part in a comparison, and what is told about it. Every contender runs the canonical workload, is started and warmed up
+// once, then measures for the same time in every round: the first second of a thread goes into compiling its code, and would
+// otherwise be most of what a short round measures.
 
 import type { RunResult } from '#dist/cli/drive.js';
 import { latencyOf } from '#dist/cli/statistics.js';
@@ -20,7 +21,13 @@ export interface Round {
 export interface Contender {
   readonly id: 'unreplicated' | 'replicas' | 'witness' | 'promise' | 'naive';
   readonly name: string;
+  start(): Promise<Running>;
+}
+
+/** A contender with its threads up and its keys filled. */
+export interface Running {
   round(times: RoundTimes): Promise<Round>;
+  close(): Promise<void>;
 }
 
 /** @throws when the run had errors: a comparison with failures in it compares nothing. */

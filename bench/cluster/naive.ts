@@ -6,7 +6,7 @@ import { drive } from '#dist/cli/drive.js';
 import { LoadGenerator, type LoadPipeline, type LoadTarget } from '#dist/cli/load.js';
 import { LoadControl } from '#dist/cli/load-control.js';
 import { CANONICAL, Workload } from '#dist/cli/workload.js';
-import { type Contender, type Round, type RoundTimes, roundOf } from './contender.js';
+import { type Contender, type Running, roundOf } from './contender.js';
 import type { NaiveBoot, NaiveReply, NaiveRequest } from './naive.worker.js';
 import { PROMISES_IN_FLIGHT } from './replicated.js';
 
@@ -71,34 +71,35 @@ class NaiveCluster implements LoadTarget<Uint8Array> {
 export const NAIVE: Contender = {
   id: 'naive',
   name: 'naive: postMessage per operation',
-  round: async (times: RoundTimes): Promise<Round> => {
+  start: async (): Promise<Running> => {
     const target = new NaiveCluster();
-    try {
-      const source = new Workload(CANONICAL);
-      await Promise.all(
-        source.keys.map((key, index) =>
-          target.set(key, source.values[index % source.values.length] as Uint8Array),
-        ),
-      );
-      const control = LoadControl.allocate(1);
-      const shape = {
-        api: 'promise',
-        slots: PROMISES_IN_FLIGHT,
-        batch: 1,
-        requestBytes: 0,
-      } as const;
-      const generator = new LoadGenerator({ target, source, shape, control, index: 0 });
-      const results = generator.run(Number.POSITIVE_INFINITY).then((result) => [result]);
-      const result = await drive(control, results, {
-        generators: 1,
-        warmUpMs: times.warmUpMs,
-        operations: null,
-        durationMs: times.measureMs,
-        logBytes: Number.POSITIVE_INFINITY,
-      });
-      return roundOf(result);
-    } finally {
-      await target.close();
-    }
+    const source = new Workload(CANONICAL);
+    await Promise.all(
+      source.keys.map((key, index) =>
+        target.set(key, source.values[index % source.values.length] as Uint8Array),
+      ),
+    );
+    const shape = {
+      api: 'promise',
+      slots: PROMISES_IN_FLIGHT,
+      batch: 1,
+      requestBytes: 0,
+    } as const;
+    return {
+      round: async (times) => {
+        const control = LoadControl.allocate(1);
+        const generator = new LoadGenerator({ target, source, shape, control, index: 0 });
+        const results = generator.run(Number.POSITIVE_INFINITY).then((result) => [result]);
+        const result = await drive(control, results, {
+          generators: 1,
+          warmUpMs: times.warmUpMs,
+          operations: null,
+          durationMs: times.measureMs,
+          logBytes: Number.POSITIVE_INFINITY,
+        });
+        return roundOf(result);
+      },
+      close: () => target.close(),
+    };
   },
 };

@@ -12,7 +12,7 @@ import { OP_GET, STORE_FULL, UNCHANGED } from '#dist/service/operation.js';
 import { OperationWriter } from '#dist/service/operation-writer.js';
 import { ReadResult, WriteResult } from '#dist/service/result-reader.js';
 import { Services } from '#dist/service/services.js';
-import { type Contender, type Round, type RoundTimes, roundOf } from './contender.js';
+import { type Contender, type Round, type Running, roundOf } from './contender.js';
 
 const CONTEXT: ApplyContext = {
   gen: 0,
@@ -137,10 +137,15 @@ class SameThread {
 export const UNREPLICATED: Contender = {
   id: 'unreplicated',
   name: 'unreplicated, one thread',
-  round: async (times: RoundTimes): Promise<Round> => {
+  start: async (): Promise<Running> => {
     const same = new SameThread();
     await same.fill();
-    same.run(times.warmUpMs);
-    return same.run(times.measureMs);
+    return {
+      round: async (times) => {
+        same.run(times.warmUpMs);
+        return same.run(times.measureMs);
+      },
+      close: async () => {},
+    };
   },
 };

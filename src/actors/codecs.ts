@@ -200,15 +200,17 @@ const json = plainCodec({
   decode: (bytes) => JSON.parse(Buffer.from(bytes).toString('utf8')),
 });
 
-const bytes = plainCodec({
+function checkBytes(value: unknown): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  throw refuse('bytes', `a Uint8Array is needed, got ${typeof value}`);
+}
+
+const bytes: ValueCodec = {
   name: 'bytes',
-  encode(value) {
-    if (!(value instanceof Uint8Array))
-      throw new TypeError(`a Uint8Array is needed, got ${typeof value}`);
-    return value;
-  },
-  decode: (stored) => Uint8Array.from(stored),
-});
+  encode: checkBytes,
+  decode: (stored, from, to) => new Uint8Array(stored.subarray(from, to)),
+  writeSet: (writer, key, value) => writer.set(key, checkBytes(value)),
+};
 
 /** @throws {VrError} VR_CONFIG */
 export function codecFor(encoding: Encoding<unknown> | undefined): ValueCodec {

@@ -194,7 +194,8 @@ function donorStatus(core: Core, message: GetState): NewState['status'] {
   const { state } = core;
   if (!maySupply(core, message)) return 'refuse';
   const own = chainIfPresent(state.log, message.fromOp - 1);
-  if (own === null) return 'refuse';
+  // Shorter than what is asked for, but not lost: the requester goes on with another donor.
+  if (own === null) return 'ok';
   if (message.prevChain !== null && !sameChain(own, message.prevChain)) return 'mismatch';
   return 'ok';
 }
