@@ -61,6 +61,16 @@ export type ClusterEvent = {
   [K in keyof ClusterEvents]: { readonly type: K; readonly detail: ClusterEvents[K] };
 }[keyof ClusterEvents];
 
+/** What `metrics()` says besides the counters of the replicas. */
+export interface ClusterCounts {
+  readonly viewChanges: number;
+  readonly restarts: number;
+  readonly clients: number;
+}
+
+/** Everything that comes over the port of the events. */
+export type SupervisorNews = ClusterEvent | { readonly counts: ClusterCounts };
+
 /** What a client gets to work with. */
 export interface ClientBoot {
   readonly address: ClientAddress;

@@ -13,7 +13,7 @@ import {
   WRONG_TYPE,
 } from '../service/operation.js';
 import { ReadResult, WriteResult } from '../service/result-reader.js';
-import type { CallOptions, CasResult, Item } from './api.js';
+import type { CallOptions, CasResult, Item, Key } from './api.js';
 import type { ValueCodec } from './codecs.js';
 import { type Outcome, VrError, type VrErrorCode } from './errors.js';
 
@@ -29,7 +29,7 @@ export abstract class Call {
   done: boolean = false;
   /** Milliseconds on the monotonic clock. */
   deadline: number = Number.POSITIVE_INFINITY;
-  /** The request that carries the operation, and where; null: nothing can be taken back. */
+  /** The request that carries the operation, and where; null: it is in none yet. */
   holder: Holder | null = null;
   offset: number = 0;
   #resolve: (value: never) => void;
@@ -54,9 +54,10 @@ export abstract class Call {
     signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
-  /** The caller does not wait any more. @returns what can be said about the operation. */
+  /** The caller does not wait any more: what was not sent is taken out. @returns what can be said about the operation. */
   giveUp(): Outcome {
-    if (this.holder === null || this.holder.sent) return 'unknown';
+    if (this.holder === null) return 'not-executed';
+    if (this.holder.sent) return 'unknown';
     this.holder.skip(this.offset);
     return 'not-executed';
   }
@@ -212,10 +213,10 @@ export class GetCall extends ReadCall {
 
 export class GetItemCall extends ReadCall {
   readonly #codec: ValueCodec;
-  readonly #key: string;
+  readonly #key: Key;
 
   constructor(
-    what: { codec: ValueCodec; key: string },
+    what: { codec: ValueCodec; key: Key },
     resolve: (value: never) => void,
     reject: (error: unknown) => void,
   ) {
@@ -233,7 +234,7 @@ export class GetItemCall extends ReadCall {
     this.attempt(() => {
       const value = this.#codec.decode(bytes, at, at + result.valueBytes(i));
       const item: Item<unknown> = {
-        key: this.#key,
+        key: typeof this.#key === 'string' ? this.#key : Buffer.from(this.#key).toString('utf8'),
         value,
         revision: result.revision(i),
         createdRevision: result.createdRevision(i),
@@ -261,22 +262,31 @@ export interface Submission {
   readonly deadline: number;
   /** Set when the session gets it: from then on nothing can be taken back. */
   sent: boolean;
+  /** Nobody waits for it any more. While it is unsent, it must be dropped: its callers were told that it did not run. */
+  readonly abandoned: boolean;
+  /** What can be said about its operations if it ends without an answer now. */
+  readonly outcome: Outcome;
   /** `result` may view memory that is reused after the call. @returns what is still to be asked, or null. */
   settle(result: Uint8Array): Submission | null;
   /** Everybody who waits gets `error`. */
   fail(error: VrError): void;
   /** Fails those whose time is over. @returns the next deadline. */
-  expire(nowMs: number, sent: boolean): number;
+  expire(nowMs: number): number;
 }
 
-function expireCalls(calls: readonly Call[], nowMs: number, sent: boolean): number {
+function expireCalls(calls: readonly Call[], nowMs: number): number {
   let next = Number.POSITIVE_INFINITY;
   for (const call of calls) {
     if (call.done) continue;
-    if (call.deadline <= nowMs) call.fail(timedOut(sent ? 'unknown' : call.giveUp()));
+    if (call.deadline <= nowMs) call.fail(timedOut(call.giveUp()));
     else next = Math.min(next, call.deadline);
   }
   return next;
+}
+
+function allDone(calls: readonly Call[]): boolean {
+  for (const call of calls) if (!call.done) return false;
+  return true;
 }
 
 function earliest(calls: readonly Call[]): number {
@@ -285,8 +295,8 @@ function earliest(calls: readonly Call[]): number {
   return deadline;
 }
 
-/** Calls gathered into one writing request. */
-export class WriteSubmission implements Submission {
+/** Calls gathered into one writing request, or one atomic batch. */
+export class WriteSubmission implements Submission, Holder {
   readonly read = false;
   readonly body: Uint8Array;
   readonly replyBytes: number;
@@ -310,11 +320,23 @@ export class WriteSubmission implements Submission {
     this.#atomic = what.atomic;
     this.#calls = calls;
     this.deadline = earliest(calls);
+    if (holder === null) for (const call of calls) call.holder = this;
   }
 
   get sent(): boolean {
     return this.#sent;
   }
+
+  get abandoned(): boolean {
+    return allDone(this.#calls);
+  }
+
+  get outcome(): Outcome {
+    return this.#sent ? 'unknown' : 'not-executed';
+  }
+
+  /** An atomic batch has one caller: when that one gives up, all of it is abandoned. */
+  skip(): void {}
 
   set sent(sent: boolean) {
     this.#sent = sent;
@@ -335,14 +357,14 @@ export class WriteSubmission implements Submission {
     for (const call of this.#calls) call.fail(error);
   }
 
-  expire(nowMs: number, sent: boolean): number {
-    this.deadline = expireCalls(this.#calls, nowMs, sent);
+  expire(nowMs: number): number {
+    this.deadline = expireCalls(this.#calls, nowMs);
     return this.deadline;
   }
 }
 
 /** Calls gathered into one reading request, all of one code. */
-export class ReadSubmission implements Submission {
+export class ReadSubmission implements Submission, Holder {
   readonly read = true;
   sent = false;
   readonly replyBytes = 0;
@@ -356,11 +378,23 @@ export class ReadSubmission implements Submission {
     this.#code = code;
     this.#calls = calls;
     this.deadline = earliest(calls);
+    for (const call of calls) call.holder = this;
   }
 
   get operations(): number {
     return this.#calls.length;
   }
+
+  get abandoned(): boolean {
+    return allDone(this.#calls);
+  }
+
+  get outcome(): Outcome {
+    return this.sent ? 'unknown' : 'not-executed';
+  }
+
+  /** A read that nobody waits for changes nothing. */
+  skip(): void {}
 
   settle(bytes: Uint8Array): Submission | null {
     const copy = Buffer.from(bytes);
@@ -383,9 +417,8 @@ export class ReadSubmission implements Submission {
     for (const call of this.#calls) call.fail(error);
   }
 
-  expire(nowMs: number, sent: boolean): number {
-    // A read changes nothing: it was executed or not, and nobody can tell the difference.
-    this.deadline = expireCalls(this.#calls, nowMs, sent);
+  expire(nowMs: number): number {
+    this.deadline = expireCalls(this.#calls, nowMs);
     return this.deadline;
   }
 }

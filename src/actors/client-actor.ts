@@ -14,7 +14,7 @@ import { ClusterBlock, clientDoorbell, ReplicaBlock, writeClientId } from '../tr
 import { RingReader, RingWriter } from '../transport/ring.js';
 import type { ClientBoot } from './boot.js';
 import type { ReadCall, Submission, WriteCall } from './calls.js';
-import { VrError } from './errors.js';
+import { type Outcome, VrError } from './errors.js';
 import { ReadGather, WriteGather } from './gather.js';
 
 /** Gathered operations that do not wait for the end of the turn. */
@@ -55,7 +55,7 @@ export class ClientActor {
   #tickedMs = 0;
   #ticks = 0;
   #now = 0;
-  #ended: (() => VrError) | null = null;
+  #ended: ((outcome: Outcome) => VrError) | null = null;
   #logFull = false;
   #opened: (() => void) | null = null;
   #closed: (() => void) | null = null;
@@ -130,10 +130,10 @@ export class ClientActor {
 
   /** @returns why a call cannot be taken now, or null. */
   refusal(operations: number, write: boolean): VrError | null {
-    if (this.#ended !== null) return this.#ended();
+    if (this.#ended !== null) return this.#ended('not-executed');
     if (this.#closing) return closedError('not-executed');
     const { callsWaiting, logBytes } = this.boot.settings;
-    if (write && this.#logFull) return logFullError(logBytes);
+    if (write && this.#logFull) return logFullError(logBytes, 'not-executed');
     const gathered = this.#gathered();
     if (
       this.#operationsQueued + gathered + operations > callsWaiting &&
@@ -240,6 +240,11 @@ export class ClientActor {
     let taken = 0;
     for (const submission of this.#queue) {
       const { read, operations } = submission;
+      if (submission.abandoned) {
+        taken++;
+        this.#operationsQueued -= operations;
+        continue;
+      }
       const fits = this.#operationsOpen === 0 || this.#operationsOpen + operations <= callsInFlight;
       if (
         !fits ||
@@ -259,6 +264,7 @@ export class ClientActor {
       );
     }
     if (taken > 0) this.#queue = this.#queue.slice(taken);
+    if (this.#openCount === 0 && this.#queue.length === 0) this.#idle?.();
   }
 
   #step(event: ClientEvent): void {
@@ -280,6 +286,9 @@ export class ClientActor {
       case 'logFull':
         this.#logFull = effect.full;
         if (effect.full) this.#failUnsentWrites();
+        // A session is an entry too: nobody can join a cluster whose log is full.
+        if (effect.full && this.#opened !== null)
+          this.#endWith((outcome) => logFullError(this.boot.settings.logBytes, outcome));
         break;
       case 'resent':
         this.resent++;
@@ -318,7 +327,8 @@ export class ClientActor {
 
   /** Sleeps on the doorbell unless something is already there. */
   #park(): void {
-    if (this.#parked || this.#polling) return;
+    // A promise that waits for ever would keep the rings of a closed client in memory.
+    if (this.#parked || this.#polling || this.#ended !== null) return;
     const sleep = this.#doorbell.park(() => this.#hasData());
     if (sleep === null) {
       this.#poll();
@@ -327,6 +337,7 @@ export class ClientActor {
     this.#parked = true;
     void sleep.then(() => {
       this.#parked = false;
+      if (this.#ended !== null) return;
       this.#receive();
       this.#poll();
     });
@@ -338,6 +349,7 @@ export class ClientActor {
     this.#polling = true;
     setImmediate(() => {
       this.#polling = false;
+      if (this.#ended !== null) return;
       if (this.#receive() > 0) this.#poll();
       else this.#park();
     });
@@ -364,25 +376,34 @@ export class ClientActor {
   }
 
   /** Nothing will be answered any more. */
-  #endWith(error: (outcome: 'unknown' | 'not-executed') => VrError): void {
-    this.#ended = () => error('not-executed');
+  #endWith(error: (outcome: Outcome) => VrError): void {
+    this.#ended = error;
     for (const [token, submission] of this.#open.entries()) {
       if (submission === null) continue;
       this.#open[token] = null;
-      submission.fail(error(submission.read ? 'not-executed' : 'unknown'));
+      submission.fail(error(submission.outcome));
     }
     this.#openCount = 0;
     this.#operationsOpen = 0;
     this.#failWaiting();
     this.#onEnd?.(error('not-executed'));
+    this.#opened = null;
     this.#idle?.();
     this.#closed?.();
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    this.#doorbell.wake();
+  }
+
+  /** Ends at once, whatever is open: opening failed, or the other side is gone. */
+  abandon(why: 'closed' | 'lost'): void {
+    if (this.#ended === null) this.#endWith(why === 'lost' ? lostError : closedError);
   }
 
   #failWaiting(): void {
     this.#sealAll();
-    const error = this.#ended?.() ?? closedError('not-executed');
-    for (const submission of this.#queue) submission.fail(error);
+    const error = this.#ended ?? closedError;
+    for (const submission of this.#queue) submission.fail(error(submission.outcome));
     this.#queue = [];
     this.#operationsQueued = 0;
   }
@@ -390,13 +411,11 @@ export class ClientActor {
   /** BP6: what has no number yet fails; what has one is repeated. */
   #failUnsentWrites(): void {
     this.#sealAll();
-    const error = logFullError(this.boot.settings.logBytes);
-    for (const submission of this.#queue) if (!submission.read) submission.fail(error);
+    const { logBytes } = this.boot.settings;
+    for (const submission of this.#queue)
+      if (!submission.read) submission.fail(logFullError(logBytes, submission.outcome));
     this.#queue = this.#queue.filter((submission) => submission.read);
-    this.#operationsQueued = this.#queue.reduce(
-      (sum, submission) => sum + submission.operations,
-      0,
-    );
+    this.#operationsQueued = operationsIn(this.#queue);
   }
 
   // ── time ──
@@ -426,8 +445,10 @@ export class ClientActor {
     }
     const now = performance.now();
     this.#now = now;
-    // The rings first: a thread that was blocked has answers waiting (SP3).
-    this.#receive();
+    // The rings first: a thread that was blocked has answers waiting (SP3). Answers that rang nobody, because their writer
+    // was killed between its two steps, leave this sleeper to itself.
+    if (this.#receive() > 0 && this.#parked) this.#doorbell.wake();
+    if (this.#ended !== null) return;
     const count = Math.min(10, Math.floor((now - this.#tickedMs) / TICK_MS));
     if (count > 0) {
       this.#tickedMs = now;
@@ -441,19 +462,30 @@ export class ClientActor {
 
   #expire(now: number): void {
     for (const submission of this.#open)
-      if (submission !== null && submission.deadline <= now) submission.expire(now, true);
-    for (const submission of this.#queue)
-      if (submission.deadline <= now) submission.expire(now, false);
+      if (submission !== null && submission.deadline <= now) submission.expire(now);
+    for (const submission of this.#queue) if (submission.deadline <= now) submission.expire(now);
     this.#writes.expire(now);
     for (const gather of this.#reads) gather.expire(now);
+    this.#dropAbandoned();
+  }
+
+  /** What nobody waits for must not use up `callsWaiting` while nothing can be sent. */
+  #dropAbandoned(): void {
+    if (!this.#queue.some((submission) => submission.abandoned)) return;
+    this.#queue = this.#queue.filter((submission) => !submission.abandoned);
+    this.#operationsQueued = operationsIn(this.#queue);
   }
 
   // ── the end ──
 
-  /** Waits for open calls, at most `drainMs`; ends the session. What is still open then ends as VR_CLOSED. */
-  async close(drainMs: number): Promise<void> {
-    if (this.#closing) return;
+  /**
+   * Waits for open calls, at most `drainMs`; ends the session. What is still open then ends as VR_CLOSED.
+   * @returns false when the session could not be ended: somebody else has to.
+   */
+  async close(drainMs: number): Promise<boolean> {
+    if (this.#closing) return true;
     this.#closing = true;
+    let said = false;
     this.#flush();
     if (this.#ended === null && (this.#openCount > 0 || this.#queue.length > 0))
       await within(drainMs, (done) => {
@@ -461,19 +493,24 @@ export class ClientActor {
       });
     if (this.#ended === null && this.#openCount === 0 && this.#queue.length === 0)
       await within(GOODBYE_MS, (done) => {
-        this.#closed = done;
+        this.#closed = () => {
+          said = this.#ended === null;
+          done();
+        };
         this.#step({ type: 'close' });
         this.#flush();
         this.#park();
         this.#keepTime();
       });
     this.#closed = null;
+    // Settles the sleeping promise too, so that nothing of this client stays behind.
     this.#endWith(closedError);
-    if (this.#timer !== null) clearInterval(this.#timer);
-    this.#timer = null;
-    // Settles the sleeping promise, so that nothing of this client stays behind.
-    this.#doorbell.ring();
+    return said;
   }
+}
+
+function operationsIn(queue: readonly Submission[]): number {
+  return queue.reduce((sum, submission) => sum + submission.operations, 0);
 }
 
 /** Settles when `start`'s callback is called, or after `ms`. */
@@ -487,11 +524,11 @@ function within(ms: number, start: (done: () => void) => void): Promise<void> {
   });
 }
 
-function closedError(outcome: 'unknown' | 'not-executed'): VrError {
+function closedError(outcome: Outcome): VrError {
   return new VrError('VR_CLOSED', 'the client or its cluster is closed', { outcome });
 }
 
-function lostError(outcome: 'unknown' | 'not-executed'): VrError {
+function lostError(outcome: Outcome): VrError {
   return new VrError(
     'VR_NO_QUORUM',
     'more than f replicas were lost; in memory mode the data is gone',
@@ -514,8 +551,9 @@ function resultLostError(): VrError {
   });
 }
 
-function logFullError(logBytes: number): VrError {
+function logFullError(logBytes: number, outcome: Outcome): VrError {
   return new VrError('VR_OVERLOADED', `the log has reached limits.logBytes = ${logBytes}`, {
+    outcome,
     details: { limit: 'logBytes', logBytes },
   });
 }

@@ -2,6 +2,7 @@
 // its own thread, a control connection, and the events.
 
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
+import { quorumSize } from '../protocol/configuration.js';
 import { METRICS, type Metric } from '../transport/layout.js';
 import { ReplicaCounters } from '../transport/mesh.js';
 import type {
@@ -21,13 +22,29 @@ import type {
   OpenOptions,
   ReplicaMetrics,
 } from './api.js';
-import type { ClientBoot, ClusterEvent, SupervisorBoot } from './boot.js';
+import type {
+  ClientBoot,
+  ClusterCounts,
+  ClusterEvent,
+  SupervisorBoot,
+  SupervisorNews,
+} from './boot.js';
 import { ClientActor } from './client-actor.js';
 import { type Connection, connect, type Port } from './control.js';
 import { EchoClient } from './echo-client.js';
 import { VrError } from './errors.js';
 import { KvClient } from './kv-client.js';
-import { checkEnvironment, clientDefaults, openSettings, type Settings } from './options.js';
+import {
+  attachSettings,
+  checkCall,
+  checkEnvironment,
+  clientDefaults,
+  drainTime,
+  linkName,
+  openSettings,
+  type Settings,
+  timeout,
+} from './options.js';
 import { spawnSupervisor } from './spawn.js';
 import type { SupervisorControl } from './supervisor-control.js';
 
@@ -38,23 +55,26 @@ const CONTROL_TIMEOUT_MS = 30_000;
 interface LinkControl {
   connect(name: string): ClientBoot;
   status(): Promise<ClusterStatus>;
-  leave(): Promise<void>;
+  /** `clean`: the client has ended its session itself. */
+  leave(clean: boolean): Promise<void>;
 }
 
 function closed(): VrError {
   return new VrError('VR_CLOSED', 'the cluster is closed');
 }
 
-/** A control call under the caller's deadline and signal; the call itself goes on. */
+/** A control call under the caller's deadline and signal; the call itself goes on. Its timer keeps the process alive. */
 async function limited<T>(
-  work: Promise<T>,
+  begin: () => Promise<T>,
   options: CallOptions | undefined,
   fallbackMs: number,
 ): Promise<T> {
+  checkCall(options);
   const { signal } = options ?? {};
-  const ms = options?.timeoutMs ?? fallbackMs;
+  const ms = timeout(options?.timeoutMs, fallbackMs);
   if (signal?.aborted)
     throw new VrError('VR_ABORTED', 'the call was aborted', { cause: signal.reason });
+  const work = begin();
   return await new Promise<T>((resolve, reject) => {
     const timer = setTimeout(
       () =>
@@ -120,7 +140,7 @@ class ClientHandle implements Client {
   }
 
   status(options?: CallOptions): Promise<ClusterStatus> {
-    return limited(this.#status(), options, this.timeoutMs);
+    return limited(this.#status, options, this.timeoutMs);
   }
 
   close(options?: CloseOptions): Promise<void> {
@@ -144,7 +164,7 @@ class ClusterHandle implements Cluster {
   readonly #client: ClientHandle;
   readonly #actor: ClientActor;
   readonly #counters: readonly ReplicaCounters[];
-  #counts = { viewChanges: 0, restarts: 0, clients: 1 };
+  #counts: ClusterCounts = { viewChanges: 0, restarts: 0, clients: 1 };
   #closing: Promise<void> | null = null;
 
   constructor(started: Started, actor: ClientActor) {
@@ -166,7 +186,14 @@ class ClusterHandle implements Cluster {
       { length: settings.replicas },
       (_, id) => new ReplicaCounters(actor.boot.mesh, id),
     );
-    events.on('message', (event: ClusterEvent) => this.#onEvent(event));
+    events.on('message', (news: SupervisorNews) => {
+      if ('counts' in news) this.#counts = news.counts;
+      else this.#onEvent(news);
+    });
+    // Replicas end with the supervisor, and everything with them.
+    worker.once('exit', () => {
+      if (this.#closing === null) this.#onLoss(settings.replicas);
+    });
     if (!settings.ref) {
       worker.unref();
       events.unref();
@@ -184,27 +211,25 @@ class ClusterHandle implements Cluster {
   #makeAdmin(): Admin {
     const { remote } = this.#control;
     return {
-      kill: (replica) => this.#ask(() => remote.kill(replica)),
-      pause: (replica) => this.#ask(() => remote.setPaused(replica, true)),
-      resume: (replica) => this.#ask(() => remote.setPaused(replica, false)),
-      restart: (replica, options) =>
-        limited(
-          this.#ask(() => remote.restart(replica)),
-          options,
-          CONTROL_TIMEOUT_MS,
-        ),
-      stepDown: (options) =>
-        limited(
-          this.#ask(() => remote.stepDown()),
-          options,
-          CONTROL_TIMEOUT_MS,
-        ),
+      kill: (replica) => this.#command(() => remote.kill(replica)),
+      pause: (replica) => this.#command(() => remote.setPaused(replica, true)),
+      resume: (replica) => this.#command(() => remote.setPaused(replica, false)),
+      restart: (replica, options) => this.#command(() => remote.restart(replica), options),
+      stepDown: (options) => this.#command(() => remote.stepDown(), options),
     };
   }
 
+  #command<T>(call: () => Promise<T>, options?: CallOptions): Promise<T> {
+    return limited(() => this.#ask(call), options, CONTROL_TIMEOUT_MS);
+  }
+
+  #onLoss(replicas: number): void {
+    this.#actor.abandon('lost');
+    const needed = quorumSize(replicas);
+    this.#onEvent({ type: 'quorumlost', detail: { reachable: 0, needed, permanent: true } });
+  }
+
   #onEvent(event: ClusterEvent): void {
-    if (event.type === 'viewchange') this.#counts.viewChanges++;
-    if (event.type === 'replicacrash' && event.detail.restarting) this.#counts.restarts++;
     this.#target.dispatchEvent(new CustomEvent(event.type, { detail: event.detail }));
   }
 
@@ -235,9 +260,10 @@ class ClusterHandle implements Cluster {
 
   share(options: { name?: string } = {}): { data: ClusterLink; transfer: [MessagePort] } {
     if (this.#closing !== null) throw closed();
+    const name = linkName(options, 'attached');
     const { port1, port2 } = new MessageChannel();
     this.#worker.postMessage({ link: port1 }, [port1]);
-    const data = { viewstamp: 1, port: port2, name: options.name ?? 'attached' };
+    const data = { viewstamp: 1, port: port2, name };
     return { data: data as unknown as ClusterLink, transfer: [port2] };
   }
 
@@ -272,9 +298,10 @@ class ClusterHandle implements Cluster {
     return this.#ask(() => this.#control.remote.fault(replica, kind));
   }
 
-  close(options: CloseOptions = {}): Promise<void> {
-    this.#closing ??= this.#close(options.drainMs ?? DRAIN_MS);
-    return this.#closing;
+  async close(options: CloseOptions = {}): Promise<void> {
+    const drainMs = drainTime(options, DRAIN_MS);
+    this.#closing ??= this.#close(drainMs);
+    await this.#closing;
   }
 
   async #close(drainMs: number): Promise<void> {
@@ -316,14 +343,17 @@ function startSupervisor(settings: Settings, faults: boolean): Started {
   return { settings, worker, events: port1, control };
 }
 
-async function joinAsOpener(started: Started): Promise<ClusterHandle> {
+/** `begun` is told of the client as soon as there is one, so that a failed opening can end it. */
+async function joinAsOpener(
+  started: Started,
+  begun: (actor: ClientActor) => void,
+): Promise<ClusterHandle> {
   const { remote } = started.control;
   await remote.start();
-  const boot = await remote.addClient('opener');
-  const actor = new ClientActor(boot);
-  const handle = new ClusterHandle(started, actor);
+  const actor = new ClientActor(await remote.addClient('opener'));
+  begun(actor);
   await actor.open();
-  return handle;
+  return new ClusterHandle(started, actor);
 }
 
 /** `open` with what only tests use: `faults` lets them hang a thread or exhaust its heap. */
@@ -335,14 +365,19 @@ export async function openCluster(options: OpenOptions, faults: boolean): Promis
     throw new VrError('VR_ABORTED', 'opening was aborted', { cause: signal.reason });
   const started = startSupervisor(settings, faults);
   let onAbort: (() => void) | undefined;
+  let actor: ClientActor | undefined;
   try {
     const abort = new Promise<never>((_, reject) => {
       onAbort = () =>
         reject(new VrError('VR_ABORTED', 'opening was aborted', { cause: signal?.reason }));
       signal?.addEventListener('abort', onAbort, { once: true });
     });
-    return await Promise.race([joinAsOpener(started), abort]);
+    const joined = joinAsOpener(started, (begun) => {
+      actor = begun;
+    });
+    return await Promise.race([joined, abort]);
   } catch (error) {
+    actor?.abandon('closed');
     started.events.close();
     // Threads that it started end with it.
     await started.worker.terminate();
@@ -388,32 +423,61 @@ export async function attach(link: ClusterLink, options: ClientOptions = {}): Pr
         details: { path: 'link' },
       },
     );
+  const { name: ownName, timeoutMs } = attachSettings(options, name ?? 'attached');
+  if (used.has(port))
+    throw new VrError('VR_CONFIG', 'this link was used before: share() makes one for each client', {
+      details: { path: 'link' },
+    });
+  used.add(port);
+  return await join(port, { name: ownName, timeoutMs, signal: options.signal });
+}
+
+/** A closed port answers nothing, so that a second use would only time out. */
+const used = new WeakSet<MessagePort>();
+
+async function join(
+  port: MessagePort,
+  options: { name: string; timeoutMs: number | undefined; signal: AbortSignal | undefined },
+): Promise<Client> {
   const control = connect<LinkControl>(port as unknown as Port, closed);
-  const ask = limited(
-    control.remote.connect(options.name ?? name ?? 'attached'),
-    signalOf(options),
-    CONTROL_TIMEOUT_MS,
-  );
-  const boot = await ask;
-  const actor = new ClientActor(boot);
-  const timeoutMs = clientDefaults(options, boot.settings.timeoutMs);
-  await actor.open();
+  const { remote } = control;
+  const limits: CallOptions = options.signal === undefined ? {} : { signal: options.signal };
+  let actor: ClientActor | undefined;
+  try {
+    const boot = await limited(() => remote.connect(options.name), limits, CONTROL_TIMEOUT_MS);
+    const client = new ClientActor(boot);
+    actor = client;
+    // Gone without a word: the cluster was closed, or the thread that opened it has ended.
+    port.on('close', () => client.abandon('closed'));
+    await limited(() => client.open(), limits, CONTROL_TIMEOUT_MS);
+  } catch (error) {
+    actor?.abandon('closed');
+    // The supervisor sees the port close, and takes back what it gave.
+    port.close();
+    throw error;
+  }
+  const { timeoutMs } = options;
+  return attached(actor, { port, remote, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
+}
+
+function attached(
+  actor: ClientActor,
+  link: { port: MessagePort; remote: Connection<LinkControl>['remote']; timeoutMs?: number },
+): Client {
+  const { port, remote } = link;
   let closing: Promise<void> | null = null;
-  const leave = async (close: CloseOptions | undefined): Promise<void> => {
-    await actor.close(close?.drainMs ?? DRAIN_MS);
-    await limited(control.remote.leave(), undefined, DRAIN_MS).catch(() => undefined);
+  const leave = async (drainMs: number): Promise<void> => {
+    const clean = await actor.close(drainMs);
+    await limited(() => remote.leave(clean), undefined, DRAIN_MS).catch(() => undefined);
     port.close();
   };
   return new ClientHandle(actor, {
-    timeoutMs,
-    status: () => control.remote.status(),
-    leave: (close) => {
-      closing ??= leave(close);
-      return closing;
+    timeoutMs: link.timeoutMs ?? actor.boot.settings.timeoutMs,
+    status: () => (closing === null ? remote.status() : Promise.reject(closed())),
+    leave: async (options) => {
+      const drainMs = drainTime(options ?? {}, DRAIN_MS);
+      closing ??= leave(drainMs);
+      await closing;
     },
   });
-}
-
-function signalOf(options: ClientOptions): CallOptions {
-  return options.signal === undefined ? {} : { signal: options.signal };
 }

@@ -45,10 +45,22 @@ function refuse(codec: string, why: string, cause?: unknown): VrError {
   });
 }
 
+/** False for half a surrogate pair, which would come back as another character. (Node 20 has it, the library types do not.) */
+export function wellFormed(text: string): boolean {
+  return (text as unknown as { isWellFormed(): boolean }).isWellFormed();
+}
+
+function checkText(codec: string, text: string, path: string): void {
+  if (!wellFormed(text)) throw refuse(codec, `${path} is not well-formed Unicode`);
+}
+
 /** @throws {VrError} naming the place of what msgpack would lose. */
 function checkValue(value: unknown, path: string, depth: number): void {
   if (depth > DEPTH_MAX) throw refuse('msgpack', `${path} is cyclic or deeper than ${DEPTH_MAX}`);
   switch (typeof value) {
+    case 'string':
+      checkText('msgpack', value, path);
+      return;
     case 'function':
     case 'symbol':
       throw refuse('msgpack', `${path} is a ${typeof value}`);
@@ -77,6 +89,7 @@ function checkObject(value: object, path: string, depth: number): void {
       `${path} is a ${value.constructor?.name ?? 'special object'}, not plain data`,
     );
   for (const [key, item] of Object.entries(value)) {
+    checkText('msgpack', key, `a key of ${path}`);
     if (key === '__proto__') throw refuse('msgpack', `${path} has a field named __proto__`);
     checkValue(item, `${path}.${key}`, depth + 1);
   }
@@ -87,6 +100,7 @@ const integerView = new DataView(integer.buffer, integer.byteOffset, integer.byt
 
 function encodeMsgpack(value: unknown): Uint8Array {
   if (typeof value === 'string') {
+    checkText('msgpack', value, 'the value');
     const text = Buffer.from(value, 'utf8');
     const header = msgpackTextHeader(text.length);
     const bytes = Buffer.allocUnsafe(header + text.length);
@@ -145,21 +159,24 @@ const msgpack: ValueCodec = {
   name: 'msgpack',
   encode: encodeMsgpack,
   decode: decodeMsgpack,
-  writeSet: (writer, key, value) =>
-    typeof value === 'string'
-      ? writer.setText(key, value, msgpackTextHeader)
-      : writer.set(key, encodeMsgpack(value)),
+  writeSet(writer, key, value) {
+    if (typeof value !== 'string') return writer.set(key, encodeMsgpack(value));
+    checkText('msgpack', value, 'the value');
+    return writer.setText(key, value, msgpackTextHeader);
+  },
 };
 
 const utf8: ValueCodec = {
   name: 'utf8',
   encode(value) {
     if (typeof value !== 'string') throw refuse('utf8', `a string is needed, got ${typeof value}`);
+    checkText('utf8', value, 'the value');
     return Buffer.from(value, 'utf8');
   },
   decode: (bytes, from, to) => bytes.toString('utf8', from, to),
   writeSet(writer, key, value) {
     if (typeof value !== 'string') throw refuse('utf8', `a string is needed, got ${typeof value}`);
+    checkText('utf8', value, 'the value');
     return writer.setText(key, value, plainTextHeader);
   },
 };

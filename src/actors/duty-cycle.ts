@@ -33,7 +33,8 @@ export async function runDutyCycle(options: DutyCycleOptions): Promise<never> {
   // The one timer: it keeps the thread alive, and wakes it for ticks.
   setInterval(() => {
     options.onTick();
-    doorbell.ring();
+    // Not `ring`: a peer killed between its two steps leaves a sleeper that looks awake.
+    doorbell.wake();
   }, TICK_MS);
   const hasData = (): boolean => actor.hasData();
   let yieldedAt = performance.now();

@@ -5,8 +5,8 @@ import type { CallOptions, Echo } from './api.js';
 import { aborted, Call, type Submission, timedOut } from './calls.js';
 import type { ClientActor } from './client-actor.js';
 import { codecFor } from './codecs.js';
-import { VrError } from './errors.js';
-import { timeout } from './options.js';
+import { type Outcome, VrError } from './errors.js';
+import { checkCall, timeout } from './options.js';
 
 class EchoCall extends Call implements Submission {
   readonly read = false;
@@ -29,14 +29,26 @@ class EchoCall extends Call implements Submission {
     return this.body.length;
   }
 
+  get abandoned(): boolean {
+    return this.done;
+  }
+
+  get outcome(): Outcome {
+    return this.sent ? 'unknown' : 'not-executed';
+  }
+
+  override giveUp(): Outcome {
+    return this.outcome;
+  }
+
   settle(bytes: Uint8Array): null {
     this.resolve(this.#decode(Buffer.from(bytes)));
     return null;
   }
 
-  expire(nowMs: number, sent: boolean): number {
+  expire(nowMs: number): number {
     if (this.deadline > nowMs) return this.deadline;
-    this.fail(timedOut(sent ? 'unknown' : 'not-executed'));
+    this.fail(timedOut(this.outcome));
     return Number.POSITIVE_INFINITY;
   }
 }
@@ -52,6 +64,8 @@ export class EchoClient implements Echo {
 
   #call<T>(value: Uint8Array, decode: (bytes: Buffer) => T, options?: CallOptions): Promise<T> {
     return new Promise<T>((resolve, reject) => {
+      checkCall(options);
+      const timeoutMs = timeout(options?.timeoutMs, this.#timeoutMs);
       const signal = options?.signal;
       const blocked = signal?.aborted
         ? aborted(signal, 'not-executed')
@@ -73,7 +87,7 @@ export class EchoClient implements Echo {
       body[0] = SERVICE_ECHO;
       body.set(value, 1);
       const call = new EchoCall({ body, decode }, resolve as (value: never) => void, reject);
-      call.deadline = this.#actor.deadline(timeout(options?.timeoutMs, this.#timeoutMs));
+      call.deadline = this.#actor.deadline(timeoutMs);
       call.follow(options);
       this.#actor.submit([call]);
     });

@@ -32,9 +32,9 @@ import {
   WriteSubmission,
 } from './calls.js';
 import type { ClientActor } from './client-actor.js';
-import { codecFor, type ValueCodec } from './codecs.js';
+import { codecFor, type ValueCodec, wellFormed } from './codecs.js';
 import { VrError } from './errors.js';
-import { timeout } from './options.js';
+import { attempts, checkCall, timeout } from './options.js';
 import { notAnInteger, OperationPipeline } from './pipeline.js';
 
 /** Attempts of `update` unless the caller says otherwise. */
@@ -59,8 +59,8 @@ export class KvClient<V = unknown> implements Kv<V> {
   }
 
   namespace<V2 = V>(prefix: string, options: { encoding?: Encoding<V2> } = {}): Kv<V2> {
-    if (typeof prefix !== 'string')
-      throw keyError(`a prefix must be a string, got ${typeof prefix}`, prefix);
+    if (typeof prefix !== 'string' || !wellFormed(prefix))
+      throw keyError(`a prefix must be a well-formed string, got ${typeof prefix}`, prefix);
     return new KvClient<V2>(this.#actor, {
       timeoutMs: this.#timeoutMs,
       prefix: this.#prefix + prefix,
@@ -69,8 +69,11 @@ export class KvClient<V = unknown> implements Kv<V> {
   }
 
   #key = (key: Key): Key => {
-    if (typeof key === 'string')
+    if (typeof key === 'string') {
+      // Half a surrogate pair has no UTF-8: different keys would become the same bytes.
+      if (!wellFormed(key)) throw keyError('a key must be well-formed Unicode', key);
       return this.#prefix === '' ? key : this.#checked(key, this.#prefix + key);
+    }
     if (!(key instanceof Uint8Array))
       throw keyError(`a key must be a string or bytes, got ${typeof key}`, key);
     if (this.#prefix === '' || key.length === 0) return key;
@@ -108,6 +111,7 @@ export class KvClient<V = unknown> implements Kv<V> {
     write: (writer: OperationWriter, key: Key) => Refusal | null,
   ): Promise<R> {
     return new Promise<R>((resolve, reject) => {
+      checkCall(options, CONDITION_NAMES);
       const blocked = this.#blocked(options, true);
       if (blocked !== null) {
         reject(blocked);
@@ -132,6 +136,7 @@ export class KvClient<V = unknown> implements Kv<V> {
     make: Settle<ReadCall>,
   ): Promise<R> {
     return new Promise<R>((resolve, reject) => {
+      checkCall(options);
       const blocked = this.#blocked(options, false);
       if (blocked !== null) {
         reject(blocked);
@@ -179,12 +184,11 @@ export class KvClient<V = unknown> implements Kv<V> {
   }
 
   getItem(key: Key, options?: CallOptions): Promise<Item<V> | undefined> {
-    const name = typeof key === 'string' ? key : Buffer.from(key).toString('utf8');
     return this.#read(
       OP_GET_ITEM,
       key,
       options,
-      (resolve, reject) => new GetItemCall({ codec: this.#codec, key: name }, resolve, reject),
+      (resolve, reject) => new GetItemCall({ codec: this.#codec, key }, resolve, reject),
     );
   }
 
@@ -193,6 +197,8 @@ export class KvClient<V = unknown> implements Kv<V> {
   }
 
   async getMany(keys: readonly Key[], options?: CallOptions): Promise<Many<V>> {
+    checkCall(options);
+    if (!Array.isArray(keys)) throw notAList('getMany', keys);
     const pipeline = this.#pipeline(options);
     for (const key of keys) pipeline.get(key);
     const result = await pipeline.submit(options);
@@ -264,17 +270,20 @@ export class KvClient<V = unknown> implements Kv<V> {
     change: (current: V | undefined) => V | undefined,
     options: CallOptions & { attempts?: number } = {},
   ): Promise<Revision> {
-    const attempts = options.attempts ?? UPDATE_ATTEMPTS;
-    const { attempts: _attempts, ...call } = options;
-    for (let attempt = 0; attempt < attempts; attempt++) {
+    checkCall(options, ['attempts']);
+    const { attempts: asked, ...call } = options;
+    const most = attempts(asked, UPDATE_ATTEMPTS);
+    if (typeof change !== 'function')
+      throw new VrError('VR_CONFIG', `update needs a function, got ${typeof change}`);
+    for (let attempt = 0; attempt < most; attempt++) {
       const item = await this.getItem(key, call);
       const next = change(item?.value);
       const revision = await this.#replace(key, item, next, call);
       if (revision !== undefined) return revision;
     }
-    throw new VrError('VR_OVERLOADED', `the key changed under each of ${attempts} attempts`, {
+    throw new VrError('VR_OVERLOADED', `the key changed under each of ${most} attempts`, {
       retryable: true,
-      details: { key, attempts },
+      details: { key, attempts: most },
     });
   }
 
@@ -297,6 +306,8 @@ export class KvClient<V = unknown> implements Kv<V> {
 
   batch(operations: readonly BatchOp<V>[], options?: CallOptions): Promise<Revision> {
     return new Promise<Revision>((resolve, reject) => {
+      checkCall(options);
+      if (!Array.isArray(operations)) throw notAList('batch', operations);
       const blocked = this.#blocked(options, true);
       if (blocked !== null) {
         reject(blocked);
@@ -338,6 +349,8 @@ export class KvClient<V = unknown> implements Kv<V> {
   }
 
   #writeBatched(writer: OperationWriter, operation: BatchOp<V>): void {
+    if (typeof operation !== 'object' || operation === null)
+      throw new VrError('VR_CONFIG', `an operation must be an object, got ${String(operation)}`);
     const key = this.#key(operation.key);
     let refusal: Refusal | null;
     switch (operation.type) {
@@ -383,6 +396,12 @@ export class KvClient<V = unknown> implements Kv<V> {
 /** Operations of one atomic batch: bounded, because it is executed in one go. */
 const BATCH_OPERATIONS_MAX = 16_384;
 
+const CONDITION_NAMES = ['ifAbsent', 'ifPresent', 'ifRevision'];
+
+function notAList(call: string, value: unknown): VrError {
+  return new VrError('VR_CONFIG', `${call} needs an array, got ${typeof value}`);
+}
+
 function keyError(message: string, key: unknown): VrError {
   return new VrError('VR_KEY_INVALID', message, { details: { key } });
 }
@@ -391,6 +410,11 @@ function conditionOf(
   options: (CallOptions & Partial<Condition>) | undefined,
 ): WriteCondition | undefined {
   if (options === undefined) return undefined;
+  const { ifAbsent, ifPresent, ifRevision: expected } = options as Record<string, unknown>;
+  if (Number(ifAbsent === true) + Number(ifPresent === true) + Number(expected !== undefined) > 1)
+    throw new VrError('VR_CONFIG', 'a call takes one condition, not several', {
+      details: { allowed: CONDITION_NAMES },
+    });
   if ('ifAbsent' in options && options.ifAbsent) return { type: 'absent' };
   if ('ifPresent' in options && options.ifPresent) return { type: 'present' };
   if ('ifRevision' in options && options.ifRevision !== undefined) {

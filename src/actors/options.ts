@@ -1,6 +1,7 @@
 // Options as users write them, checked once and turned into complete settings. Every refusal names the path, the value and what
 // is allowed; an unknown name is refused too, for a misspelt limit that is silently ignored is worse than an error.
 
+import { inspect } from 'node:util';
 import { invalidShape } from '../protocol/configuration.js';
 import {
   DEFAULT_LIMITS,
@@ -11,7 +12,7 @@ import {
 } from '../protocol/limits.js';
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from '../service/operation.js';
 import { STORE_BYTES_MIN } from '../service/paged-heap.js';
-import type { CallDefaults, ClientOptions, OpenOptions } from './api.js';
+import type { CallDefaults, CallOptions, ClientOptions, OpenOptions } from './api.js';
 import { VrError } from './errors.js';
 
 /** What every client has to know. */
@@ -71,9 +72,16 @@ const LIMIT_NAMES = [
   'ringBytes',
 ];
 const CLIENT_NAMES = ['name', 'timeoutMs', 'signal'];
+const DEFAULTS_NAMES = ['timeoutMs'];
+const CALL_NAMES = ['signal', 'timeoutMs'];
 /** Heartbeats that must fit into the silence before a view change (3.17). */
 const HEARTBEATS_PER_TIMEOUT = 8;
 const DAY_MS = 86_400_000;
+
+/** Any value in few words: `String` throws for some. */
+function show(value: unknown): string {
+  return inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 60 });
+}
 
 function config(message: string, details: Record<string, unknown>): VrError {
   return new VrError('VR_CONFIG', message, { details });
@@ -97,7 +105,7 @@ function distance(a: string, b: string): number {
 function section(value: unknown, path: string, names: readonly string[]): Record<string, unknown> {
   if (value === undefined) return {};
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw config(`${path || 'options'} must be an object, got ${String(value)}`, { path, value });
+    throw config(`${path || 'options'} must be an object, got ${show(value)}`, { path, value });
   for (const name of Object.keys(value)) {
     if (names.includes(name)) continue;
     const nearest = names.map((known) => ({ known, far: distance(name, known) }));
@@ -120,7 +128,7 @@ function integer(value: unknown, path: string, range: IntegerRange): number {
   const fine = typeof value === 'number' && Number.isInteger(value);
   if (!fine || value < range.least || value > range.most)
     throw config(
-      `${path} must be an integer from ${range.least} to ${range.most}, got ${String(value)}`,
+      `${path} must be an integer from ${range.least} to ${range.most}, got ${show(value)}`,
       {
         path,
         value,
@@ -134,14 +142,14 @@ function integer(value: unknown, path: string, range: IntegerRange): number {
 function flag(value: unknown, path: string, fallback: boolean): boolean {
   if (value === undefined) return fallback;
   if (typeof value !== 'boolean')
-    throw config(`${path} must be true or false, got ${String(value)}`, { path, value });
+    throw config(`${path} must be true or false, got ${show(value)}`, { path, value });
   return value;
 }
 
 function text(value: unknown, path: string, fallback: string): string {
   if (value === undefined) return fallback;
   if (typeof value !== 'string' || value.length === 0 || value.length > 64)
-    throw config(`${path} must be a string of 1 to 64 characters, got ${String(value)}`, {
+    throw config(`${path} must be a string of 1 to 64 characters, got ${show(value)}`, {
       path,
       value,
     });
@@ -166,12 +174,52 @@ export function timeout(value: unknown, fallback: number): number {
   return integer(value, 'timeoutMs', { least: 1, most: DAY_MS, fallback });
 }
 
+function checkSignal(value: unknown): void {
+  if (value === undefined) return;
+  // Not `instanceof`: test runners bring an AbortSignal of their own.
+  const { aborted, addEventListener } = (value ?? {}) as Partial<AbortSignal>;
+  if (typeof aborted === 'boolean' && typeof addEventListener === 'function') return;
+  throw config(`signal must be an AbortSignal, got ${show(value)}`, { path: 'signal', value });
+}
+
+/**
+ * Options of one call. A misspelt condition that is silently ignored would overwrite what it was to protect.
+ *
+ * @param also names beside `signal` and `timeoutMs`.
+ * @throws {VrError} VR_CONFIG
+ */
+export function checkCall(options: CallOptions | undefined, also: readonly string[] = []): void {
+  if (options === undefined) return;
+  if (typeof options !== 'object' || options === null) section(options, '', CALL_NAMES);
+  for (const name in options)
+    if (name !== 'signal' && name !== 'timeoutMs' && !also.includes(name))
+      section(options, '', [...CALL_NAMES, ...also]);
+  checkSignal(options.signal);
+}
+
+/** @throws {VrError} VR_CONFIG */
+export function drainTime(options: unknown, fallback: number): number {
+  const { drainMs } = section(options, '', ['drainMs']);
+  return integer(drainMs, 'drainMs', { least: 0, most: DAY_MS, fallback });
+}
+
+/** The name of a link. @throws {VrError} VR_CONFIG */
+export function linkName(options: unknown, fallback: string): string {
+  return text(section(options, '', ['name'])['name'], 'name', fallback);
+}
+
+/** @throws {VrError} VR_CONFIG */
+export function attempts(value: unknown, fallback: number): number {
+  return integer(value, 'attempts', { least: 1, most: MIB, fallback });
+}
+
 /** @throws {VrError} VR_CONFIG */
 export function openSettings(options: OpenOptions): Settings {
   const top = section(options, '', OPEN_NAMES);
   const batch = section(top['batch'], 'batch', BATCH_NAMES);
   const timing = section(top['timing'], 'timing', TIMING_NAMES);
   const limits = section(top['limits'], 'limits', LIMIT_NAMES);
+  checkSignal(top['signal']);
   const replicas = integer(top['replicas'], 'replicas', { least: 1, most: 9, fallback: 3 });
   const witnesses = integer(top['witnesses'], 'witnesses', { least: 0, most: 9, fallback: 0 });
   const shape = invalidShape(replicas, witnesses);
@@ -181,10 +229,13 @@ export function openSettings(options: OpenOptions): Settings {
     most: 10_000,
     fallback: DEFAULT_TIMING.heartbeat * TICK_MS,
   });
+  // Of the time in whole ticks, which is what counts.
+  const heartbeat = Math.round(heartbeatMs / TICK_MS);
+  const leastTimeoutMs = HEARTBEATS_PER_TIMEOUT * heartbeat * TICK_MS;
   const viewTimeoutMs = integer(timing['viewTimeoutMs'], 'timing.viewTimeoutMs', {
-    least: HEARTBEATS_PER_TIMEOUT * heartbeatMs,
+    least: leastTimeoutMs,
     most: 600_000,
-    fallback: Math.max(DEFAULT_TIMING.viewTimeout * TICK_MS, HEARTBEATS_PER_TIMEOUT * heartbeatMs),
+    fallback: Math.max(DEFAULT_TIMING.viewTimeout * TICK_MS, leastTimeoutMs),
   });
   const fixedOps = batch['maxOps'] !== undefined && batch['maxOps'] !== 'auto';
   const maxOps = fixedOps
@@ -243,7 +294,7 @@ export function openSettings(options: OpenOptions): Settings {
     limits: protocol,
     timing: {
       ...DEFAULT_TIMING,
-      heartbeat: Math.round(heartbeatMs / TICK_MS),
+      heartbeat,
       viewTimeout: Math.round(viewTimeoutMs / TICK_MS),
     },
     client: {
@@ -277,10 +328,23 @@ export function openSettings(options: OpenOptions): Settings {
   };
 }
 
-/** @throws {VrError} VR_CONFIG */
-export function clientDefaults(options: ClientOptions | CallDefaults, fallbackMs: number): number {
+/** Of `with`. @throws {VrError} VR_CONFIG */
+export function clientDefaults(options: CallDefaults, fallbackMs: number): number {
+  return timeout(section(options, '', DEFAULTS_NAMES)['timeoutMs'], fallbackMs);
+}
+
+/** Of `attach`: what can be checked before the cluster is asked. @throws {VrError} VR_CONFIG */
+export function attachSettings(
+  options: ClientOptions,
+  linkName: string,
+): { name: string; timeoutMs: number | undefined } {
   const top = section(options, '', CLIENT_NAMES);
-  return timeout(top['timeoutMs'], fallbackMs);
+  checkSignal(top['signal']);
+  const { timeoutMs } = top;
+  return {
+    name: text(top['name'], 'name', linkName),
+    timeoutMs: timeoutMs === undefined ? undefined : timeout(timeoutMs, 1),
+  };
 }
 
 /** @throws {VrError} VR_UNSUPPORTED naming what this runtime lacks. */

@@ -8,7 +8,8 @@ import type { CallOptions, Key, Pipeline, PipelineResult } from './api.js';
 import { aborted, Call, restOfRead, type Submission, statusError, timedOut } from './calls.js';
 import type { ClientActor } from './client-actor.js';
 import type { ValueCodec } from './codecs.js';
-import { VrError } from './errors.js';
+import { type Outcome, VrError } from './errors.js';
+import { checkCall, timeout } from './options.js';
 
 const REQUEST_BYTES_AIM = 64 << 10;
 const FIRST_BYTES = 16 << 10;
@@ -32,6 +33,8 @@ class PipelineCall extends Call {
   readonly writes: WritePart[] = [];
   readonly reads: ReadPart[] = [];
   open = 0;
+  /** One of its requests may have reached a replica. */
+  started = false;
   readonly #finish: () => unknown;
 
   constructor(
@@ -41,6 +44,11 @@ class PipelineCall extends Call {
   ) {
     super(resolve, reject);
     this.#finish = () => finish(this);
+  }
+
+  /** Requests that are not sent yet follow no more; about the others nothing is known. */
+  override giveUp(): Outcome {
+    return this.started ? 'unknown' : 'not-executed';
   }
 
   partDone(): void {
@@ -55,7 +63,7 @@ class PipelinePart implements Submission {
   readonly replyBytes: number;
   readonly operations: number;
   readonly deadline: number;
-  sent = false;
+  #sent = false;
   readonly #call: PipelineCall;
   readonly #first: number;
 
@@ -79,13 +87,32 @@ class PipelinePart implements Submission {
     call.open++;
   }
 
+  get sent(): boolean {
+    return this.#sent;
+  }
+
+  set sent(sent: boolean) {
+    this.#sent = sent;
+    if (sent) this.#call.started = true;
+  }
+
+  get abandoned(): boolean {
+    return this.#call.done;
+  }
+
+  get outcome(): Outcome {
+    return this.#call.giveUp();
+  }
+
   settle(bytes: Uint8Array): Submission | null {
     // Private memory: the ring's is reused, and results are read whenever the user likes.
     const copy = Buffer.from(bytes);
     if (!this.read) {
       const result = new WriteResult(copy, false);
-      if (result.malformed)
+      if (result.malformed) {
         this.fail(new VrError('VR_UNSUPPORTED', 'the service refused the form of the request'));
+        return null;
+      }
       this.#call.writes.push({ first: this.#first, result });
       this.#call.partDone();
       return null;
@@ -117,10 +144,9 @@ class PipelinePart implements Submission {
     this.#call.fail(error);
   }
 
-  expire(nowMs: number, sent: boolean): number {
+  expire(nowMs: number): number {
     if (this.#call.deadline > nowMs) return this.#call.deadline;
-    // Other parts of the same pipeline may have run already.
-    this.#call.fail(timedOut(sent || this.#call.writes.length > 0 ? 'unknown' : 'not-executed'));
+    this.#call.fail(timedOut(this.#call.giveUp()));
     return Number.POSITIVE_INFINITY;
   }
 }
@@ -342,7 +368,10 @@ export class OperationPipeline<V> implements Pipeline<V> {
     });
   }
 
-  submit(options?: CallOptions): Promise<Results<V>> {
+  async submit(options?: CallOptions): Promise<Results<V>> {
+    // Before anything is taken out: a refused call leaves the pipeline as it was.
+    checkCall(options);
+    const timeoutMs = timeout(options?.timeoutMs, this.#timeoutMs);
     this.#sealWrites();
     this.#sealReads();
     const sorts = this.#sorts.slice(0, this.#size);
@@ -354,7 +383,7 @@ export class OperationPipeline<V> implements Pipeline<V> {
     this.#size = 0;
     this.#writes = 0;
     this.#reads = 0;
-    return new Promise((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       if (options?.signal?.aborted) {
         reject(aborted(options.signal, 'not-executed'));
         return;
@@ -367,7 +396,7 @@ export class OperationPipeline<V> implements Pipeline<V> {
       const finish = (call: PipelineCall): unknown =>
         new Results<V>(call, { sorts, codec: this.#codec });
       const call = new PipelineCall(finish, resolve as (value: never) => void, reject);
-      call.deadline = this.#actor.deadline(options?.timeoutMs ?? this.#timeoutMs);
+      call.deadline = this.#actor.deadline(timeoutMs);
       call.follow(options);
       const parts = [
         ...writes.map((sealed) => new PipelinePart({ ...sealed, read: false }, call)),

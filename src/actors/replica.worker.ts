@@ -16,8 +16,13 @@ const SPIN_POLLS_ROOMY = 2000;
 const boot = workerData as ReplicaBoot;
 const actor = new ReplicaActor(boot, await loadDigest());
 
+const { doorbell } = new ReplicaBlock(boot.mesh, boot.id);
 const control: ReplicaControl = {
-  addClient: (client) => actor.addClient(client.address, client.link),
+  addClient: (client) => {
+    actor.addClient(client.address, client.link);
+    // What it wrote before its rings were polled rang in vain.
+    doorbell.wake();
+  },
   removeClient: (address) => actor.removeClient(address),
   stepDown: () => actor.stepDown(),
   digest: () => actor.digest(),
@@ -37,7 +42,7 @@ const roomy = availableParallelism() > boot.configuration.members.length + 2;
 let ticks = 0;
 await runDutyCycle({
   actor,
-  doorbell: new ReplicaBlock(boot.mesh, boot.id).doorbell,
+  doorbell,
   spinPolls: roomy ? SPIN_POLLS_ROOMY : SPIN_POLLS_CROWDED,
   onTick: () => {
     if (ticks++ % 10 === 0) actor.publishTraffic();

@@ -2,7 +2,6 @@
 // for a port has to be transferred before anybody can wait for an answer.
 
 import type { MessagePort } from 'node:worker_threads';
-import type { MeshMemory } from '../transport/mesh.js';
 import type { ClusterStatus, ViewInfo } from './api.js';
 import type { ClientBoot } from './boot.js';
 import type { Supervisor } from './supervisor.js';
@@ -10,10 +9,7 @@ import type { Supervisor } from './supervisor.js';
 export interface SupervisorControl {
   start(): Promise<void>;
   addClient(name: string): ClientBoot;
-  leave(address: number): Promise<void>;
-  memory(): MeshMemory;
   status(): Promise<ClusterStatus>;
-  counts(): { viewChanges: number; restarts: number; clients: number };
   kill(id: number): Promise<void>;
   setPaused(id: number, paused: boolean): void;
   restart(id: number): Promise<void>;
@@ -38,10 +34,7 @@ export function supervisorControl(supervisor: Supervisor, port: MessagePort): Su
   return {
     start: () => supervisor.start(),
     addClient: (name) => supervisor.addClient(name),
-    leave: (address) => supervisor.removeClient(address, true),
-    memory: () => supervisor.memory(),
     status: () => supervisor.status(),
-    counts: () => supervisor.counts(),
     kill: (id) => supervisor.kill(id),
     setPaused: (id, paused) => supervisor.setPaused(id, paused),
     restart: (id) => supervisor.restart(id),

@@ -25,6 +25,7 @@ import type { ClusterStatus, ReplicaState, ReplicaStatus, ViewInfo } from './api
 import {
   type AttachedClient,
   type ClientBoot,
+  type ClusterCounts,
   type ClusterEvent,
   type ReplicaBoot,
   type ReplicaControl,
@@ -53,11 +54,8 @@ interface Seat {
   worker: Worker | null;
   control: Connection<ReplicaControl> | null;
   state: ReplicaState;
-  view: number;
-  /** Resolved whenever the state changes. */
+  /** Why its thread ended, as far as it said. */
   error: unknown;
-  /** admin.restart or a user's kill wants it back even if autoRestart is off. */
-  wanted: boolean;
 }
 
 interface Member {
@@ -106,20 +104,25 @@ export class Supervisor {
       worker: null,
       control: null,
       state: 'down',
-      view: 0,
       error: undefined,
-      wanted: true,
     }));
     this.#hangs = new HangDetector(settings.hangMs);
   }
 
-  /** Starts all replicas; resolves when a primary serves. */
+  /** Starts all replicas; resolves when a primary serves. @throws {VrError} when too few of them can run */
   async start(): Promise<void> {
     const online = this.#seats.map((seat) => this.#startReplica(seat));
     await Promise.all(online);
     this.#cluster.start();
     this.#timer = setInterval(() => this.#check(), CHECK_MS);
-    await this.#until(() => this.#serving !== null);
+    await this.#until(() => this.#serving !== null || this.#hopeless);
+    if (this.#serving === null) throw crashed(this.#seats.find((seat) => seat.worker === null));
+  }
+
+  /** Too few threads run, and none of the others will be started again. */
+  get #hopeless(): boolean {
+    const running = this.#seats.filter((seat) => seat.worker !== null).length;
+    return running < quorumSize(this.#seats.length);
   }
 
   // ── replicas ──
@@ -150,9 +153,8 @@ export class Supervisor {
       heapMiB: settings.replicaHeapMiB,
     });
     seat.worker = worker;
-    const crashed = (): VrError =>
-      new VrError('VR_REPLICA_CRASHED', `replica ${seat.id} has ended`, { retryable: true });
-    seat.control = connect<ReplicaControl>(worker as unknown as Port, crashed);
+    const ended = (): VrError => crashed(seat);
+    seat.control = connect<ReplicaControl>(worker as unknown as Port, ended);
     port1.on('message', (message: ReplicaNotice) => this.#onNotice(seat, message));
     worker.on('error', (error) => {
       seat.error = error;
@@ -161,9 +163,9 @@ export class Supervisor {
       worker.once('online', resolve);
       worker.once('exit', () => {
         port1.close();
-        seat.control?.fail(crashed());
+        seat.control?.fail(ended());
         this.#onExit(seat, start);
-        reject(crashed());
+        reject(ended());
       });
     });
   }
@@ -174,12 +176,12 @@ export class Supervisor {
     seat.block.status = STATUS_CODES.indexOf('down');
     seat.worker = null;
     seat.control = null;
-    for (const other of this.#seats) other.block.doorbell.ring();
+    this.#wakeAll();
     if (this.#leftAt < 0 && this.#serving?.primary === seat.id) this.#leave('crash');
     this.#setState(seat, 'down');
     if (this.#stopping) return;
     const looping = seat.crashes.crashed(performance.now());
-    const restarting = seat.wanted && this.#boot.settings.autoRestart && !looping && !this.#lost;
+    const restarting = this.#boot.settings.autoRestart && !looping && !this.#lost;
     const error = seat.error ?? new Error('the thread was terminated');
     this.#tell({
       type: 'replicacrash',
@@ -187,13 +189,21 @@ export class Supervisor {
     });
     if (restarting) this.#restart(seat);
     this.#checkLoss();
+    this.#wake();
+  }
+
+  /** `wake`, not `ring`: the thread that ended may have been killed while it rang one of these bells. */
+  #wakeAll(): void {
+    for (const seat of this.#seats) seat.block.doorbell.wake();
+    this.#wakeClients();
   }
 
   #restart(seat: Seat): void {
     this.#restarts++;
     // Its end is another exit event, which is dealt with there.
     this.#startReplica(seat).catch(() => undefined);
-    for (const other of this.#seats) other.block.doorbell.ring();
+    this.#tellCounts();
+    for (const other of this.#seats) other.block.doorbell.wake();
   }
 
   get #lost(): boolean {
@@ -205,7 +215,6 @@ export class Supervisor {
     const { notice } = message;
     switch (notice.kind) {
       case 'status':
-        seat.view = notice.view;
         if (notice.status === 'view-change' && notice.view > (this.#serving?.view ?? -1))
           this.#leave(notice.reason ?? 'higher-view');
         if (notice.status === 'normal') seat.crashes.becameNormal();
@@ -237,6 +246,7 @@ export class Supervisor {
     this.#serving = info;
     if (!first) {
       this.#viewChanges++;
+      this.#tellCounts();
       const tookMs = this.#leftAt < 0 ? 0 : performance.now() - this.#leftAt;
       const reason = this.#leaveReason ?? 'higher-view';
       this.#tell({ type: 'viewchange', detail: { ...info, reason, tookMs } });
@@ -293,10 +303,13 @@ export class Supervisor {
   #checkLoss(): void {
     if (this.#stopping || this.#lost || this.#serving === null) return;
     const loss = assessLoss({
-      states: this.#seats.map((seat) => seat.state),
+      // As the threads publish it themselves: a notice of who has just become normal may still be under way.
+      states: this.#seats.map(presentState),
       quorum: quorumSize(this.#seats.length),
       primaryNormal: this.#seats.some(
-        (seat) => seat.state === 'normal' && primaryOf(this.#configuration, seat.view) === seat.id,
+        (seat) =>
+          presentState(seat) === 'normal' &&
+          primaryOf(this.#configuration, seat.counters.get('view')) === seat.id,
       ),
     });
     const now = performance.now();
@@ -308,7 +321,7 @@ export class Supervisor {
 
   #declareLoss(): void {
     this.#cluster.end = 'lost';
-    this.#ringClients();
+    this.#wakeClients();
     const reachable = this.#seats.filter(
       (seat) => seat.state === 'normal' || seat.state === 'view-change',
     ).length;
@@ -317,12 +330,22 @@ export class Supervisor {
     this.#wake();
   }
 
-  #ringClients(): void {
-    for (const member of this.#clients.values()) clientDoorbell(member.client.link).ring();
+  #wakeClients(): void {
+    for (const member of this.#clients.values()) clientDoorbell(member.client.link).wake();
   }
 
   #tell(event: ClusterEvent): void {
     this.#boot.events.postMessage(event);
+  }
+
+  /** For `metrics()`, which cannot ask. */
+  #tellCounts(): void {
+    const counts: ClusterCounts = {
+      viewChanges: this.#viewChanges,
+      restarts: this.#restarts,
+      clients: this.#clients.size,
+    };
+    this.#boot.events.postMessage({ counts });
   }
 
   #wake(): void {
@@ -359,6 +382,7 @@ export class Supervisor {
     const link = allocateClientLink({ replicas: settings.replicas, ringBytes: settings.ringBytes });
     const client: AttachedClient = { address: this.#nextAddress++, link };
     this.#clients.set(client.address, { client, name, leaving: false });
+    this.#tellCounts();
     for (const seat of this.#seats)
       void seat.control?.remote.addClient(client).catch(() => undefined);
     return {
@@ -380,6 +404,7 @@ export class Supervisor {
     const { link } = member.client;
     if (!clean) await endSession(this.#mesh, link, () => this.#stopping || this.#lost);
     this.#clients.delete(address);
+    if (!this.#stopping) this.#tellCounts();
     for (const seat of this.#seats)
       void seat.control?.remote.removeClient(address).catch(() => undefined);
   }
@@ -399,7 +424,7 @@ export class Supervisor {
         return boot;
       },
       status: (): Promise<ClusterStatus> => this.status(),
-      leave: (): Promise<void> => this.removeClient(address, true),
+      leave: (clean: boolean): Promise<void> => this.removeClient(address, clean),
     };
     port.on('close', () => {
       // The thread has ended, or let go without a word: its session must not stay.
@@ -411,7 +436,7 @@ export class Supervisor {
   // ── administration ──
 
   #seat(id: number): Seat {
-    const seat = this.#seats[id];
+    const seat = typeof id === 'number' ? this.#seats[id] : undefined;
     if (seat === undefined)
       throw new VrError(
         'VR_CONFIG',
@@ -502,28 +527,28 @@ export class Supervisor {
     };
   }
 
-  counts(): { viewChanges: number; restarts: number; clients: number } {
-    return {
-      viewChanges: this.#viewChanges,
-      restarts: this.#restarts,
-      clients: this.#clients.size,
-    };
-  }
-
-  memory(): MeshMemory {
-    return this.#mesh;
-  }
-
   async close(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
     if (this.#timer !== null) clearInterval(this.#timer);
     if (!this.#lost) this.#cluster.end = 'closed';
-    this.#ringClients();
+    this.#wakeClients();
     await Promise.all(this.#seats.map((seat) => seat.worker?.terminate()));
     this.#wake();
     this.#boot.events.close();
   }
+}
+
+function presentState(seat: Seat): ReplicaState {
+  return (seat.worker === null ? undefined : STATUS_CODES[seat.block.status]) ?? 'down';
+}
+
+function crashed(seat: Seat | undefined): VrError {
+  const why = seat?.error instanceof Error ? `: ${seat.error.message}` : '';
+  return new VrError('VR_REPLICA_CRASHED', `replica ${seat?.id} has ended${why}`, {
+    retryable: true,
+    details: { replica: seat?.id },
+  });
 }
 
 function permanentLoss(): VrError {

@@ -24,10 +24,6 @@ const POLL_MS = 5;
 /** A replica that is not back after this has failed to recover. */
 const RECOVERY_MS = 60_000;
 
-export function primaryOf(status: ClusterStatus): number {
-  return status.primary;
-}
-
 /** @throws when the cluster is not whole again in time. */
 export async function killUnderLoad(
   cluster: Cluster,

@@ -4,7 +4,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
-export const PHASE_ATTACH = 0;
+/** 0 is the phase before: generators attach. */
 export const PHASE_WARM_UP = 1;
 /** What is open is drained; nothing starts. */
 export const PHASE_SETTLE = 2;

@@ -56,7 +56,6 @@ const VIEW = EPOCH + UINT_BYTES;
 const FROM = VIEW + UINT_BYTES;
 /** Where the fields of a replica message begin that are its own. */
 export const REPLICA_FIELDS_AT: number = FROM + UINT_BYTES;
-export const REPLICA_HEADER_FIELDS = 6;
 
 // prepare: start, first, prevChain, commitMax, hbSeq, entries
 const PREPARE_START = REPLICA_FIELDS_AT;

@@ -15,7 +15,7 @@
 
 export const CACHE_LINE_PAIR_BYTES = 128;
 export const RING_TAIL_AT = 0;
-export const RING_HEAD_AT: number = CACHE_LINE_PAIR_BYTES;
+export const RING_HEAD_AT: number = RING_TAIL_AT + CACHE_LINE_PAIR_BYTES;
 export const RING_WAITING_AT: number = 2 * CACHE_LINE_PAIR_BYTES;
 export const RING_HEADER_BYTES: number = 3 * CACHE_LINE_PAIR_BYTES;
 export const RECORD_HEADER_BYTES = 8;
@@ -66,7 +66,7 @@ export type ClusterEnd = (typeof CLUSTER_ENDS)[number];
 
 /** Words of one client. */
 export const CLIENT_WORDS = { doorbell: 0, clientId: 4 } as const;
-export const CLIENT_BLOCK_BYTES: number = CACHE_LINE_PAIR_BYTES;
+export const CLIENT_BLOCK_BYTES: number = 1 * CACHE_LINE_PAIR_BYTES;
 
 /** Counters of one replica, float64 each: written by its thread once per pass, read by anybody. */
 export const METRICS = [
