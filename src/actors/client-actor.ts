@@ -2,7 +2,6 @@
 // settles promises. It lives in the event loop of its thread: calls of one turn form one request; while replies flow it polls,
 // then it sleeps on its doorbell. No rule of the protocol stands here.
 
-import { randomFillSync } from 'node:crypto';
 import { ClientSession, DEFAULT_CLIENT_TIMING } from '../protocol/client.js';
 import type { ClientEffect, ClientEvent } from '../protocol/client-event.js';
 import { TICK_MS } from '../protocol/limits.js';
@@ -16,6 +15,7 @@ import type { ClientBoot } from './boot.js';
 import type { ReadCall, Submission, WriteCall } from './calls.js';
 import { type Outcome, VrError } from './errors.js';
 import { ReadGather, WriteGather } from './gather.js';
+import { random32 } from './random.js';
 
 /** Gathered operations that do not wait for the end of the turn. */
 const FLUSH_OPERATIONS = 128;
@@ -81,14 +81,14 @@ export class ClientActor {
         writeClientId(link, clientId);
         return clientId;
       },
-      freshNonce: () => randomWord() + (randomWord() & 0x1f_ffff) * 2 ** 32,
+      freshNonce: () => random32() + (random32() & 0x1f_ffff) * 2 ** 32,
       replicas: boot.replicas,
       actives: boot.actives,
       timing: DEFAULT_CLIENT_TIMING,
       sessionWindow: settings.sessionWindow,
       sessionReplyBytes: settings.sessionReplyBytes,
       readsMax: READS_MAX,
-      random: randomWord,
+      random: random32,
     });
   }
 
@@ -558,13 +558,6 @@ function logFullError(logBytes: number, outcome: Outcome): VrError {
   });
 }
 
-const WORD = new Uint32Array(1);
-
-function randomWord(): number {
-  randomFillSync(WORD);
-  return WORD[0] ?? 0;
-}
-
 function freshClientId(): ClientId {
-  return [randomWord(), randomWord(), randomWord(), (randomWord() | 1) >>> 0];
+  return [random32(), random32(), random32(), (random32() | 1) >>> 0];
 }

@@ -222,10 +222,22 @@ function checkBytes(value: unknown): Uint8Array {
   throw refuse('bytes', `a Uint8Array is needed, got ${typeof value}`);
 }
 
+/** Below this a byte loop is faster than making a view to copy from. */
+const SHORT_COPY_BYTES = 128;
+
+/** A copy: a value that is kept must not keep a whole reply alive. */
+function copyBytes(stored: Buffer, from: number, to: number): Uint8Array {
+  const length = to - from;
+  const copy = new Uint8Array(length);
+  if (length > SHORT_COPY_BYTES) copy.set(stored.subarray(from, to));
+  else for (let at = 0; at < length; at++) copy[at] = stored[from + at] as number;
+  return copy;
+}
+
 const bytes: ValueCodec = {
   name: 'bytes',
   encode: checkBytes,
-  decode: (stored, from, to) => new Uint8Array(stored.subarray(from, to)),
+  decode: copyBytes,
   writeSet: (writer, key, value) => writer.set(key, checkBytes(value)),
 };
 

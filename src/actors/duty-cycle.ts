@@ -2,9 +2,10 @@
 // gets its turn every few milliseconds even under full load, so that control calls are served.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { TICK_MS } from '../protocol/limits.js';
 import type { Doorbell } from '../transport/doorbell.js';
 
+/** How often an idle thread is woken for its ticks; ticks are counted from the time that has passed, so this need not be one. */
+const WAKE_MS = 20;
 /** Longest time between two turns of the event loop. */
 const YIELD_MS = 4;
 /** Turns of the event loop to wait for room in a ring before sleeping until the next tick. */
@@ -23,7 +24,7 @@ export interface DutyCycleOptions {
   readonly doorbell: Doorbell;
   /** Looks at the rings before sleep: worth it only where cores are idle. */
   readonly spinPolls: number;
-  /** Called a hundred times a second. */
+  /** Called with every wake of the timer. */
   readonly onTick: () => void;
 }
 
@@ -35,7 +36,7 @@ export async function runDutyCycle(options: DutyCycleOptions): Promise<never> {
     options.onTick();
     // Not `ring`: a peer killed between its two steps leaves a sleeper that looks awake.
     doorbell.wake();
-  }, TICK_MS);
+  }, WAKE_MS);
   const hasData = (): boolean => actor.hasData();
   let yieldedAt = performance.now();
   let roomTurns = 0;

@@ -1,7 +1,6 @@
 // A replica on its thread: polls rings, steps the core, performs its effects in their order. One pass is SP2: drain, tick, end
 // of pass, publish; then execute a bounded number of entries, publish again. No rule of the protocol stands here.
 
-import { randomFillSync } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { roleOf } from '../protocol/configuration.js';
 import type { Effect } from '../protocol/effect.js';
@@ -27,6 +26,7 @@ import {
 } from '../transport/mesh.js';
 import { RingReader, RingWriter } from '../transport/ring.js';
 import { type ReplicaBoot, STATUS_CODES } from './boot.js';
+import { random32 } from './random.js';
 
 /** Frames taken from one ring per pass: bounds a pass, so that the phases of different entries overlap. */
 const FRAMES_PER_PASS = 64;
@@ -377,18 +377,6 @@ export class ReplicaActor {
       this.#counters.set(name as keyof typeof totals, value);
     if (this.#cpuFile !== null) this.#counters.set('cpuNs', readCpuNs(this.#cpuFile));
   }
-}
-
-const WORD = new Uint32Array(256);
-let wordsLeft = 0;
-
-/** Uniform 32 bits from the system, in blocks. */
-function random32(): number {
-  if (wordsLeft === 0) {
-    randomFillSync(WORD);
-    wordsLeft = WORD.length;
-  }
-  return WORD[--wordsLeft] ?? 0;
 }
 
 /** Where Linux counts this thread's CPU time; null elsewhere. */

@@ -45,6 +45,6 @@ await runDutyCycle({
   doorbell,
   spinPolls: roomy ? SPIN_POLLS_ROOMY : SPIN_POLLS_CROWDED,
   onTick: () => {
-    if (ticks++ % 10 === 0) actor.publishTraffic();
+    if (ticks++ % 5 === 0) actor.publishTraffic();
   },
 });
