@@ -55,6 +55,7 @@ interface PeerConnection {
   readonly block: ReplicaBlock;
   /** Highest exit and start of its thread that the core was told. */
   exited: number;
+  suspected: number;
   start: number;
 }
 
@@ -127,6 +128,7 @@ export class ReplicaActor {
       out: new OutLink(new RingWriter(outbound), block.doorbell),
       block,
       exited: block.exited,
+      suspected: block.suspected,
       start: block.start,
     };
   }
@@ -202,7 +204,12 @@ export class ReplicaActor {
     if (this.#block.paused) return false;
     if (this.replica.hasWork || this.replica.lingering) return true;
     for (const peer of this.#peers)
-      if (peer.in.hasData() || peer.block.exited > peer.exited || peer.block.start > peer.start)
+      if (
+        peer.in.hasData() ||
+        peer.block.exited > peer.exited ||
+        (peer.block.suspected > peer.suspected && peer.block.suspected >= peer.block.start) ||
+        peer.block.start > peer.start
+      )
         return true;
     for (const client of this.#clients) if (client.requests.ready(this.#accept)) return true;
     return false;
@@ -220,7 +227,14 @@ export class ReplicaActor {
   #hints(): number {
     let told = 0;
     for (const peer of this.#peers) {
-      const { exited, start } = peer.block;
+      const { exited, start, suspected } = peer.block;
+      // Of an earlier start than the running one it says nothing any more.
+      if (suspected > peer.suspected && suspected >= start) {
+        peer.suspected = suspected;
+        const hint = { kind: 'suspect', id: peer.id } as const;
+        this.#perform(this.replica.step({ type: 'hint', hint }));
+        told++;
+      }
       if (exited > peer.exited) {
         peer.exited = exited;
         const hint = { kind: 'exited', id: peer.id, start: exited } as const;

@@ -158,6 +158,7 @@ export class Supervisor {
     port1.on('message', (message: ReplicaNotice) => this.#onNotice(seat, message));
     worker.on('error', (error) => {
       seat.error = error;
+      this.#suspect(seat);
     });
     return new Promise((resolve, reject) => {
       worker.once('online', resolve);
@@ -168,6 +169,18 @@ export class Supervisor {
         reject(ended());
       });
     });
+  }
+
+  /** H7: peers look for a new primary while the thread is still being torn down, which takes tens of milliseconds. */
+  #suspect(seat: Seat): void {
+    seat.block.suspected = seat.block.start;
+    for (const other of this.#seats) other.block.doorbell.wake();
+  }
+
+  async #terminate(seat: Seat): Promise<void> {
+    if (seat.worker === null) return;
+    this.#suspect(seat);
+    await seat.worker.terminate();
   }
 
   /** H7: no instruction of that start can run any more. */
@@ -218,7 +231,12 @@ export class Supervisor {
         if (notice.status === 'view-change' && notice.view > (this.#serving?.view ?? -1))
           this.#leave(notice.reason ?? 'higher-view');
         if (notice.status === 'normal') seat.crashes.becameNormal();
-        this.#setState(seat, notice.status);
+        // Normal by the protocol; to its users it is still on the way until its log is executed.
+        if (notice.status === 'normal' && !notice.caughtUp) this.#setState(seat, 'recovering');
+        else this.#setState(seat, notice.status);
+        break;
+      case 'caughtUp':
+        this.#setState(seat, 'normal');
         break;
       case 'serving':
         this.#onServing(seat, notice.view);
@@ -265,10 +283,14 @@ export class Supervisor {
     this.#wake();
   }
 
+  /** Replicas that remember: by the state that their threads publish, not by the one shown to users. */
+  get #reachable(): number {
+    const remembering = ['normal', 'view-change'];
+    return this.#seats.filter((seat) => remembering.includes(presentState(seat))).length;
+  }
+
   #noteQuorum(): void {
-    const reachable = this.#seats.filter(
-      (seat) => seat.state === 'normal' || seat.state === 'view-change',
-    ).length;
+    const reachable = this.#reachable;
     const needed = quorumSize(this.#seats.length);
     const lost = reachable < needed;
     // Before anybody served there was no quorum to lose.
@@ -294,7 +316,7 @@ export class Supervisor {
       );
       if (!hung) continue;
       seat.error = new Error(`the thread made no pass for ${this.#boot.settings.hangMs} ms`);
-      void worker.terminate();
+      void this.#terminate(seat);
     }
     this.#checkLoss();
   }
@@ -322,9 +344,7 @@ export class Supervisor {
   #declareLoss(): void {
     this.#cluster.end = 'lost';
     this.#wakeClients();
-    const reachable = this.#seats.filter(
-      (seat) => seat.state === 'normal' || seat.state === 'view-change',
-    ).length;
+    const reachable = this.#reachable;
     const needed = quorumSize(this.#seats.length);
     this.#tell({ type: 'quorumlost', detail: { reachable, needed, permanent: true } });
     this.#wake();
@@ -449,7 +469,7 @@ export class Supervisor {
   }
 
   async kill(id: number): Promise<void> {
-    await this.#seat(id).worker?.terminate();
+    await this.#terminate(this.#seat(id));
   }
 
   setPaused(id: number, paused: boolean): void {
@@ -462,7 +482,7 @@ export class Supervisor {
     const seat = this.#seat(id);
     if (this.#lost) throw permanentLoss();
     const start = seat.block.start;
-    if (seat.worker !== null) await seat.worker.terminate();
+    await this.#terminate(seat);
     await this.#until(() => seat.worker === null || seat.block.start > start);
     if (seat.block.start === start) this.#restart(seat);
     await this.#until(
@@ -510,7 +530,8 @@ export class Supervisor {
     const { counters, block } = seat;
     const witness = this.#configuration.members[seat.id]?.role === 'witness';
     const view = counters.get('view');
-    const leads = primaryOf(this.#configuration, view) === seat.id && seat.state === 'normal';
+    const leads =
+      primaryOf(this.#configuration, view) === seat.id && presentState(seat) === 'normal';
     const answer = witness ? null : await digestOf(seat);
     return {
       id: seat.id,

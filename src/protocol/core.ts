@@ -83,8 +83,10 @@ export function notice(core: Core, what: Notice): void {
 }
 
 export function noticeStatus(core: Core): void {
-  const { status, view, leaveReason } = core.state;
-  notice(core, { kind: 'status', status, view, reason: leaveReason });
+  const { state } = core;
+  const { status, view, leaveReason } = state;
+  const caughtUp = status === 'normal' && !state.replaying;
+  notice(core, { kind: 'status', status, view, reason: leaveReason, caughtUp });
 }
 
 export function peer(core: Core, id: ReplicaId): PeerProgress | undefined {

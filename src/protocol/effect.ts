@@ -50,7 +50,11 @@ export type Notice =
       readonly status: Status;
       readonly view: ViewNumber;
       readonly reason: ViewReason | null;
+      /** False: normal by the protocol, but most of its log is still to be executed. */
+      readonly caughtUp: boolean;
     }
+  /** What was to be executed when the replica became normal is executed. */
+  | { readonly kind: 'caughtUp'; readonly view: ViewNumber }
   /** The primary serves requests of this view: the gate of N1 opened. */
   | { readonly kind: 'serving'; readonly view: ViewNumber }
   /** The log passed 80 % of logBytes, or reached it (BP6). */

@@ -5,7 +5,8 @@
 import { answerSession, gateOpen } from './admission.js';
 import { assert } from './assert.js';
 import { keepReply, register, sessionOf, unregister } from './client-table.js';
-import { type Core, isPrimary, leads, primaryNow, reply } from './core.js';
+import { type Core, isPrimary, leads, notice, primaryNow, reply } from './core.js';
+import { behind } from './install.js';
 import { entryAt } from './log.js';
 import type { Entry, ReplyCode } from './message.js';
 import { echoedByQuorum } from './normal.js';
@@ -36,6 +37,10 @@ export function execute(core: Core, budget: number): void {
       applyEntry(core, stateMachine, entryAt(state.log, state.applied + 1));
       state.applied++;
     }
+  if (state.replaying && state.status === 'normal' && !behind(core)) {
+    state.replaying = false;
+    notice(core, { kind: 'caughtUp', view: state.view });
+  }
   openGate(core);
   if (stateMachine !== null) serveReads(core, stateMachine, budget);
 }

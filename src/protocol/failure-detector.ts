@@ -189,7 +189,7 @@ export function onHint(core: Core, hint: Hint): void {
       onStarted(core, hint.id, hint.start);
       return;
     case 'suspect':
-      if (hint.id === primaryNow(core) && !isPrimary(core)) suspect(core, 'timeout');
+      if (hint.id === primaryNow(core) && !isPrimary(core)) suspect(core, 'crash');
       return;
     case 'stepDown':
       if (isPrimary(core) && core.state.status === 'normal') abdicate(core, 'step-down');

@@ -402,6 +402,12 @@ function switchTo(core: Core, transfer: Transfer, target: TransferTarget): void 
   becomeNormal(core, target);
 }
 
+/** More than two windows of committed entries wait to be executed. */
+export function behind(core: Core): boolean {
+  const { applied, commitMax } = core.state;
+  return applied + 2 * core.limits.window < commitMax;
+}
+
 /** The part of the switch that the mistakes E1 to E3 share with the rule: the state of a normal replica. */
 export function becomeNormal(core: Core, target: TransferTarget): void {
   const { state, mutations } = core;
@@ -416,8 +422,6 @@ export function becomeNormal(core: Core, target: TransferTarget): void {
   state.normalSince = state.now;
   state.headTick = state.now;
   resetFailureTimer(core);
-  noticeStatus(core);
-  state.leaveReason = null;
   if (mutations.commitBackwards === true) {
     state.commitMax = target.commitMax;
     state.commit = Math.min(state.commit, target.commitMax);
@@ -431,4 +435,7 @@ export function becomeNormal(core: Core, target: TransferTarget): void {
     state.owesOk = true;
   }
   advanceCommit(core);
+  state.replaying = core.stateMachine !== null && behind(core);
+  noticeStatus(core);
+  state.leaveReason = null;
 }

@@ -140,6 +140,8 @@ export interface ReplicaState {
   commit: OpNumber;
   applied: OpNumber;
   viewStartOp: OpNumber;
+  /** Normal, with more than two windows to execute: for operators only. */
+  replaying: boolean;
   /** `start` quoted by the first Prepare, Commit or StartView of the view; 0 before. */
   primaryStart: StartNumber;
   table: ClientTable;
@@ -228,6 +230,7 @@ export function emptyState(at: {
     commit: 0,
     applied: 0,
     viewStartOp: 0,
+    replaying: false,
     primaryStart: 0,
     table: emptyTable(),
     now: 0,

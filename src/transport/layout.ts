@@ -51,6 +51,8 @@ export const REPLICA_WORDS = {
   start: 34,
   /** int32: highest start that has certainly ended (H7). */
   exited: 35,
+  /** int32: highest start that is believed to be ending: a suspicion, not a fact (H7). */
+  suspected: 37,
   /** int32: status code, for operators. */
   status: 36,
   /** int32 pair, 8-aligned: the promise register, 1 + epoch * 2^32 + view, 0 = empty (R0). */

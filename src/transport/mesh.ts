@@ -160,6 +160,16 @@ export class ReplicaBlock {
     Atomics.store(this.#words, REPLICA_WORDS.exited, start);
   }
 
+  /** Highest start that the supervisor believes to be ending. */
+  get suspected(): StartNumber {
+    return Atomics.load(this.#words, REPLICA_WORDS.suspected);
+  }
+
+  /** H7: a `suspect` hint, given before the exit is certain; it can only cost time. */
+  set suspected(start: StartNumber) {
+    Atomics.store(this.#words, REPLICA_WORDS.suspected, start);
+  }
+
   get paused(): boolean {
     return Atomics.load(this.#words, REPLICA_WORDS.paused) === 1;
   }
