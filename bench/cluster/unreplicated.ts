@@ -2,15 +2,17 @@
 // thread, no copy, no turn of the event loop: what is left is what the work itself costs.
 
 import { performance } from 'node:perf_hooks';
+import { codecFor } from '#dist/actors/codecs.js';
+import { READ, Results, WRITE } from '#dist/actors/pipeline-results.js';
 import { PIPELINE_AUTO } from '#dist/cli/bench-plan.js';
 import { processCpuNs } from '#dist/cli/cpu.js';
 import { latencyHistogram, recordSince } from '#dist/cli/load.js';
 import { CANONICAL, GET, type OperationSink, Workload } from '#dist/cli/workload.js';
 import { makeSink } from '#dist/protocol/core.js';
 import type { ApplyContext } from '#dist/protocol/state-machine.js';
-import { OP_GET, STORE_FULL, UNCHANGED } from '#dist/service/operation.js';
+import { VALUE_BYTES_MAX } from '#dist/service/operation.js';
 import { OperationWriter } from '#dist/service/operation-writer.js';
-import { ReadResult, WriteResult } from '#dist/service/result-reader.js';
+import { WriteResult } from '#dist/service/result-reader.js';
 import { Services } from '#dist/service/services.js';
 import { type Contender, type Round, type Running, roundOf } from './contender.js';
 
@@ -33,29 +35,31 @@ export class UnreplicatedStore implements OperationSink<Uint8Array> {
   readonly #reads = new OperationWriter(undefined, FIRST_BYTES);
   readonly #writeSink = makeSink(FIRST_BYTES);
   readonly #readSink = makeSink(FIRST_BYTES);
+  readonly #sorts = new Uint8Array(PIPELINE_AUTO);
+  #count = 0;
 
   get(key: string): void {
+    this.#sorts[this.#count++] = READ;
     this.#reads.get(key);
   }
 
   set(key: string, value: Uint8Array): void {
+    this.#sorts[this.#count++] = WRITE;
     this.#writes.set(key, value);
   }
 
   delete(key: string): void {
+    this.#sorts[this.#count++] = WRITE;
     this.#writes.delete(key);
   }
 
   incr(key: string, by = 1): void {
+    this.#sorts[this.#count++] = WRITE;
     this.#writes.incr(key, by);
   }
 
-  /** Executes what was added. */
-  submit(): {
-    readonly writes: WriteResult;
-    readonly reads: ReadResult;
-    readonly bytes: Uint8Array;
-  } {
+  /** Executes what was added; the results are valid until the next call. */
+  submit(): Results<Uint8Array> {
     const writes = this.#writes.finish(false);
     this.#writeSink.length = 0;
     this.#services.apply(CONTEXT, writes, 0, writes.length, this.#writeSink);
@@ -63,14 +67,17 @@ export class UnreplicatedStore implements OperationSink<Uint8Array> {
     const reads = this.#reads.finish(false);
     this.#readSink.length = 0;
     this.#services.read(reads, 0, reads.length, this.#readSink);
+    const count = this.#reads.count;
     this.#reads.reset();
-    const written = this.#writeSink.bytes.subarray(0, this.#writeSink.length);
-    const read = this.#readSink.bytes.subarray(0, this.#readSink.length);
-    return {
-      writes: new WriteResult(written, false),
-      reads: new ReadResult(read, OP_GET),
-      bytes: read,
-    };
+    const sorts = this.#sorts.subarray(0, this.#count);
+    this.#count = 0;
+    const { buffer } = this.#readSink.bytes;
+    return new Results({
+      writes: [{ first: 0, result: new WriteResult(this.#writeSink.bytes, false) }],
+      reads: [{ first: 0, count, bytes: Buffer.from(buffer, 0, this.#readSink.length) }],
+      sorts,
+      codec: codecFor('bytes'),
+    });
   }
 }
 
@@ -78,6 +85,7 @@ class SameThread {
   readonly #store = new UnreplicatedStore();
   readonly #workload = new Workload(CANONICAL);
   readonly #kinds = new Uint8Array(PIPELINE_AUTO);
+  readonly #value = new Uint8Array(VALUE_BYTES_MAX);
   #bytesRead = 0;
 
   async fill(): Promise<void> {
@@ -90,19 +98,13 @@ class SameThread {
   /** One pipeline: draw, encode, execute, look at every result. */
   #pipeline(): void {
     const count = this.#workload.fill(this.#store, PIPELINE_AUTO, this.#kinds);
-    const { writes, reads, bytes } = this.#store.submit();
-    let write = 0;
-    let read = 0;
+    const results = this.#store.submit();
     for (let index = 0; index < count; index++) {
-      if (this.#kinds[index] === GET) {
-        if (!reads.present(read)) throw new Error('a get found nothing');
-        const from = reads.valueAt(read);
-        this.#bytesRead += bytes.slice(from, from + reads.valueBytes(read)).length;
-        read++;
-      } else {
-        const status = writes.status(write++);
-        if (status === STORE_FULL || status === UNCHANGED) throw new Error('a set failed');
-      }
+      if (!results.ok(index)) throw new Error('an operation failed');
+      if (this.#kinds[index] !== GET) continue;
+      const bytes = results.copyValue(index, this.#value);
+      if (bytes < 0) throw new Error('a get found nothing');
+      this.#bytesRead += bytes;
     }
   }
 

@@ -73,6 +73,11 @@ export interface LimitOptions {
   storeBytes?: number;
   /** Log per replica; at 80 % an event, at the limit VR_OVERLOADED. @default 1 GiB */
   logBytes?: number;
+  /**
+   * Log per replica that is made resident before the store opens, up to 1 GiB: fresh memory costs more to touch for the
+   * first time than to write. A restarted replica goes without. @default 0
+   */
+  logPretouchBytes?: number;
   /** Heap cap per replica thread. @default 256 */
   replicaHeapMiB?: number;
   /** Per direction and link, a power of two from 64 KiB; untouched pages cost no resident memory. @default 1 MiB */
@@ -181,13 +186,18 @@ export interface Pipeline<V = unknown> {
   submit(options?: CallOptions): Promise<PipelineResult<V>>;
 }
 
-/** Reads the replies in place; `i` counts the operations in the order in which they were added. */
+/** Reads the replies in place, cheapest in order; `i` counts the operations in the order in which they were added. */
 export interface PipelineResult<V = unknown> {
   readonly count: number;
   /** False: an incr of a wrong type or range, or a store that is full. A get of an absent key is ok. */
   ok(i: number): boolean;
   /** The value got (undefined: absent), or the number after incr. */
   value(i: number): V | number | undefined;
+  /**
+   * Copies the stored bytes of a get into `target` and makes no object: for loops over very many results. The bytes are
+   * the value's in its encoding. @returns their number, -1 when the key is absent. @throws {VrError} VR_CONFIG when they do not fit
+   */
+  copyValue(i: number, target: Uint8Array, offset?: number): number;
   /** Of a set or incr that was ok. */
   revision(i: number): Revision | undefined;
   /** What `ok(i) === false` means. */

@@ -22,6 +22,8 @@ export interface ReplicaBoot {
   readonly start: number;
   readonly limits: ProtocolLimits;
   readonly timing: ProtocolTiming;
+  /** Log to make resident before the first pass. */
+  readonly pretouchBytes: number;
   readonly mesh: MeshMemory;
   readonly clients: readonly AttachedClient[];
   /** Notices to the supervisor. */

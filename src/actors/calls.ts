@@ -1,18 +1,25 @@
 // What waits for an answer: a submission is one request to the session, with the calls that it carries. Calls settle one by
 // one, by their result, their deadline or their signal, while the submission itself stays open until the replicas answer.
+// Most calls are no `Call`: what has no options of its own goes by a lane (lane.ts).
 
 import {
   CHANGED,
   CONDITION_FAILED,
   COUNTED,
   KEY_INVALID,
+  OP_CAS,
+  OP_DELETE,
+  OP_GET_ITEM,
+  OP_HAS,
+  OP_INCR,
+  OP_SET,
   OUT_OF_RANGE,
   STORE_FULL,
   UNCHANGED,
   VALUE_TOO_LARGE,
   WRONG_TYPE,
 } from '../service/operation.js';
-import { ReadResult, WriteResult } from '../service/result-reader.js';
+import type { ReadResult, WriteResult } from '../service/result-reader.js';
 import type { CallOptions, CasResult, Item, Key } from './api.js';
 import type { ValueCodec } from './codecs.js';
 import { type Outcome, VrError, type VrErrorCode } from './errors.js';
@@ -27,15 +34,16 @@ export interface Holder {
 /** One promise of a user. */
 export abstract class Call {
   done: boolean = false;
-  /** Milliseconds on the monotonic clock. */
-  deadline: number = Number.POSITIVE_INFINITY;
+  /** Whole milliseconds on the monotonic clock: fractions would cost an object per call. */
+  deadline: number = 0;
   /** The request that carries the operation, and where; null: it is in none yet. */
   holder: Holder | null = null;
   offset: number = 0;
+  /** Which operation of its request it is. */
+  place: number = 0;
   #resolve: (value: never) => void;
   #reject: (error: unknown) => void;
-  #signal: AbortSignal | null = null;
-  #onAbort: (() => void) | null = null;
+  #unfollow: (() => void) | null = null;
 
   constructor(resolve: (value: never) => void, reject: (error: unknown) => void) {
     this.#resolve = resolve;
@@ -46,12 +54,12 @@ export abstract class Call {
   follow(options: CallOptions | undefined): void {
     const signal = options?.signal;
     if (signal === undefined) return;
-    this.#signal = signal;
-    this.#onAbort = () => {
+    const onAbort = (): void => {
       const outcome = this.giveUp();
       this.fail(aborted(signal, outcome));
     };
-    signal.addEventListener('abort', this.#onAbort, { once: true });
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#unfollow = () => signal.removeEventListener('abort', onAbort);
   }
 
   /** The caller does not wait any more: what was not sent is taken out. @returns what can be said about the operation. */
@@ -76,7 +84,7 @@ export abstract class Call {
 
   #end(): void {
     this.done = true;
-    if (this.#onAbort !== null) this.#signal?.removeEventListener('abort', this.#onAbort);
+    if (this.#unfollow !== null) this.#unfollow();
   }
 }
 
@@ -107,45 +115,54 @@ export function statusError(status: number): VrError | null {
   return new VrError(known[0], known[1], { retryable: status === STORE_FULL });
 }
 
+/** What a writing operation of kind `code` answers to its user. @throws {VrError} what its status stands for */
+export function writeOutcome(code: number, result: WriteResult, i: number): unknown {
+  const status = result.status(i);
+  switch (code) {
+    case OP_SET:
+      if (status === CHANGED) return result.revision(i);
+      if (status === CONDITION_FAILED) return undefined;
+      break;
+    case OP_DELETE:
+      if (status === CHANGED) return true;
+      if (status === UNCHANGED || status === CONDITION_FAILED) return false;
+      break;
+    case OP_INCR:
+      if (status === COUNTED) return result.extra(i);
+      break;
+    case OP_CAS:
+      if (status === CHANGED) {
+        const done: CasResult = { ok: true, revision: result.revision(i) as number };
+        return done;
+      }
+      if (status === CONDITION_FAILED) {
+        const missed: CasResult = { ok: false, revision: result.extra(i) || undefined };
+        return missed;
+      }
+      break;
+  }
+  throw statusError(status) ?? new Error(`status ${status} for operation ${code}`);
+}
+
 export abstract class WriteCall extends Call {
   abstract settle(result: WriteResult, i: number): void;
 }
 
-export class SetCall extends WriteCall {
-  settle(result: WriteResult, i: number): void {
-    const status = result.status(i);
-    if (status === CHANGED) this.resolve(result.revision(i));
-    else if (status === CONDITION_FAILED) this.resolve(undefined);
-    else this.fail(statusError(status));
-  }
-}
+/** One writing operation with options of its own. */
+export class SingleWriteCall extends WriteCall {
+  readonly #code: number;
 
-export class DeleteCall extends WriteCall {
-  settle(result: WriteResult, i: number): void {
-    const status = result.status(i);
-    if (status === CHANGED || status === UNCHANGED || status === CONDITION_FAILED)
-      this.resolve(status === CHANGED);
-    else this.fail(statusError(status));
+  constructor(code: number, resolve: (value: never) => void, reject: (error: unknown) => void) {
+    super(resolve, reject);
+    this.#code = code;
   }
-}
 
-export class IncrCall extends WriteCall {
   settle(result: WriteResult, i: number): void {
-    const status = result.status(i);
-    if (status === COUNTED) this.resolve(result.extra(i));
-    else this.fail(statusError(status));
-  }
-}
-
-export class CasCall extends WriteCall {
-  settle(result: WriteResult, i: number): void {
-    const status = result.status(i);
-    let answer: CasResult | null = null;
-    if (status === CHANGED) answer = { ok: true, revision: result.revision(i) as number };
-    else if (status === CONDITION_FAILED)
-      answer = { ok: false, revision: result.extra(i) || undefined };
-    if (answer !== null) this.resolve(answer);
-    else this.fail(statusError(status));
+    try {
+      this.resolve(writeOutcome(this.#code, result, i));
+    } catch (error) {
+      this.fail(error);
+    }
   }
 }
 
@@ -176,77 +193,60 @@ export class BatchCall extends WriteCall {
   }
 }
 
-export abstract class ReadCall extends Call {
-  abstract settle(result: ReadResult, i: number, bytes: Buffer): void;
+/** The answer to one reading request, in private memory. */
+export interface ReadAnswer {
+  readonly result: ReadResult;
+  readonly bytes: Buffer;
+}
 
-  /** Decoding may fail: that is this call's error, not its neighbours'. */
-  protected attempt(decode: () => unknown): void {
+/** What a get or has answers to its user. @throws {VrError} VR_CODEC */
+export function readOutcome(
+  code: number,
+  answer: ReadAnswer,
+  i: number,
+  codec: ValueCodec,
+): unknown {
+  const { result } = answer;
+  const present = result.present(i);
+  if (code === OP_HAS) return present;
+  if (!present) return undefined;
+  const at = result.valueAt(i);
+  return codec.decode(answer.bytes, at, at + result.valueBytes(i));
+}
+
+/** One reading operation with options of its own, or one that answers with an item. */
+export class ReadCall extends Call {
+  readonly #what: { readonly code: number; readonly codec: ValueCodec; readonly key: Key };
+
+  constructor(
+    what: { code: number; codec: ValueCodec; key: Key },
+    resolve: (value: never) => void,
+    reject: (error: unknown) => void,
+  ) {
+    super(resolve, reject);
+    this.#what = what;
+  }
+
+  settle(answer: ReadAnswer, i: number): void {
+    const { code, codec } = this.#what;
+    // Decoding may fail: that is this call's error, not its neighbours'.
     try {
-      this.resolve(decode());
+      const value = readOutcome(code, answer, i, codec);
+      this.resolve(code === OP_GET_ITEM ? this.#item(answer.result, i, value) : value);
     } catch (error) {
       this.fail(error);
     }
   }
-}
 
-export class GetCall extends ReadCall {
-  readonly #codec: ValueCodec;
-
-  constructor(
-    codec: ValueCodec,
-    resolve: (value: never) => void,
-    reject: (error: unknown) => void,
-  ) {
-    super(resolve, reject);
-    this.#codec = codec;
-  }
-
-  settle(result: ReadResult, i: number, bytes: Buffer): void {
-    if (!result.present(i)) {
-      this.resolve(undefined);
-      return;
-    }
-    const at = result.valueAt(i);
-    this.attempt(() => this.#codec.decode(bytes, at, at + result.valueBytes(i)));
-  }
-}
-
-export class GetItemCall extends ReadCall {
-  readonly #codec: ValueCodec;
-  readonly #key: Key;
-
-  constructor(
-    what: { codec: ValueCodec; key: Key },
-    resolve: (value: never) => void,
-    reject: (error: unknown) => void,
-  ) {
-    super(resolve, reject);
-    this.#codec = what.codec;
-    this.#key = what.key;
-  }
-
-  settle(result: ReadResult, i: number, bytes: Buffer): void {
-    if (!result.present(i)) {
-      this.resolve(undefined);
-      return;
-    }
-    const at = result.valueAt(i);
-    this.attempt(() => {
-      const value = this.#codec.decode(bytes, at, at + result.valueBytes(i));
-      const item: Item<unknown> = {
-        key: typeof this.#key === 'string' ? this.#key : Buffer.from(this.#key).toString('utf8'),
-        value,
-        revision: result.revision(i),
-        createdRevision: result.createdRevision(i),
-      };
-      return item;
-    });
-  }
-}
-
-export class HasCall extends ReadCall {
-  settle(result: ReadResult, i: number): void {
-    this.resolve(result.present(i));
+  #item(result: ReadResult, i: number, value: unknown): Item<unknown> | undefined {
+    if (!result.present(i)) return undefined;
+    const { key } = this.#what;
+    return {
+      key: typeof key === 'string' ? key : Buffer.from(key).toString('utf8'),
+      value,
+      revision: result.revision(i),
+      createdRevision: result.createdRevision(i),
+    };
   }
 }
 
@@ -272,167 +272,4 @@ export interface Submission {
   fail(error: VrError): void;
   /** Fails those whose time is over. @returns the next deadline. */
   expire(nowMs: number): number;
-}
-
-function expireCalls(calls: readonly Call[], nowMs: number): number {
-  let next = Number.POSITIVE_INFINITY;
-  for (const call of calls) {
-    if (call.done) continue;
-    if (call.deadline <= nowMs) call.fail(timedOut(call.giveUp()));
-    else next = Math.min(next, call.deadline);
-  }
-  return next;
-}
-
-function allDone(calls: readonly Call[]): boolean {
-  for (const call of calls) if (!call.done) return false;
-  return true;
-}
-
-function earliest(calls: readonly Call[]): number {
-  let deadline = Number.POSITIVE_INFINITY;
-  for (const call of calls) deadline = Math.min(deadline, call.deadline);
-  return deadline;
-}
-
-/** Calls gathered into one writing request, or one atomic batch. */
-export class WriteSubmission implements Submission, Holder {
-  readonly read = false;
-  readonly body: Uint8Array;
-  readonly replyBytes: number;
-  readonly operations: number;
-  deadline: number;
-  readonly #calls: readonly WriteCall[];
-  readonly #atomic: boolean;
-  #sent = false;
-
-  readonly #holder: Holder | null;
-
-  constructor(
-    what: { body: Uint8Array; replyBytes: number; operations: number; atomic: boolean },
-    calls: readonly WriteCall[],
-    holder: Holder | null,
-  ) {
-    this.#holder = holder;
-    this.body = what.body;
-    this.replyBytes = what.replyBytes;
-    this.operations = what.operations;
-    this.#atomic = what.atomic;
-    this.#calls = calls;
-    this.deadline = earliest(calls);
-    if (holder === null) for (const call of calls) call.holder = this;
-  }
-
-  get sent(): boolean {
-    return this.#sent;
-  }
-
-  get abandoned(): boolean {
-    return allDone(this.#calls);
-  }
-
-  get outcome(): Outcome {
-    return this.#sent ? 'unknown' : 'not-executed';
-  }
-
-  /** An atomic batch has one caller: when that one gives up, all of it is abandoned. */
-  skip(): void {}
-
-  set sent(sent: boolean) {
-    this.#sent = sent;
-    if (this.#holder !== null) this.#holder.sent = sent;
-  }
-
-  settle(bytes: Uint8Array): null {
-    const result = new WriteResult(bytes, this.#atomic);
-    if (result.malformed) {
-      this.fail(new VrError('VR_UNSUPPORTED', 'the service refused the form of the request'));
-      return null;
-    }
-    for (let i = 0; i < this.#calls.length; i++) this.#calls[i]?.settle(result, i);
-    return null;
-  }
-
-  fail(error: VrError): void {
-    for (const call of this.#calls) call.fail(error);
-  }
-
-  expire(nowMs: number): number {
-    this.deadline = expireCalls(this.#calls, nowMs);
-    return this.deadline;
-  }
-}
-
-/** Calls gathered into one reading request, all of one code. */
-export class ReadSubmission implements Submission, Holder {
-  readonly read = true;
-  sent = false;
-  readonly replyBytes = 0;
-  readonly body: Uint8Array;
-  deadline: number;
-  readonly #code: number;
-  readonly #calls: readonly ReadCall[];
-
-  constructor(body: Uint8Array, code: number, calls: readonly ReadCall[]) {
-    this.body = body;
-    this.#code = code;
-    this.#calls = calls;
-    this.deadline = earliest(calls);
-    for (const call of calls) call.holder = this;
-  }
-
-  get operations(): number {
-    return this.#calls.length;
-  }
-
-  get abandoned(): boolean {
-    return allDone(this.#calls);
-  }
-
-  get outcome(): Outcome {
-    return this.sent ? 'unknown' : 'not-executed';
-  }
-
-  /** A read that nobody waits for changes nothing. */
-  skip(): void {}
-
-  settle(bytes: Uint8Array): Submission | null {
-    const copy = Buffer.from(bytes);
-    const result = new ReadResult(copy, this.#code);
-    const answered = result.malformed ? 0 : result.count;
-    for (let i = 0; i < answered; i++) this.#calls[i]?.settle(result, i, copy);
-    if (answered === this.#calls.length) return null;
-    if (answered === 0) {
-      this.fail(new VrError('VR_UNSUPPORTED', 'the service refused the form of the request'));
-      return null;
-    }
-    return new ReadSubmission(
-      restOfRead(this.body, answered),
-      this.#code,
-      this.#calls.slice(answered),
-    );
-  }
-
-  fail(error: VrError): void {
-    for (const call of this.#calls) call.fail(error);
-  }
-
-  expire(nowMs: number): number {
-    this.deadline = expireCalls(this.#calls, nowMs);
-    return this.deadline;
-  }
-}
-
-const HEADER = 8;
-
-/** The reading request without its first `answered` operations. */
-export function restOfRead(body: Uint8Array, answered: number): Uint8Array {
-  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
-  let at = HEADER;
-  for (let i = 0; i < answered; i++) at += HEADER + view.getUint16(at + 2, true);
-  const rest = new Uint8Array(HEADER + body.length - at);
-  rest.set(body.subarray(0, HEADER));
-  rest.set(body.subarray(at), HEADER);
-  new DataView(rest.buffer).setUint32(4, view.getUint32(4, true) - answered, true);
-  return rest;
 }

@@ -13,12 +13,17 @@ import { ClusterBlock, clientDoorbell, ReplicaBlock, writeClientId } from '../tr
 import { RingReader, RingWriter } from '../transport/ring.js';
 import type { ClientBoot } from './boot.js';
 import type { ReadCall, Submission, WriteCall } from './calls.js';
+import type { ValueCodec } from './codecs.js';
 import { type Outcome, VrError } from './errors.js';
 import { ReadGather, WriteGather } from './gather.js';
 import { random32 } from './random.js';
+import { RequestBuffers } from './request-buffers.js';
 
-/** Gathered operations that do not wait for the end of the turn. */
+/** Gathered operations of one sort that do not wait for the end of the turn: more of them the more are open already. */
 const FLUSH_OPERATIONS = 128;
+const FLUSH_SHARE = 1 / 8;
+/** Looks for further answers before a smaller flush: the calls that they bring about go along. */
+const GATHER_ROUNDS = 4;
 const FRAMES_PER_POLL = 64;
 /** Requests whose reads may be open at once. */
 const READS_MAX = 64;
@@ -34,6 +39,8 @@ interface ReplicaLinks {
 
 export class ClientActor {
   readonly boot: ClientBoot;
+  /** Of requests; they come back when the request is answered. */
+  readonly buffers: RequestBuffers = new RequestBuffers();
   readonly #session: ClientSession;
   readonly #links: readonly ReplicaLinks[];
   readonly #doorbell: ReturnType<typeof clientDoorbell>;
@@ -48,7 +55,9 @@ export class ClientActor {
   #openCount = 0;
   #operationsOpen = 0;
   #operationsQueued = 0;
+  #operationsGathered = 0;
   #flushScheduled = false;
+  #gatherRounds = 0;
   #parked = false;
   #polling = false;
   #timer: NodeJS.Timeout | null = null;
@@ -73,8 +82,10 @@ export class ClientActor {
       in: new InLink(new RingReader(link.replies[id] as SharedArrayBuffer)),
     }));
     this.#room = this.#links.map(() => 0);
-    this.#writes = new WriteGather(settings);
-    this.#reads = [OP_GET, OP_GET_ITEM, OP_HAS].map((code) => new ReadGather(settings, code));
+    this.#writes = new WriteGather(settings, this.buffers);
+    this.#reads = [OP_GET, OP_GET_ITEM, OP_HAS].map(
+      (code) => new ReadGather(settings, this.buffers, code),
+    );
     this.#session = new ClientSession({
       freshClientId: () => {
         const clientId = freshClientId();
@@ -115,7 +126,7 @@ export class ClientActor {
   /** Deadline of a call that is made now. */
   deadline(timeoutMs: number): number {
     if (!this.#flushScheduled) this.#now = performance.now();
-    return this.#now + timeoutMs;
+    return Math.ceil(this.#now + timeoutMs);
   }
 
   get writes(): WriteGather {
@@ -123,9 +134,7 @@ export class ClientActor {
   }
 
   reads(code: number): ReadGather {
-    const gather = this.#reads.find((candidate) => candidate.code === code);
-    if (gather === undefined) throw new Error(`no reads of code ${code}`);
-    return gather;
+    return this.#reads[code - OP_GET] as ReadGather;
   }
 
   /** @returns why a call cannot be taken now, or null. */
@@ -134,11 +143,8 @@ export class ClientActor {
     if (this.#closing) return closedError('not-executed');
     const { callsWaiting, logBytes } = this.boot.settings;
     if (write && this.#logFull) return logFullError(logBytes, 'not-executed');
-    const gathered = this.#gathered();
-    if (
-      this.#operationsQueued + gathered + operations > callsWaiting &&
-      this.#operationsQueued + gathered > 0
-    )
+    const waiting = this.#operationsQueued + this.#operationsGathered;
+    if (waiting + operations > callsWaiting && waiting > 0)
       return new VrError(
         'VR_OVERLOADED',
         `limits.callsWaiting = ${callsWaiting} calls wait to be sent`,
@@ -150,25 +156,40 @@ export class ClientActor {
     return null;
   }
 
-  #gathered(): number {
-    let count = this.#writes.count;
-    for (const gather of this.#reads) count += gather.count;
-    return count;
-  }
-
   /** `call` was written into the gather: it goes with the others of this turn. */
   gatheredWrite(call: WriteCall): void {
     this.#writes.add(call);
+    this.#operationsGathered++;
     if (this.#writes.full) this.#sealWrites();
     this.#schedule(this.#writes.count);
   }
 
+  /** The same for an operation of kind `code` whose call has no options of its own. @returns its promise. */
+  joinedWrite(code: number, timeoutMs: number): Promise<unknown> {
+    const promise = this.#writes.join(code, this.deadline(timeoutMs));
+    this.#operationsGathered++;
+    if (this.#writes.full) this.#sealWrites();
+    this.#schedule(this.#writes.count);
+    return promise;
+  }
+
+  joinedRead(gather: ReadGather, codec: ValueCodec, timeoutMs: number): Promise<unknown> {
+    const promise = gather.join(codec, this.deadline(timeoutMs));
+    this.#gathered(gather);
+    return promise;
+  }
+
   gatheredRead(gather: ReadGather, call: ReadCall): void {
     gather.add(call);
+    this.#gathered(gather);
+  }
+
+  #gathered(gather: ReadGather): void {
+    this.#operationsGathered++;
     if (gather.full) {
       // A read follows the writes that were called before it (RD0).
       this.#sealWrites();
-      this.#enqueue(gather.seal());
+      this.#sealReads(gather);
     }
     this.#schedule(gather.count);
   }
@@ -177,11 +198,11 @@ export class ClientActor {
   submit(submissions: readonly Submission[]): void {
     this.#sealAll();
     for (const submission of submissions) this.#enqueue(submission);
-    this.#schedule(FLUSH_OPERATIONS);
+    this.#schedule(Number.POSITIVE_INFINITY);
   }
 
   #schedule(gathered: number): void {
-    if (gathered >= FLUSH_OPERATIONS && this.#queue.length === 0 && this.#session.canSubmit(0)) {
+    if (gathered >= this.#enough && this.#queue.length === 0 && this.#session.canSubmit(0)) {
       this.#flush();
       this.#park();
       this.#keepTime();
@@ -190,21 +211,45 @@ export class ClientActor {
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
     // Runs when the microtasks of this turn are done: calls made by the promises just settled go along.
-    process.nextTick(() => {
-      this.#flushScheduled = false;
-      this.#flush();
-      this.#park();
-      this.#keepTime();
-    });
+    process.nextTick(() => this.#endOfTurn());
+  }
+
+  get #enough(): number {
+    return Math.max(FLUSH_OPERATIONS, this.#operationsOpen * FLUSH_SHARE);
+  }
+
+  #endOfTurn(): void {
+    this.#flushScheduled = false;
+    if (
+      this.#operationsGathered < this.#enough &&
+      this.#gatherRounds++ < GATHER_ROUNDS &&
+      this.#hasData() &&
+      this.#receive() > 0
+    ) {
+      this.#schedule(0);
+      return;
+    }
+    this.#gatherRounds = 0;
+    this.#flush();
+    this.#park();
+    this.#keepTime();
   }
 
   #sealWrites(): void {
-    if (this.#writes.count > 0) this.#enqueue(this.#writes.seal());
+    if (this.#writes.count === 0) return;
+    this.#operationsGathered -= this.#writes.count;
+    this.#enqueue(this.#writes.seal());
+  }
+
+  #sealReads(gather: ReadGather): void {
+    if (gather.count === 0) return;
+    this.#operationsGathered -= gather.count;
+    this.#enqueue(gather.seal());
   }
 
   #sealAll(): void {
     this.#sealWrites();
-    for (const gather of this.#reads) if (gather.count > 0) this.#enqueue(gather.seal());
+    for (const gather of this.#reads) this.#sealReads(gather);
   }
 
   #enqueue(submission: Submission): void {
@@ -222,10 +267,12 @@ export class ClientActor {
     }
     if (this.#queue.length === 0) this.#sealAll();
     this.#submitQueued();
-    if (this.#queue.length === 0) {
-      this.#sealAll();
-      this.#submitQueued();
-    }
+    if (this.#queue.length === 0) this.#sealAll();
+    this.#send();
+  }
+
+  #send(): void {
+    this.#submitQueued();
     for (const link of this.#links) if (link.out.busy) link.out.pump();
     if (this.#session.wantsFlush) {
       for (let id = 0; id < this.#links.length; id++)
@@ -315,6 +362,8 @@ export class ClientActor {
         this.#operationsQueued += rest.operations;
       }
     } else submission.fail(outcome.code === 'evicted' ? evictedError() : resultLostError());
+    // Answered: the session does not send it again.
+    this.buffers.give(submission.body);
     if (this.#openCount === 0 && this.#queue.length === 0) this.#idle?.();
   }
 
@@ -364,8 +413,8 @@ export class ClientActor {
       );
     }
     this.#checkEnd();
-    // Calls made by settled promises follow in a turn of their own; what was queued goes now.
-    if (count > 0) this.#flush();
+    // What was queued goes now; calls made by the promises that were settled follow when those have run.
+    if (count > 0 && this.#ended === null) this.#send();
     return count;
   }
 
@@ -424,7 +473,7 @@ export class ClientActor {
     return (
       this.#openCount > 0 ||
       this.#queue.length > 0 ||
-      this.#gathered() > 0 ||
+      this.#operationsGathered > 0 ||
       this.#opened !== null ||
       this.#closed !== null
     );

@@ -9,6 +9,7 @@ import {
   plainTextHeader,
   type Refusal,
 } from '../service/operation-writer.js';
+import { wellFormed } from '../service/utf8.js';
 import type { Codec, Encoding, Key } from './api.js';
 import { VrError } from './errors.js';
 
@@ -43,11 +44,6 @@ function refuse(codec: string, why: string, cause?: unknown): VrError {
     details: { encoding: codec },
     ...(cause === undefined ? {} : { cause }),
   });
-}
-
-/** False for half a surrogate pair, which would come back as another character. (Node 20 has it, the library types do not.) */
-export function wellFormed(text: string): boolean {
-  return (text as unknown as { isWellFormed(): boolean }).isWellFormed();
 }
 
 function checkText(codec: string, text: string, path: string): void {

@@ -1,70 +1,69 @@
-// The loop of an actor's thread: pass after pass while there is work, a short spin, then sleep on the doorbell. The event loop
-// gets its turn every few milliseconds even under full load, so that control calls are served.
+// The loop of an actor's thread: pass after pass while there is work, a short spin, then sleep on the doorbell. The thread sleeps
+// for real (Atomics.wait): waking an event loop costs several times as much, in both threads. So the event loop has its turn every
+// few milliseconds under load, after every sleep that nobody ended, and whenever a control call asks for it.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Doorbell } from '../transport/doorbell.js';
+import { SpinThenBlock } from '../transport/idle.js';
+import type { ReplicaBlock } from '../transport/mesh.js';
 
-/** How often an idle thread is woken for its ticks; ticks are counted from the time that has passed, so this need not be one. */
+/** How often an idle thread wakes for its ticks; ticks are counted from the time that has passed, so this need not be one. */
 const WAKE_MS = 20;
-/** Longest time between two turns of the event loop. */
+/** Longest time between two turns of the event loop while there is work. */
 const YIELD_MS = 4;
 /** Turns of the event loop to wait for room in a ring before sleeping until the next tick. */
 const ROOM_TURNS = 64;
+/** How often the slower half of the counters is published. */
+const TRAFFIC_MS = 100;
 
 export interface Actor {
   /** @returns how much was done. */
   pass(): number;
   hasData(): boolean;
-  beforePark(): void;
+  /** @returns how much was done: it does not sleep then. */
+  beforePark(): number;
   readonly waitsForRoom: boolean;
-}
-
-export interface DutyCycleOptions {
-  readonly actor: Actor;
-  readonly doorbell: Doorbell;
-  /** Looks at the rings before sleep: worth it only where cores are idle. */
-  readonly spinPolls: number;
-  /** Called with every wake of the timer. */
-  readonly onTick: () => void;
+  publishTraffic(): void;
 }
 
 /** Runs until the thread ends, or the actor throws. */
-export async function runDutyCycle(options: DutyCycleOptions): Promise<never> {
-  const { actor, doorbell } = options;
-  // The one timer: it keeps the thread alive, and wakes it for ticks.
-  setInterval(() => {
-    options.onTick();
-    // Not `ring`: a peer killed between its two steps leaves a sleeper that looks awake.
-    doorbell.wake();
-  }, WAKE_MS);
-  const hasData = (): boolean => actor.hasData();
+export async function runDutyCycle(options: {
+  readonly actor: Actor;
+  readonly block: ReplicaBlock;
+  /** Looks at the rings before sleep: worth it only where cores are idle. */
+  readonly spinMicros: number;
+}): Promise<never> {
+  const { actor, block } = options;
+  const { doorbell } = block;
+  let turns = block.turns;
+  const idle = new SpinThenBlock(
+    {
+      doorbell,
+      hasData: () => actor.hasData() || block.turns !== turns,
+      beforePark: () => actor.beforePark(),
+    },
+    { spinMicros: options.spinMicros, timeoutMs: WAKE_MS },
+  );
   let yieldedAt = performance.now();
+  let publishedAt = yieldedAt;
   let roomTurns = 0;
   for (;;) {
     const work = actor.pass();
     const now = performance.now();
-    if (now - yieldedAt >= YIELD_MS) {
+    if (now - publishedAt >= TRAFFIC_MS) {
+      publishedAt = now;
+      actor.publishTraffic();
+    }
+    if (now - yieldedAt >= YIELD_MS || block.turns !== turns) {
+      turns = block.turns;
       await nextTurn();
       yieldedAt = performance.now();
     }
-    if (work > 0) {
-      roomTurns = 0;
-      continue;
-    }
-    if (spin(options.spinPolls, hasData)) continue;
-    if (actor.waitsForRoom && roomTurns++ < ROOM_TURNS) {
+    if (work > 0) roomTurns = 0;
+    else if (actor.waitsForRoom && roomTurns++ < ROOM_TURNS) {
+      // Nobody rings when there is room.
       await nextTurn();
       continue;
     }
-    actor.beforePark();
-    const sleep = doorbell.park(hasData);
-    if (sleep === null) continue;
-    await sleep;
-    yieldedAt = performance.now();
+    idle.idle(work);
   }
-}
-
-function spin(polls: number, hasData: () => boolean): boolean {
-  for (let poll = 0; poll < polls; poll++) if (hasData()) return true;
-  return false;
 }

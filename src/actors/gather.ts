@@ -1,22 +1,19 @@
 // Where calls of one turn of the event loop come together: operations are written one behind the other into the bytes of one
-// request, their calls stand beside it in the same order.
+// request; beside it stand the lanes and calls that wait for them.
 
-import { OperationWriter, skipOperation } from '../service/operation-writer.js';
-import {
-  type Holder,
-  type ReadCall,
-  ReadSubmission,
-  timedOut,
-  type WriteCall,
-  WriteSubmission,
-} from './calls.js';
+import { OperationWriter, skipOperation, skipRun } from '../service/operation-writer.js';
+import type { Holder, ReadCall, WriteCall } from './calls.js';
+import type { ValueCodec } from './codecs.js';
+import { ReadLane, type Withdrawing, WriteLane } from './lane.js';
 import type { ClientSettings } from './options.js';
+import type { RequestBuffers } from './request-buffers.js';
+import { expireWaiting, ReadSubmission, WriteSubmission } from './submissions.js';
 
 /** A request is sealed once it has so many bytes, so that it fits into an entry beside others. */
 const REQUEST_BYTES_AIM = 64 << 10;
 const FIRST_BYTES = 8 << 10;
 
-class RequestHolder implements Holder {
+class RequestHolder implements Holder, Withdrawing {
   sent = false;
   #writer: OperationWriter | null;
   #body: Uint8Array | null = null;
@@ -34,6 +31,11 @@ class RequestHolder implements Holder {
     if (this.#writer !== null) this.#writer.skip(offset);
     else if (this.#body !== null) skipOperation(this.#body, offset);
   }
+
+  skipRun(first: number, count: number): void {
+    if (this.#writer !== null) this.#writer.skipRun(first, count);
+    else if (this.#body !== null) skipRun(this.#body, first, count);
+  }
 }
 
 export class WriteGather {
@@ -41,10 +43,12 @@ export class WriteGather {
   readonly #maxOps: number;
   readonly #replyBytesMax: number;
   #calls: WriteCall[] = [];
+  #lanes: WriteLane[] = [];
+  #lane: WriteLane | null = null;
   #holder: RequestHolder;
 
-  constructor(settings: ClientSettings) {
-    this.writer = new OperationWriter(settings, FIRST_BYTES);
+  constructor(settings: ClientSettings, buffers: RequestBuffers) {
+    this.writer = new OperationWriter(settings, FIRST_BYTES, buffers);
     this.#maxOps = settings.maxOps;
     // A quarter of the budget of replies, so that several requests can be open.
     this.#replyBytesMax = settings.sessionReplyBytes / 4;
@@ -52,13 +56,13 @@ export class WriteGather {
   }
 
   get count(): number {
-    return this.#calls.length;
+    return this.writer.count;
   }
 
   get full(): boolean {
     const { writer } = this;
     return (
-      this.#calls.length >= this.#maxOps ||
+      writer.count >= this.#maxOps ||
       writer.byteLength >= REQUEST_BYTES_AIM ||
       writer.replyBytesMax >= this.#replyBytesMax
     );
@@ -66,64 +70,96 @@ export class WriteGather {
 
   /** The operation that was just written belongs to `call`; `call.offset` says where it begins. */
   add(call: WriteCall): void {
+    this.#lane = null;
     call.holder = this.#holder;
+    call.place = this.writer.count - 1;
     this.#calls.push(call);
   }
 
+  /** The operation that was just written is of kind `code`. @returns its call's promise. */
+  join(code: number, deadline: number): Promise<unknown> {
+    let lane = this.#lane;
+    if (lane === null || lane.deadline !== deadline || lane.done) {
+      lane = new WriteLane(this.writer.count - 1, deadline);
+      this.#lane = lane;
+      this.#lanes.push(lane);
+    }
+    return lane.add(code);
+  }
+
   seal(): WriteSubmission {
-    const replyBytes = this.writer.replyBytesMax;
-    const operations = this.#calls.length;
+    const { count: operations, replyBytesMax: replyBytes } = this.writer;
     const body = this.writer.take(false);
     const holder = this.#holder;
     holder.sealed(body);
-    const submission = new WriteSubmission(
-      { body, replyBytes, operations, atomic: false },
-      this.#calls,
-      holder,
-    );
+    const what = { body, replyBytes, operations, atomic: false };
+    const waiting = { calls: this.#calls, lanes: this.#lanes };
     this.#calls = [];
+    this.#lanes = [];
+    this.#lane = null;
     this.#holder = new RequestHolder(this.writer);
-    return submission;
+    return new WriteSubmission(what, waiting, holder);
   }
 
   expire(nowMs: number): void {
-    for (const call of this.#calls)
-      if (call.deadline <= nowMs && !call.done) call.fail(timedOut(call.giveUp()));
+    expireWaiting({ calls: this.#calls, lanes: this.#lanes }, nowMs, this.#holder);
   }
 }
+
+/** What is unsent and only reads has no effect, whatever becomes of it. */
+const UNSENT_READ: Withdrawing = { sent: false, skipRun: () => undefined };
 
 export class ReadGather {
   readonly code: number;
   readonly writer: OperationWriter;
   readonly #maxOps: number;
   #calls: ReadCall[] = [];
+  #lanes: ReadLane[] = [];
+  #lane: ReadLane | null = null;
 
-  constructor(settings: ClientSettings, code: number) {
+  constructor(settings: ClientSettings, buffers: RequestBuffers, code: number) {
     this.code = code;
-    this.writer = new OperationWriter(settings, FIRST_BYTES);
+    this.writer = new OperationWriter(settings, FIRST_BYTES, buffers);
     this.#maxOps = settings.maxOps;
   }
 
   get count(): number {
-    return this.#calls.length;
+    return this.writer.count;
   }
 
   get full(): boolean {
-    return this.#calls.length >= this.#maxOps || this.writer.byteLength >= REQUEST_BYTES_AIM;
+    return this.writer.count >= this.#maxOps || this.writer.byteLength >= REQUEST_BYTES_AIM;
   }
 
+  /** The operation that was just written belongs to `call`. */
   add(call: ReadCall): void {
+    this.#lane = null;
+    call.place = this.writer.count - 1;
     this.#calls.push(call);
   }
 
+  /** The operation that was just written is one of a lane. @returns its call's promise. */
+  join(codec: ValueCodec, deadline: number): Promise<unknown> {
+    let lane = this.#lane;
+    if (lane === null || lane.deadline !== deadline || lane.done) {
+      lane = new ReadLane(this.writer.count - 1, deadline, this.code);
+      this.#lane = lane;
+      this.#lanes.push(lane);
+    }
+    return lane.add(codec);
+  }
+
   seal(): ReadSubmission {
-    const submission = new ReadSubmission(this.writer.take(false), this.code, this.#calls);
+    const { count } = this.writer;
+    const what = { body: this.writer.take(false), code: this.code, from: 0, to: count };
+    const waiting = { calls: this.#calls, lanes: this.#lanes };
     this.#calls = [];
-    return submission;
+    this.#lanes = [];
+    this.#lane = null;
+    return new ReadSubmission(what, waiting);
   }
 
   expire(nowMs: number): void {
-    for (const call of this.#calls)
-      if (call.deadline <= nowMs && !call.done) call.fail(timedOut('not-executed'));
+    expireWaiting({ calls: this.#calls, lanes: this.#lanes }, nowMs, UNSENT_READ);
   }
 }

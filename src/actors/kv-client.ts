@@ -1,8 +1,17 @@
 // The key-value store as users see it: checks what it is given, writes the operation into the request of this turn, and returns
 // a promise. Nothing is sent, and nothing gathered is touched, when a key or value is refused.
 
-import { OP_GET, OP_GET_ITEM, OP_HAS } from '../service/operation.js';
+import {
+  OP_CAS,
+  OP_DELETE,
+  OP_GET,
+  OP_GET_ITEM,
+  OP_HAS,
+  OP_INCR,
+  OP_SET,
+} from '../service/operation.js';
 import { OperationWriter, type Refusal, type WriteCondition } from '../service/operation-writer.js';
+import { wellFormed } from '../service/utf8.js';
 import type {
   BatchOp,
   CallOptions,
@@ -16,31 +25,18 @@ import type {
   Pipeline,
   Revision,
 } from './api.js';
-import {
-  aborted,
-  BatchCall,
-  type Call,
-  CasCall,
-  DeleteCall,
-  GetCall,
-  GetItemCall,
-  HasCall,
-  IncrCall,
-  type ReadCall,
-  SetCall,
-  type WriteCall,
-  WriteSubmission,
-} from './calls.js';
+import { aborted, BatchCall, type Call, ReadCall, SingleWriteCall } from './calls.js';
 import type { ClientActor } from './client-actor.js';
-import { codecFor, type ValueCodec, wellFormed } from './codecs.js';
+import { codecFor, type ValueCodec } from './codecs.js';
 import { VrError } from './errors.js';
 import { attempts, checkCall, timeout } from './options.js';
 import { notAnInteger, OperationPipeline } from './pipeline.js';
+import { WriteSubmission } from './submissions.js';
 
 /** Attempts of `update` unless the caller says otherwise. */
 const UPDATE_ATTEMPTS = 100;
 
-type Settle<C> = (resolve: (value: never) => void, reject: (error: unknown) => void) => C;
+type Resolve = (value: never) => void;
 
 export class KvClient<V = unknown> implements Kv<V> {
   readonly #actor: ClientActor;
@@ -70,8 +66,6 @@ export class KvClient<V = unknown> implements Kv<V> {
 
   #key = (key: Key): Key => {
     if (typeof key === 'string') {
-      // Half a surrogate pair has no UTF-8: different keys would become the same bytes.
-      if (!wellFormed(key)) throw keyError('a key must be well-formed Unicode', key);
       return this.#prefix === '' ? key : this.#checked(key, this.#prefix + key);
     }
     if (!(key instanceof Uint8Array))
@@ -88,6 +82,8 @@ export class KvClient<V = unknown> implements Kv<V> {
   #refuse = (refusal: Refusal, key: Key): VrError => {
     const { keyBytes, valueBytes } = this.#actor.boot.settings;
     switch (refusal) {
+      case 'key-malformed':
+        return keyError('a key must be well-formed Unicode', key);
       case 'key-empty':
         return keyError('a key must not be empty', key);
       case 'key-too-long':
@@ -103,51 +99,25 @@ export class KvClient<V = unknown> implements Kv<V> {
     }
   };
 
-  /** Gathers one writing call. `write` must leave the writer alone when it refuses or throws. */
-  #write<R>(
-    key: Key,
-    options: CallOptions | undefined,
-    make: Settle<WriteCall>,
-    write: (writer: OperationWriter, key: Key) => Refusal | null,
-  ): Promise<R> {
-    return new Promise<R>((resolve, reject) => {
-      checkCall(options, CONDITION_NAMES);
-      const blocked = this.#blocked(options, true);
-      if (blocked !== null) {
-        reject(blocked);
-        return;
-      }
-      const timeoutMs = timeout(options?.timeoutMs, this.#timeoutMs);
-      const gather = this.#actor.writes;
-      const offset = gather.writer.byteLength;
-      const refusal = write(gather.writer, this.#key(key));
-      if (refusal !== null) throw this.#refuse(refusal, key);
-      const call = make(resolve as (value: never) => void, reject);
-      call.offset = offset;
-      this.#prepare(call, options, timeoutMs);
-      this.#actor.gatheredWrite(call);
-    });
+  /** @throws {VrError} why a call cannot be taken now */
+  #admit(options: CallOptions | undefined, write: boolean, also?: readonly string[]): void {
+    if (options !== undefined) {
+      checkCall(options, also);
+      timeout(options.timeoutMs, 1);
+      if (options.signal?.aborted === true) throw aborted(options.signal, 'not-executed');
+    }
+    const refusal = this.#actor.refusal(1, write);
+    if (refusal !== null) throw refusal;
   }
 
-  #read<R>(
-    code: number,
-    key: Key,
-    options: CallOptions | undefined,
-    make: Settle<ReadCall>,
-  ): Promise<R> {
-    return new Promise<R>((resolve, reject) => {
-      checkCall(options);
-      const blocked = this.#blocked(options, false);
-      if (blocked !== null) {
-        reject(blocked);
-        return;
-      }
-      this.#gatherRead(code, key, options, make(resolve as (value: never) => void, reject));
-    });
+  /** Everything that can be refused was checked before: from here on the operation stands in a request. */
+  #begin(call: Call, options: CallOptions | undefined): void {
+    call.deadline = this.#actor.deadline(options?.timeoutMs ?? this.#timeoutMs);
+    if (options !== undefined) call.follow(options);
   }
 
   #gatherRead(code: number, key: Key, options: CallOptions | undefined, call: ReadCall): void {
-    const timeoutMs = timeout(options?.timeoutMs, this.#timeoutMs);
+    this.#admit(options, false);
     const gather = this.#actor.reads(code);
     const full = this.#key(key);
     const { writer } = gather;
@@ -158,42 +128,43 @@ export class KvClient<V = unknown> implements Kv<V> {
           ? writer.has(full)
           : writer.getItem(full);
     if (refusal !== null) throw this.#refuse(refusal, key);
-    this.#prepare(call, options, timeoutMs);
+    this.#begin(call, options);
     this.#actor.gatheredRead(gather, call);
   }
 
-  #blocked(options: CallOptions | undefined, write: boolean): VrError | null {
-    const signal = options?.signal;
-    if (signal?.aborted === true) return aborted(signal, 'not-executed');
-    return this.#actor.refusal(1, write);
-  }
-
-  /** Everything that can be refused was checked before: from here on the operation stands in a request. */
-  #prepare(call: Call, options: CallOptions | undefined, timeoutMs: number): void {
-    call.deadline = this.#actor.deadline(timeoutMs);
-    if (options !== undefined) call.follow(options);
+  /** A get or has without options of its own: by the lane of this turn. */
+  #joinRead(code: number, key: Key): Promise<unknown> {
+    try {
+      this.#admit(undefined, false);
+      const gather = this.#actor.reads(code);
+      const full = this.#key(key);
+      const refusal = code === OP_GET ? gather.writer.get(full) : gather.writer.has(full);
+      if (refusal !== null) throw this.#refuse(refusal, key);
+      return this.#actor.joinedRead(gather, this.#codec, this.#timeoutMs);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   get(key: Key, options?: CallOptions): Promise<V | undefined> {
-    return this.#read(
-      OP_GET,
-      key,
-      options,
-      (resolve, reject) => new GetCall(this.#codec, resolve, reject),
-    );
-  }
-
-  getItem(key: Key, options?: CallOptions): Promise<Item<V> | undefined> {
-    return this.#read(
-      OP_GET_ITEM,
-      key,
-      options,
-      (resolve, reject) => new GetItemCall({ codec: this.#codec, key }, resolve, reject),
-    );
+    if (options === undefined) return this.#joinRead(OP_GET, key) as Promise<V | undefined>;
+    return this.#readCall(OP_GET, key, options);
   }
 
   has(key: Key, options?: CallOptions): Promise<boolean> {
-    return this.#read(OP_HAS, key, options, (resolve, reject) => new HasCall(resolve, reject));
+    if (options === undefined) return this.#joinRead(OP_HAS, key) as Promise<boolean>;
+    return this.#readCall(OP_HAS, key, options);
+  }
+
+  getItem(key: Key, options?: CallOptions): Promise<Item<V> | undefined> {
+    return this.#readCall(OP_GET_ITEM, key, options);
+  }
+
+  #readCall<R>(code: number, key: Key, options: CallOptions | undefined): Promise<R> {
+    return new Promise((resolve, reject) => {
+      const what = { code, codec: this.#codec, key };
+      this.#gatherRead(code, key, options, new ReadCall(what, resolve as Resolve, reject));
+    });
   }
 
   async getMany(keys: readonly Key[], options?: CallOptions): Promise<Many<V>> {
@@ -218,51 +189,71 @@ export class KvClient<V = unknown> implements Kv<V> {
     value: V,
     options?: CallOptions & Partial<Condition>,
   ): Promise<Revision | undefined> {
-    return this.#write(
-      key,
-      options,
-      (resolve, reject) => new SetCall(resolve, reject),
-      (writer, full) => {
-        const condition = conditionOf(options);
-        if (condition === undefined) return this.#codec.writeSet(writer, full, value);
-        return writer.set(full, this.#codec.encode(value), condition);
-      },
-    );
+    if (options === undefined) return this.#joinSet(key, value);
+    return this.#writeCall(OP_SET, key, options, (writer, full) => {
+      const condition = conditionOf(options);
+      if (condition === undefined) return this.#codec.writeSet(writer, full, value);
+      return writer.set(full, this.#codec.encode(value), condition);
+    });
+  }
+
+  /** A set without options of its own: by the lane of this turn. */
+  #joinSet(key: Key, value: V): Promise<Revision> {
+    try {
+      this.#admit(undefined, true);
+      const { writer } = this.#actor.writes;
+      const refusal = this.#codec.writeSet(writer, this.#key(key), value);
+      if (refusal !== null) throw this.#refuse(refusal, key);
+      return this.#actor.joinedWrite(OP_SET, this.#timeoutMs) as Promise<Revision>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   delete(key: Key, options?: CallOptions & Partial<Condition>): Promise<boolean> {
-    return this.#write(
-      key,
-      options,
-      (resolve, reject) => new DeleteCall(resolve, reject),
-      (writer, full) => writer.delete(full, conditionOf(options)),
+    return this.#writeCall(OP_DELETE, key, options, (writer, full) =>
+      writer.delete(full, conditionOf(options)),
     );
   }
 
   incr(key: Key, by = 1, options?: CallOptions): Promise<number> {
-    return this.#write(
-      key,
-      options,
-      (resolve, reject) => new IncrCall(resolve, reject),
-      (writer, full) => {
-        if (!Number.isSafeInteger(by)) throw notAnInteger(by);
-        return writer.incr(full, by);
-      },
-    );
+    return this.#writeCall(OP_INCR, key, options, (writer, full) => {
+      if (!Number.isSafeInteger(by)) throw notAnInteger(by);
+      return writer.incr(full, by);
+    });
   }
 
   cas(key: Key, expected: V | undefined, next: V, options?: CallOptions): Promise<CasResult> {
-    return this.#write(
-      key,
-      options,
-      (resolve, reject) => new CasCall(resolve, reject),
-      (writer, full) => {
-        // Encoders may share memory between calls: the first result must be kept.
-        const before =
-          expected === undefined ? undefined : Uint8Array.from(this.#codec.encode(expected));
-        return writer.cas(full, before, this.#codec.encode(next));
-      },
-    );
+    return this.#writeCall(OP_CAS, key, options, (writer, full) => {
+      // Encoders may share memory between calls: the first result must be kept.
+      const before =
+        expected === undefined ? undefined : Uint8Array.from(this.#codec.encode(expected));
+      return writer.cas(full, before, this.#codec.encode(next));
+    });
+  }
+
+  /** `write` must leave the writer alone when it refuses or throws. */
+  #writeCall<R>(
+    code: number,
+    key: Key,
+    options: CallOptions | undefined,
+    write: (writer: OperationWriter, key: Key) => Refusal | null,
+  ): Promise<R> {
+    return new Promise((resolve, reject) => {
+      this.#admit(options, true, code === OP_SET || code === OP_DELETE ? CONDITION_NAMES : []);
+      const { writer } = this.#actor.writes;
+      const offset = writer.byteLength;
+      const refusal = write(writer, this.#key(key));
+      if (refusal !== null) throw this.#refuse(refusal, key);
+      if (options === undefined) {
+        resolve(this.#actor.joinedWrite(code, this.#timeoutMs) as Promise<R>);
+        return;
+      }
+      const call = new SingleWriteCall(code, resolve as Resolve, reject);
+      call.offset = offset;
+      this.#begin(call, options);
+      this.#actor.gatheredWrite(call);
+    });
   }
 
   async update(
@@ -306,13 +297,8 @@ export class KvClient<V = unknown> implements Kv<V> {
 
   batch(operations: readonly BatchOp<V>[], options?: CallOptions): Promise<Revision> {
     return new Promise<Revision>((resolve, reject) => {
-      checkCall(options);
       if (!Array.isArray(operations)) throw notAList('batch', operations);
-      const blocked = this.#blocked(options, true);
-      if (blocked !== null) {
-        reject(blocked);
-        return;
-      }
+      this.#admit(options, true);
       const { settings } = this.#actor.boot;
       const writer = new OperationWriter(settings);
       for (const operation of operations) {
@@ -336,15 +322,15 @@ export class KvClient<V = unknown> implements Kv<V> {
           },
         );
       const call = new BatchCall(resolve as (value: never) => void, reject);
-      this.#prepare(call, options, timeout(options?.timeoutMs, this.#timeoutMs));
+      this.#begin(call, options);
       const { count, replyBytesMax } = writer;
       const what = {
-        body: writer.take(true),
+        body: writer.finish(true),
         replyBytes: replyBytesMax,
         operations: count,
         atomic: true,
       };
-      this.#actor.submit([new WriteSubmission(what, [call], null)]);
+      this.#actor.submit([new WriteSubmission(what, { calls: [call] }, null)]);
     });
   }
 

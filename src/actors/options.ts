@@ -39,6 +39,7 @@ export interface Settings {
   readonly storeBytes: number;
   readonly replicaHeapMiB: number;
   readonly ringBytes: number;
+  readonly logPretouchBytes: number;
   readonly hangMs: number;
   readonly limits: ProtocolLimits;
   readonly timing: ProtocolTiming;
@@ -46,6 +47,8 @@ export interface Settings {
 }
 
 const MIB = 1 << 20;
+/** More would take a thread longer to touch than it may take to start. */
+const PRETOUCH_MOST: number = 2 ** 30;
 const OPEN_NAMES = [
   'name',
   'replicas',
@@ -68,6 +71,7 @@ const LIMIT_NAMES = [
   'clients',
   'storeBytes',
   'logBytes',
+  'logPretouchBytes',
   'replicaHeapMiB',
   'ringBytes',
 ];
@@ -286,6 +290,11 @@ export function openSettings(options: OpenOptions): Settings {
       fallback: 256,
     }),
     ringBytes: ringBytes(limits['ringBytes']),
+    logPretouchBytes: integer(limits['logPretouchBytes'], 'limits.logPretouchBytes', {
+      least: 0,
+      most: Math.min(logBytes, PRETOUCH_MOST),
+      fallback: 0,
+    }),
     hangMs: integer(timing['hangMs'], 'timing.hangMs', {
       least: 200,
       most: 600_000,

@@ -1,32 +1,20 @@
 // The fast path: operations written straight into request bytes, one promise for all of them, results read in place. A pipeline
 // is split where a request would become too large; writes and reads travel in requests of their own (reads never enter the log).
 
-import { CHANGED, CONDITION_FAILED, COUNTED, OP_GET, UNCHANGED } from '../service/operation.js';
+import { READ_RESULT_HEADER, RESULT_MALFORMED } from '../service/operation.js';
 import { OperationWriter, type Refusal } from '../service/operation-writer.js';
-import { ReadResult, WriteResult } from '../service/result-reader.js';
-import type { CallOptions, Key, Pipeline, PipelineResult } from './api.js';
-import { aborted, Call, restOfRead, type Submission, statusError, timedOut } from './calls.js';
+import { WriteResult } from '../service/result-reader.js';
+import type { CallOptions, Key, Pipeline } from './api.js';
+import { aborted, Call, type Submission, timedOut } from './calls.js';
 import type { ClientActor } from './client-actor.js';
 import type { ValueCodec } from './codecs.js';
 import { type Outcome, VrError } from './errors.js';
 import { checkCall, timeout } from './options.js';
+import { READ, type ReadPart, Results, WRITE, type WritePart } from './pipeline-results.js';
+import { restOfRead } from './submissions.js';
 
 const REQUEST_BYTES_AIM = 64 << 10;
 const FIRST_BYTES = 16 << 10;
-const WRITE = 0;
-const READ = 1;
-
-/** Results of one request; `first` is the ordinal of its first operation among those of its sort. */
-interface WritePart {
-  readonly first: number;
-  result: WriteResult;
-}
-
-interface ReadPart {
-  readonly first: number;
-  result: ReadResult;
-  bytes: Buffer;
-}
 
 /** One promise over all requests of a pipeline. */
 class PipelineCall extends Call {
@@ -117,13 +105,13 @@ class PipelinePart implements Submission {
       this.#call.partDone();
       return null;
     }
-    const result = new ReadResult(copy, OP_GET);
-    const answered = result.malformed ? 0 : result.count;
+    const malformed = copy.length < READ_RESULT_HEADER || copy[0] === RESULT_MALFORMED;
+    const answered = malformed ? 0 : copy.readUInt32LE(4);
     if (answered === 0) {
       this.fail(new VrError('VR_UNSUPPORTED', 'the service refused the form of the request'));
       return null;
     }
-    this.#call.reads.push({ first: this.#first, result, bytes: copy });
+    this.#call.reads.push({ first: this.#first, count: answered, bytes: copy });
     let rest: PipelinePart | null = null;
     if (answered < this.operations)
       rest = new PipelinePart(
@@ -149,106 +137,6 @@ class PipelinePart implements Submission {
     this.#call.fail(timedOut(this.#call.giveUp()));
     return Number.POSITIVE_INFINITY;
   }
-}
-
-/** What `submit` resolves to. */
-export class Results<V> implements PipelineResult<V> {
-  readonly count: number;
-  readonly #sorts: Uint8Array;
-  readonly #writes: readonly WritePart[];
-  readonly #reads: readonly ReadPart[];
-  readonly #codec: ValueCodec;
-  #ordinals: Uint32Array | null = null;
-
-  /** @internal */
-  constructor(call: PipelineCall, what: { sorts: Uint8Array; codec: ValueCodec }) {
-    this.count = what.sorts.length;
-    this.#sorts = what.sorts;
-    this.#codec = what.codec;
-    const byFirst = (a: { first: number }, b: { first: number }): number => a.first - b.first;
-    this.#writes = call.writes.sort(byFirst);
-    this.#reads = call.reads.sort(byFirst);
-  }
-
-  /** Requests that read: one of them is one snapshot. */
-  get snapshots(): number {
-    return this.#reads.length;
-  }
-
-  /** Position of operation `i` among those of its sort. */
-  #ordinal(i: number): number {
-    if (i < 0 || i >= this.count || !Number.isInteger(i))
-      throw new VrError('VR_CONFIG', `operation must be from 0 to ${this.count - 1}, got ${i}`);
-    if (this.#ordinals === null) {
-      const ordinals = new Uint32Array(this.count);
-      const next = [0, 0];
-      for (let at = 0; at < this.count; at++) {
-        const sort = this.#sorts[at] as number;
-        ordinals[at] = next[sort] as number;
-        next[sort] = (next[sort] as number) + 1;
-      }
-      this.#ordinals = ordinals;
-    }
-    return this.#ordinals[i] as number;
-  }
-
-  #write(i: number): { result: WriteResult; at: number } {
-    const ordinal = this.#ordinal(i);
-    const part = partOf(this.#writes, ordinal);
-    return { result: part.result, at: ordinal - part.first };
-  }
-
-  #isRead(i: number): boolean {
-    return this.#sorts[i] === READ;
-  }
-
-  ok(i: number): boolean {
-    if (this.#isRead(i)) return true;
-    const { result, at } = this.#write(i);
-    const status = result.status(at);
-    return (
-      status === CHANGED ||
-      status === UNCHANGED ||
-      status === COUNTED ||
-      status === CONDITION_FAILED
-    );
-  }
-
-  value(i: number): V | number | undefined {
-    if (!this.#isRead(i)) {
-      const { result, at } = this.#write(i);
-      return result.status(at) === COUNTED ? result.extra(at) : undefined;
-    }
-    const ordinal = this.#ordinal(i);
-    const part = partOf(this.#reads, ordinal);
-    const at = ordinal - part.first;
-    if (!part.result.present(at)) return undefined;
-    const from = part.result.valueAt(at);
-    return this.#codec.decode(part.bytes, from, from + part.result.valueBytes(at)) as V;
-  }
-
-  revision(i: number): number | undefined {
-    if (this.#isRead(i)) return undefined;
-    const { result, at } = this.#write(i);
-    return result.revision(at);
-  }
-
-  error(i: number): Error | undefined {
-    if (this.#isRead(i)) return undefined;
-    const { result, at } = this.#write(i);
-    return statusError(result.status(at)) ?? undefined;
-  }
-}
-
-/** The last part that begins at or below `ordinal`. */
-function partOf<P extends { first: number }>(parts: readonly P[], ordinal: number): P {
-  let found = parts[0];
-  for (const part of parts) {
-    if (part.first > ordinal) break;
-    found = part;
-  }
-  if (found === undefined) throw new Error(`no result for operation ${ordinal}`);
-  return found;
 }
 
 interface Sealed {
@@ -288,8 +176,8 @@ export class OperationPipeline<V> implements Pipeline<V> {
     this.#prefix = options.prefix;
     this.#timeoutMs = options.timeoutMs;
     this.#refuse = options.refuse;
-    this.#writer = new OperationWriter(settings, FIRST_BYTES);
-    this.#reader = new OperationWriter(settings, FIRST_BYTES);
+    this.#writer = new OperationWriter(settings, FIRST_BYTES, options.actor.buffers);
+    this.#reader = new OperationWriter(settings, FIRST_BYTES, options.actor.buffers);
     this.#maxOps = settings.maxOps;
     this.#replyBytesMax = settings.sessionReplyBytes / 4;
   }
@@ -394,7 +282,7 @@ export class OperationPipeline<V> implements Pipeline<V> {
         return;
       }
       const finish = (call: PipelineCall): unknown =>
-        new Results<V>(call, { sorts, codec: this.#codec });
+        new Results<V>({ writes: call.writes, reads: call.reads, sorts, codec: this.#codec });
       const call = new PipelineCall(finish, resolve as (value: never) => void, reject);
       call.deadline = this.#actor.deadline(timeoutMs);
       call.follow(options);

@@ -5,7 +5,7 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { roleOf } from '../protocol/configuration.js';
 import type { Effect } from '../protocol/effect.js';
 import { TICK_MS } from '../protocol/limits.js';
-import { head } from '../protocol/log.js';
+import { head, touchedSegments } from '../protocol/log.js';
 import type {
   ClientMessage,
   Message,
@@ -103,6 +103,7 @@ export class ReplicaActor {
       random: random32,
       digest64,
       stateMachine: this.#services,
+      logSegments: touchedSegments(boot.pretouchBytes),
     });
     const { replica } = this;
     this.#accept = (kind) => (kind === 'read' ? replica.takesReads : replica.takesRequests);
@@ -192,11 +193,12 @@ export class ReplicaActor {
   }
 
   /** What must be said before sleep (HB7). */
-  beforePark(): void {
-    if (this.#block.paused) return;
+  beforePark(): number {
+    if (this.#block.paused) return 0;
     this.#sleeps++;
     this.#perform(this.replica.step({ type: 'idle' }));
     this.#flush();
+    return 0;
   }
 
   /** False: there is nothing to do until somebody rings. */

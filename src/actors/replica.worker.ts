@@ -2,6 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
+import { spinBudgetMicros } from '../transport/idle.js';
 import { ReplicaBlock } from '../transport/mesh.js';
 import type { ReplicaBoot, ReplicaControl } from './boot.js';
 import { offer, type Port } from './control.js';
@@ -9,20 +10,12 @@ import { loadDigest } from './digest.js';
 import { runDutyCycle } from './duty-cycle.js';
 import { ReplicaActor } from './replica-actor.js';
 
-/** About 5 microseconds where threads outnumber cores, more where each replica can have one of its own. */
-const SPIN_POLLS_CROWDED = 20;
-const SPIN_POLLS_ROOMY = 2000;
-
 const boot = workerData as ReplicaBoot;
 const actor = new ReplicaActor(boot, await loadDigest());
 
-const { doorbell } = new ReplicaBlock(boot.mesh, boot.id);
+const block = new ReplicaBlock(boot.mesh, boot.id);
 const control: ReplicaControl = {
-  addClient: (client) => {
-    actor.addClient(client.address, client.link);
-    // What it wrote before its rings were polled rang in vain.
-    doorbell.wake();
-  },
+  addClient: (client) => actor.addClient(client.address, client.link),
   removeClient: (address) => actor.removeClient(address),
   stepDown: () => actor.stepDown(),
   digest: () => actor.digest(),
@@ -38,13 +31,9 @@ const control: ReplicaControl = {
 if (parentPort === null) throw new Error('a replica runs on a thread of its own');
 offer(control, parentPort as unknown as Port);
 
-const roomy = availableParallelism() > boot.configuration.members.length + 2;
-let ticks = 0;
+const threads = boot.configuration.members.length + 2;
 await runDutyCycle({
   actor,
-  doorbell,
-  spinPolls: roomy ? SPIN_POLLS_ROOMY : SPIN_POLLS_CROWDED,
-  onTick: () => {
-    if (ticks++ % 5 === 0) actor.publishTraffic();
-  },
+  block,
+  spinMicros: spinBudgetMicros(threads, availableParallelism()),
 });

@@ -141,6 +141,8 @@ export class Supervisor {
       start,
       limits: settings.limits,
       timing: settings.timing,
+      // A successor is to be there soon; its log is read, not written, for a while.
+      pretouchBytes: start === 1 ? settings.logPretouchBytes : 0,
       mesh: this.#mesh,
       clients: [...this.#clients.values()].map((member) => member.client),
       notices: port2,
@@ -154,7 +156,7 @@ export class Supervisor {
     });
     seat.worker = worker;
     const ended = (): VrError => crashed(seat);
-    seat.control = connect<ReplicaControl>(worker as unknown as Port, ended);
+    seat.control = connect<ReplicaControl>(calling(worker, seat.block), ended);
     port1.on('message', (message: ReplicaNotice) => this.#onNotice(seat, message));
     worker.on('error', (error) => {
       seat.error = error;
@@ -558,6 +560,18 @@ export class Supervisor {
     this.#wake();
     this.#boot.events.close();
   }
+}
+
+/** A replica's thread sleeps without its event loop: every message to it says so. */
+function calling(worker: Worker, block: ReplicaBlock): Port {
+  return {
+    postMessage: (message, transfer) => {
+      worker.postMessage(message, transfer as never[]);
+      block.askForTurn();
+    },
+    on: (event, listener) => worker.on(event, listener),
+    off: (event, listener) => worker.off(event, listener),
+  };
 }
 
 function presentState(seat: Seat): ReplicaState {

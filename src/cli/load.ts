@@ -3,6 +3,7 @@
 
 import { createHistogram, performance, type RecordableHistogram } from 'node:perf_hooks';
 import { VrError } from '../index.js';
+import { VALUE_BYTES_MAX } from '../service/operation.js';
 import { type LoadControl, PHASE_MEASURE, PHASE_WARM_UP } from './load-control.js';
 import { GET, type OperationCalls, type OperationSink, type OperationSource } from './workload.js';
 
@@ -29,7 +30,7 @@ export interface LoadPipeline<V> extends OperationSink<V> {
 
 export interface LoadAnswer {
   ok(i: number): boolean;
-  value(i: number): unknown;
+  copyValue(i: number, target: Uint8Array): number;
   error(i: number): Error | undefined;
 }
 
@@ -51,6 +52,8 @@ export interface StageResult {
 
 /** Of promises per operation one in so many is timed: reading the clock twice costs a tenth of such an operation. */
 export const PROMISE_SAMPLE = 16;
+/** Operations with promises between two reports. */
+const REPORT_EVERY = 64;
 const LATENCY_MOST_NS = 600e9;
 
 export function latencyHistogram(): RecordableHistogram {
@@ -82,6 +85,8 @@ export class LoadGenerator<V> {
   readonly #shape: LoadShape;
   readonly #control: LoadControl;
   readonly #index: number;
+  /** Where values are copied to. */
+  readonly #value = new Uint8Array(VALUE_BYTES_MAX);
   #requests = 0;
   #answered = 0;
 
@@ -103,10 +108,15 @@ export class LoadGenerator<V> {
   async run(quota: number): Promise<StageResult> {
     this.#control.arrive();
     await this.#control.reached(PHASE_WARM_UP);
-    await this.#stage(PHASE_WARM_UP, Number.POSITIVE_INFINITY);
+    const warmUp = await this.#stage(PHASE_WARM_UP, Number.POSITIVE_INFINITY);
     this.#control.arrive();
     await this.#control.reached(PHASE_MEASURE);
     const result = await this.#stage(PHASE_MEASURE, quota);
+    // Load that was refused before the measuring began is not measured: the refusal is what the run found.
+    if (this.#control.failed) {
+      result.errors += warmUp.errors;
+      result.firstError ??= warmUp.firstError;
+    }
     this.#control.arrive();
     return result;
   }
@@ -172,9 +182,9 @@ export class LoadGenerator<V> {
         for (let index = 0; index < count; index++) {
           if (!answer.ok(index)) this.#fail(stage, answer.error(index), 1);
           else if (kinds[index] === GET) {
-            const value = answer.value(index);
-            if (value === undefined) result.misses++;
-            else result.bytesRead += lengthOf(value);
+            const bytes = answer.copyValue(index, this.#value);
+            if (bytes < 0) result.misses++;
+            else result.bytesRead += bytes;
           }
         }
       } catch (error) {
@@ -198,7 +208,7 @@ export class LoadGenerator<V> {
             startedAt = 0;
           }
           result.operations++;
-          this.#report(1);
+          if (result.operations % REPORT_EVERY === 0) this.#report(REPORT_EVERY);
           issue();
         };
         const done = (value: unknown): void => {
@@ -213,7 +223,9 @@ export class LoadGenerator<V> {
         const issue = (): void => {
           const call = this.#open(stage) ? this.#source.call(this.#target) : null;
           if (call === null) {
-            if (--live === 0) resolve();
+            if (--live > 0) return;
+            this.#report(result.operations % REPORT_EVERY);
+            resolve();
             return;
           }
           stage.left--;

@@ -17,6 +17,8 @@ export interface Arena {
   segment: Uint8Array;
   view: DataView;
   used: number;
+  /** Zeroed segments made ready by the host. */
+  readonly spare: Uint8Array[];
 }
 
 export interface Log {
@@ -31,7 +33,19 @@ export interface Log {
 
 export function emptyArena(): Arena {
   const segment = new Uint8Array(0);
-  return { segment, view: new DataView(segment.buffer), used: 0 };
+  return { segment, view: new DataView(segment.buffer), used: 0, spare: [] };
+}
+
+// Shared memory is not charged to the thread's heap: megabytes of log per second would have it collect garbage all the time.
+function newSegment(bytes: number): Uint8Array {
+  return new Uint8Array(new SharedArrayBuffer(bytes));
+}
+
+/** Segments for `bytes` bytes of log that are resident: the first touch of fresh memory costs more than writing to it. */
+export function touchedSegments(bytes: number): Uint8Array[] {
+  return Array.from({ length: Math.ceil(bytes / SEGMENT_BYTES) }, () =>
+    newSegment(SEGMENT_BYTES).fill(0),
+  );
 }
 
 export function emptyLog(origin: Chain): Log {
@@ -66,9 +80,10 @@ export function entryCost(entry: Entry): number {
 /** Makes `length` zeroed bytes in one piece available at `arena.used`. */
 export function reserve(arena: Arena, length: number): void {
   if (arena.used + length <= arena.segment.length) return;
+  const spare = length <= SEGMENT_BYTES ? arena.spare.pop() : undefined;
   const grown = arena.segment.length === 0 ? SEGMENT_FIRST_BYTES : arena.segment.length * 2;
   const size = Math.max(length, Math.min(SEGMENT_BYTES, grown));
-  arena.segment = new Uint8Array(size);
+  arena.segment = spare ?? newSegment(size);
   arena.view = new DataView(arena.segment.buffer);
   arena.used = 0;
 }

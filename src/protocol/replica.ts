@@ -51,6 +51,8 @@ export interface ReplicaOptions {
   readonly digest64: Digest64;
   /** null for a witness. */
   readonly stateMachine: StateMachine | null;
+  /** Memory that the log takes first, from `touchedSegments`. */
+  readonly logSegments?: readonly Uint8Array[];
   /** Mistakes to switch on; only tests pass it. */
   readonly mutations?: Mutations;
 }
@@ -79,8 +81,10 @@ export class Replica {
     const { id, clusterId, gen, start, configuration } = options;
     const origin = hasher.origin(clusterId);
     this.#options = options;
+    const state = from ?? emptyState({ id, role, clusterId, gen, start, configuration, origin });
+    if (from === undefined) state.log.arena.spare.push(...(options.logSegments ?? []));
     this.#core = {
-      state: from ?? emptyState({ id, role, clusterId, gen, start, configuration, origin }),
+      state,
       limits: options.limits,
       timing: options.timing,
       random: options.random,

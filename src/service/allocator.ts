@@ -31,6 +31,11 @@ const TRIES = 8;
 /** Smaller rests stay with their block: no block of one unit is ever asked for. */
 const REST_UNITS_MIN = 2;
 
+/** Units of a block in use, from the first word of the block. */
+export function blockUnits(header: number): number {
+  return header >>> 2;
+}
+
 export class Allocator {
   readonly #heap: PagedHeap;
   readonly #root: Int32Array;
@@ -56,7 +61,7 @@ export class Allocator {
   }
 
   unitsOf(ref: number): number {
-    return this.#wordOf(ref, 0) >>> 2;
+    return blockUnits(this.#wordOf(ref, 0));
   }
 
   #wordOf(ref: number, word: number): number {

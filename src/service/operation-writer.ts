@@ -22,10 +22,10 @@ import {
   VALUE_BYTES_MAX,
   WRITE_RESULT_HEADER,
 } from './operation.js';
-import { utf8BytesMax, writeUtf8 } from './utf8.js';
+import { utf8BytesMax, wellFormed, writeUtf8 } from './utf8.js';
 
 /** Why an operation was not written. */
-export type Refusal = 'key-empty' | 'key-too-long' | 'value-too-long';
+export type Refusal = 'key-empty' | 'key-malformed' | 'key-too-long' | 'value-too-long';
 
 export type WriteCondition =
   | { readonly type: 'absent' }
@@ -40,19 +40,34 @@ export interface WriterLimits {
 export const WRITER_LIMITS: WriterLimits = { keyBytes: KEY_BYTES_MAX, valueBytes: VALUE_BYTES_MAX };
 
 const FIRST_BYTES = 256;
+const NEXT_BYTES_MAX: number = 128 << 10;
 const EXTRA_BYTES = 8;
+
+/** Where a writer gets the memory of its next request, when it hands over that of the last one. */
+export interface WriterMemory {
+  /** At least `bytes` bytes, the whole of their buffer; what they hold does not matter. */
+  take(bytes: number): Uint8Array;
+}
+
+const FRESH: WriterMemory = { take: (bytes) => new Uint8Array(bytes) };
 
 export class OperationWriter {
   readonly #limits: WriterLimits;
+  readonly #memory: WriterMemory;
   #bytes: Uint8Array;
   #view: DataView;
   #at = REQUEST_HEADER;
   #count = 0;
   #replyBytes = WRITE_RESULT_HEADER;
 
-  constructor(limits: WriterLimits = WRITER_LIMITS, firstBytes: number = FIRST_BYTES) {
+  constructor(
+    limits: WriterLimits = WRITER_LIMITS,
+    firstBytes: number = FIRST_BYTES,
+    memory: WriterMemory = FRESH,
+  ) {
     this.#limits = limits;
-    this.#bytes = new Uint8Array(firstBytes);
+    this.#memory = memory;
+    this.#bytes = memory.take(firstBytes);
     this.#view = new DataView(this.#bytes.buffer);
   }
 
@@ -82,24 +97,23 @@ export class OperationWriter {
     skipOperation(this.#bytes, offset);
   }
 
+  /** Withdraws `count` operations from the `first` on. */
+  skipRun(first: number, count: number): void {
+    skipRun(this.#bytes, first, count);
+  }
+
   /** The finished request; it views this writer's memory, which stays the writer's. */
   finish(atomic: boolean): Uint8Array {
     this.#header(atomic);
     return this.#bytes.subarray(0, this.#at);
   }
 
-  /** The finished request in memory of its own; the writer begins anew. */
+  /** The finished request, in memory that is not the writer's any more; the writer begins anew. */
   take(atomic: boolean): Uint8Array {
-    this.#header(atomic);
-    // A large buffer is handed over instead of copied: the next request allocates its own.
-    if (this.#at * 2 >= this.#bytes.length && this.#bytes.length > FIRST_BYTES) {
-      const bytes = this.#bytes.subarray(0, this.#at);
-      this.#bytes = new Uint8Array(this.#bytes.length);
-      this.#view = new DataView(this.#bytes.buffer);
-      this.reset();
-      return bytes;
-    }
-    const bytes = this.#bytes.slice(0, this.#at);
+    const bytes = this.finish(atomic);
+    // As much as this one took, unless it was an exception.
+    this.#bytes = this.#memory.take(Math.min(this.#bytes.length, NEXT_BYTES_MAX));
+    this.#view = new DataView(this.#bytes.buffer);
     this.reset();
     return bytes;
   }
@@ -115,13 +129,13 @@ export class OperationWriter {
   #reserve(bytes: number): void {
     const needed = this.#at + bytes;
     if (needed <= this.#bytes.length) return;
-    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+    const grown = this.#memory.take(Math.max(needed, this.#bytes.length * 2));
     grown.set(this.#bytes.subarray(0, this.#at));
     this.#bytes = grown;
     this.#view = new DataView(grown.buffer);
   }
 
-  /** Writes the key at `at`. @returns its length, or -1 - the reason's index. */
+  /** Writes the key at `at`. @returns its length, or -1 when it has no UTF-8. */
   #key(key: string | Uint8Array, at: number): number {
     if (typeof key !== 'string') {
       this.#bytes.set(key, at);
@@ -129,6 +143,8 @@ export class OperationWriter {
     }
     const { length } = key;
     if (this.#writeAscii(key, at)) return length;
+    // Half a surrogate pair would become another character: different keys would be the same bytes.
+    if (!wellFormed(key)) return -1;
     return writeUtf8(key, this.#bytes, at) - at;
   }
 
@@ -165,6 +181,7 @@ export class OperationWriter {
     const start = this.#at;
     const keyAt = start + OPERATION_HEADER + (extra === null ? 0 : EXTRA_BYTES);
     const keyBytes = this.#key(key, keyAt);
+    if (keyBytes < 0) return 'key-malformed';
     if (keyBytes > this.#limits.keyBytes) return 'key-too-long';
     const view = this.#view;
     view.setUint8(start, code);
@@ -278,6 +295,26 @@ export class OperationWriter {
 /** Withdraws the operation at `offset` of a request that was not sent yet. */
 export function skipOperation(body: Uint8Array, offset: number): void {
   body[offset + 1] = (body[offset + 1] as number) | SKIPPED;
+}
+
+/** Withdraws `count` operations of a request that was not sent yet, from the `first` on. */
+export function skipRun(body: Uint8Array, first: number, count: number): void {
+  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+  let at = REQUEST_HEADER;
+  for (let i = 0; i < first + count; i++) {
+    const next = operationEnd(view, at);
+    if (i >= first) skipOperation(body, at);
+    at = next;
+  }
+}
+
+function operationEnd(view: DataView, at: number): number {
+  const code = view.getUint8(at);
+  const condition = view.getUint8(at + 1) & ~SKIPPED;
+  const bytes = OPERATION_HEADER + view.getUint16(at + 2, true) + view.getUint32(at + 4, true);
+  if (code !== OP_INCR && code !== OP_CAS && condition !== IF_REVISION) return at + bytes;
+  const expected = code === OP_CAS ? Math.max(0, view.getFloat64(at + OPERATION_HEADER, true)) : 0;
+  return at + bytes + EXTRA_BYTES + expected;
 }
 
 function conditionCode(condition: WriteCondition | undefined): number {

@@ -3,9 +3,9 @@
 //
 //  words   allocator's | key bytes << 21 | value bytes | revision (float64) | created (float64) | key ... | value ...
 
-import type { Allocator } from './allocator.js';
+import { blockUnits } from './allocator.js';
 import { type PagedHeap, UNIT_BYTES } from './paged-heap.js';
-import { type Span, tailWord } from './span.js';
+import { bytesOf, tailWord, wordsIn, wordsOut } from './words.js';
 
 const LENGTHS = 1;
 const VALUE_MASK = (1 << 21) - 1;
@@ -25,17 +25,9 @@ export function recordBytes(keyBytes: number, valueBytes: number): number {
 /** Reads and writes the fields of records; it knows nothing of tables or operations. */
 export class Records {
   readonly #heap: PagedHeap;
-  readonly #allocator: Allocator;
 
-  constructor(heap: PagedHeap, allocator: Allocator) {
+  constructor(heap: PagedHeap) {
     this.#heap = heap;
-    this.#allocator = allocator;
-  }
-
-  /** True when the block of `ref` is the place for a record of `bytes`. */
-  fits(ref: number, bytes: number): boolean {
-    const idle = this.#allocator.unitsOf(ref) - ((bytes + UNIT_BYTES - 1) >>> 4);
-    return idle >= 0 && (idle <= IDLE_UNITS || idle <= this.#allocator.unitsOf(ref) >>> 2);
   }
 
   #start(ref: number): number {
@@ -71,77 +63,91 @@ export class Records {
   /** Writes a whole record into a fresh block. */
   write(
     ref: number,
-    key: Span,
-    value: Span,
-    revisions: { revision: number; created: number },
+    key: { readonly view: DataView; readonly keyAt: number; readonly keyBytes: number },
+    value: { readonly view: DataView; readonly from: number; readonly length: number },
+    revisions: { readonly revision: number; readonly created: number },
   ): void {
-    this.#heap.touch(ref, 4, recordBytes(key.length, value.length) - 4);
+    const { keyBytes } = key;
+    this.#heap.touch(ref, 4, recordBytes(keyBytes, value.length) - 4);
     const words = this.#words(ref);
     const start = this.#start(ref);
     const doubles = this.#doubles(ref);
-    words[start + LENGTHS] = (key.length << 21) | value.length;
+    words[start + LENGTHS] = (keyBytes << 21) | value.length;
     doubles[(start >>> 1) + REVISION] = revisions.revision;
     doubles[(start >>> 1) + CREATED] = revisions.created;
     const keyWord = start + KEY_WORD;
-    this.#copyIn(ref, keyWord, key);
-    if ((key.length & 3) !== 0) words[keyWord + (key.length >>> 2)] = tailWord(key);
-    this.#copyIn(ref, keyWord + ((key.length + 3) >>> 2), value);
+    wordsIn(words, keyWord, key.view, key.keyAt, keyBytes);
+    if ((keyBytes & 3) !== 0)
+      words[keyWord + (keyBytes >>> 2)] = tailWord(key.view, key.keyAt, keyBytes);
+    this.#copyIn(ref, keyWord + ((keyBytes + 3) >>> 2), value.view, value.from, value.length);
   }
 
-  /** Puts another value into a record whose block fits. */
-  overwrite(ref: number, value: Span, revision: number): void {
-    const words = this.#words(ref);
-    const start = this.#start(ref);
+  /**
+   * Puts another value into a record whose block is the place for it. In one function, as `ByteTable.find` is.
+   * @returns false, with nothing changed, when the block is too small, or so large that much of it would be idle.
+   */
+  overwrite(ref: number, view: DataView, from: number, length: number, revision: number): boolean {
+    const { segmentShift, segmentMask } = this.#heap;
+    const segment = ref >>> segmentShift;
+    const words = this.#heap.words[segment] as Int32Array;
+    const start = (ref & segmentMask) << 2;
     const keyBytes = (words[start + LENGTHS] as number) >>> 21;
-    this.#heap.touch(ref, 4, recordBytes(keyBytes, value.length) - 4);
-    words[start + LENGTHS] = (keyBytes << 21) | value.length;
-    this.#doubles(ref)[(start >>> 1) + REVISION] = revision;
-    this.#copyIn(ref, start + KEY_WORD + ((keyBytes + 3) >>> 2), value);
+    const bytes = recordBytes(keyBytes, length);
+    const units = blockUnits(words[start] as number);
+    const idle = units - ((bytes + UNIT_BYTES - 1) >>> 4);
+    if (idle < 0 || (idle > IDLE_UNITS && idle > units >>> 2)) return false;
+    this.#heap.touch(ref, 4, bytes - 4);
+    words[start + LENGTHS] = (keyBytes << 21) | length;
+    (this.#heap.doubles[segment] as Float64Array)[(start >>> 1) + REVISION] = revision;
+    const word = start + KEY_WORD + ((keyBytes + 3) >>> 2);
+    if (length > LONG_BYTES) this.#copyIn(ref, word, view, from, length);
+    else {
+      wordsIn(words, word, view, from, length);
+      const memory = this.#heap.bytes[segment] as Uint8Array;
+      for (let at = length & ~3; at < length; at++)
+        memory[(word << 2) + at] = view.getUint8(from + at);
+    }
+    return true;
   }
 
-  #copyIn(ref: number, word: number, span: Span): void {
+  #copyIn(ref: number, word: number, view: DataView, from: number, length: number): void {
     const bytes = this.#heap.bytes[ref >>> this.#heap.segmentShift] as Uint8Array;
-    const { from, length } = span;
     if (length > LONG_BYTES) {
-      bytes.set(span.bytes.subarray(from, from + length), word << 2);
+      bytes.set(bytesOf(view, from, length), word << 2);
       return;
     }
-    const words = this.#words(ref);
-    const { view } = span;
-    const whole = length & ~3;
-    for (let at = 0; at < whole; at += 4) words[word + (at >>> 2)] = view.getInt32(from + at, true);
-    for (let at = whole; at < length; at++)
-      bytes[(word << 2) + at] = span.bytes[from + at] as number;
+    wordsIn(this.#words(ref), word, view, from, length);
+    for (let at = length & ~3; at < length; at++)
+      bytes[(word << 2) + at] = view.getUint8(from + at);
   }
 
-  /** Copies the value to `target.from`, where there is room for three bytes more than the value. */
-  copyOut(ref: number, target: Span): void {
-    const length = this.valueBytes(ref);
-    const word = this.#valueWord(ref);
-    const { from } = target;
-    if (length > LONG_BYTES) {
-      const bytes = this.#heap.bytes[ref >>> this.#heap.segmentShift] as Uint8Array;
-      target.bytes.set(bytes.subarray(word << 2, (word << 2) + length), from);
-      return;
-    }
+  /** Copies the value to `view` at `to`, where there is room for three bytes more than the value. */
+  copyOut(ref: number, view: DataView, to: number): void {
+    const { segmentShift, segmentMask } = this.#heap;
+    const segment = ref >>> segmentShift;
+    const words = this.#heap.words[segment] as Int32Array;
+    const start = (ref & segmentMask) << 2;
+    const lengths = words[start + LENGTHS] as number;
+    const length = lengths & VALUE_MASK;
+    const word = start + KEY_WORD + (((lengths >>> 21) + 3) >>> 2);
     // Blocks end on whole words, so reading past the end of a value stays in its block.
-    const words = this.#words(ref);
-    const { view } = target;
-    for (let done = 0; done < length; done += 4)
-      view.setInt32(from + done, words[word + (done >>> 2)] as number, true);
+    if (length <= LONG_BYTES) wordsOut(words, word, view, to, length);
+    else {
+      const bytes = this.#heap.bytes[segment] as Uint8Array;
+      bytesOf(view, to, length).set(bytes.subarray(word << 2, (word << 2) + length));
+    }
   }
 
-  sameValue(ref: number, expected: Span): boolean {
-    const { from, length } = expected;
+  sameValue(ref: number, view: DataView, from: number, length: number): boolean {
     if (this.valueBytes(ref) !== length) return false;
     const words = this.#words(ref);
     const bytes = this.#heap.bytes[ref >>> this.#heap.segmentShift] as Uint8Array;
     const word = this.#valueWord(ref);
     const whole = length & ~3;
     for (let at = 0; at < whole; at += 4)
-      if (words[word + (at >>> 2)] !== expected.view.getInt32(from + at, true)) return false;
+      if (words[word + (at >>> 2)] !== view.getInt32(from + at, true)) return false;
     for (let at = whole; at < length; at++)
-      if (bytes[(word << 2) + at] !== expected.bytes[from + at]) return false;
+      if (bytes[(word << 2) + at] !== view.getUint8(from + at)) return false;
     return true;
   }
 }

@@ -34,3 +34,8 @@ export function writeUtf8(text: string, target: Uint8Array, at: number): number 
   }
   return to;
 }
+
+/** False for half a surrogate pair, which would come back as another character. (Node 20 has it, the library types do not.) */
+export function wellFormed(text: string): boolean {
+  return (text as unknown as { isWellFormed(): boolean }).isWellFormed();
+}

@@ -170,6 +170,17 @@ export class ReplicaBlock {
     Atomics.store(this.#words, REPLICA_WORDS.suspected, start);
   }
 
+  /** Turns of the event loop asked for so far, wrapping. */
+  get turns(): number {
+    return Atomics.load(this.#words, REPLICA_WORDS.turns);
+  }
+
+  /** A message was posted to the thread: it must look at its event loop. */
+  askForTurn(): void {
+    Atomics.add(this.#words, REPLICA_WORDS.turns, 1);
+    this.doorbell.wake();
+  }
+
   get paused(): boolean {
     return Atomics.load(this.#words, REPLICA_WORDS.paused) === 1;
   }

@@ -1,0 +1,424 @@
+// Scenarios of protocol.md 6.4 over the pure core: what a thread forgot, what it promised, and what the dead left under way.
+// Mistakes about the promise register have their schedules here; the coarse ones are also found by random runs.
+
+import { expect, test } from 'vitest';
+import type { Mutations } from '../../src/protocol/mutations.js';
+import { startViewChange } from './solo.js';
+import { type Story, scenario, story } from './story.js';
+import type { StoryOptions } from './story-cast.js';
+import type { Rule } from './story-network.js';
+
+/** `count` increments by each client, not waited for. */
+function load(s: Story, count: number, key = 'n'): void {
+  for (let round = 0; round < count; round++)
+    for (let client = 0; client < s.clients.length; client++) s.incr(key, client);
+}
+
+function head(s: Story, who: string): number {
+  return s.state(who).log.entries.length;
+}
+
+function statusOf(s: Story, id: number): string {
+  return s.actors[id]?.replica.state.status ?? 'down';
+}
+
+/** R2 enters view 1 alone and says so, but everything it says is held back; then it loses its memory. */
+function promiseAndForget(s: Story, forced: boolean): Rule {
+  const ghosts = s.hold({ from: 'R2' });
+  if (forced) s.inject('R1', 'R2', startViewChange(1, 1, 'joined'));
+  else {
+    const votes = s.hold({ from: 'R1', kinds: 'startViewChange' });
+    s.tell('R1', { kind: 'suspect', id: 0 });
+    s.run(1);
+    s.crash('R1');
+    votes.end();
+    s.restart('R1');
+    s.until(() => s.state('R1').status === 'normal');
+    s.tell('R2', { kind: 'suspect', id: 0 });
+    s.release(votes);
+  }
+  s.until(() => s.registers[2]?.view === 1, 20);
+  expect([s.view, s.state('R0').view, s.state('R1').view]).toEqual([1, 0, 0]);
+  s.crash('R2');
+  ghosts.end();
+  return ghosts;
+}
+
+/** E8: R1 hears nothing of `a`; R2 forgot that it promised to. */
+function ghostDvc(s: Story, forced = false): void {
+  const ghosts = promiseAndForget(s, forced);
+  s.drop({ from: 'R0', to: 'R1' });
+  s.drop({ from: 'R2', kinds: 'requestStartView' });
+  s.restart('R2');
+  const call = s.put('a', 1);
+  s.run(20);
+  expect([statusOf(s, 2), s.registers[2]?.view, call.code]).toEqual(['recovering', 1, null]);
+  s.release(ghosts);
+  s.until(() => s.state('R1').status === 'normal' && s.state('R1').view === 1, 20);
+  expect(statusOf(s, 2)).toBe('recovering');
+  s.converge();
+  s.expect('a', 1);
+}
+
+scenario('ghost-dvc (R0, R1, E8): a promise that was forgotten is kept', {}, ghostDvc);
+
+scenario(
+  'ghost-dvc (R0, R1, E8): however the replica came to promise, also without votes',
+  {},
+  (s) => ghostDvc(s, true),
+);
+
+for (const forced of [false, true])
+  scenario(
+    `ghost-dvc (R3, R4, E8): its question takes the others along to what it promised, ${forced ? 'forced' : 'voted'}`,
+    {},
+    (s) => {
+      const ghosts = promiseAndForget(s, forced);
+      s.restart('R2');
+      const call = s.put('a', 1);
+      s.newView(1);
+      s.together();
+      s.until(() => call.code === 'ok');
+      s.release(ghosts);
+      s.run(100);
+      expect([s.view, s.primary]).toEqual([1, 1]);
+      s.converge();
+      s.expect('a', 1);
+    },
+  );
+
+/** E8b: the elect never hears of R2's restart, so only R2's own register can know better. */
+function ghostDvc5(s: Story): void {
+  const ghosts = promiseAndForget(s, true);
+  s.drop({ from: 'R2', to: 'R1', kinds: 'requestStartView' });
+  const questions = s.hold({ from: 'R2', kinds: 'requestStartView' });
+  s.drop({ from: 'R0', to: ['R1', 'R3'] });
+  s.restart('R2');
+  const call = s.put('a', 1);
+  s.run(20);
+  expect([statusOf(s, 2), head(s, 'R4'), call.code]).toEqual(['recovering', head(s, 'R0'), null]);
+  s.network.release(ghosts, ({ to }) => to === 1 || to === 3);
+  s.until(() => s.state('R1').status === 'normal' && s.state('R1').view === 1, 20);
+  expect(head(s, 'R1')).toBe(head(s, 'R0') - 1);
+  s.release(questions);
+  s.until(() => call.code === 'ok');
+  // It heard the StartView of its own view, without its nonce.
+  expect([statusOf(s, 2), s.view]).toEqual(['recovering', 1]);
+  s.converge();
+  s.expect('a', 1);
+}
+
+scenario(
+  'ghost-dvc-5 (R0, R3, R4, E8b): nobody has to know of a restart but the replica itself',
+  { replicas: 5 },
+  ghostDvc5,
+);
+
+/** E45: R2 acknowledged `a` in view 1; an older StartView of view 1 arrives after its crash, while R1 is cut off. */
+function ghostStartView(s: Story): void {
+  const old = s.record({ from: 'R1', to: 'R2', kinds: 'startView' });
+  s.stepDown();
+  s.newView(1);
+  s.together();
+  old.end();
+  s.drop({ from: 'R1', to: 'R0', kinds: ['prepare', 'commit'] });
+  const call = s.put('a', 1);
+  s.until(() => call.code === 'ok', 20);
+  s.crash('R2');
+  s.isolate('R1');
+  s.restart('R2');
+  expect(old.kept.length).toBeGreaterThan(0);
+  s.release(old);
+  s.run(300);
+  expect([statusOf(s, 2), s.view, head(s, 'R0')]).toEqual(['recovering', 1, head(s, 'R1') - 1]);
+  s.converge();
+  s.expect('a', 1);
+}
+
+scenario(
+  'ghost-startview (R4, E45): a StartView of the own stamp from before the crash is refused',
+  {},
+  ghostStartView,
+);
+
+/** E44: R2's promise is counted, but only R0 can still deliver what it promised. */
+function ghostDvcBodies(s: Story): Rule {
+  s.drop({ from: 'R0', to: 'R1' });
+  load(s, 12);
+  s.settle();
+  const ghost = s.hold({ from: 'R2', to: 'R1', kinds: 'doViewChange' });
+  const late = s.hold({ from: 'R0', to: 'R1', kinds: 'doViewChange' });
+  s.tell(['R1', 'R2'], { kind: 'suspect', id: 0 });
+  s.until(() => ghost.hits > 0, 20);
+  s.crash('R2', { hint: false });
+  s.release(ghost);
+  s.run(2);
+  expect(s.state('R1').transfer).toMatchObject({ purpose: 'vc', target: { op: head(s, 'R0') } });
+  s.heal();
+  return late;
+}
+
+scenario(
+  'ghost-dvc-bodies (VC6, VC8, E44): the question of the restarted sender drops its promise, others have the entries',
+  { limits: { tailEntries: 0, batchMax: 1 } },
+  (s) => {
+    const late = ghostDvcBodies(s);
+    const fetched = s.record({ from: 'R0', to: 'R1', kinds: 'newState' });
+    s.release(late);
+    s.restart('R2');
+    s.newView(1, 60);
+    expect([s.primary, s.view, fetched.hits > 0]).toEqual([1, 1, true]);
+    s.together();
+    s.expect('n', 12);
+    s.converge();
+  },
+);
+
+scenario(
+  'ghost-dvc-bodies (VC10, HH3, E44): a sender that stays down costs views, not entries, also when its exit is told late',
+  { limits: { tailEntries: 0, batchMax: 1 } },
+  (s) => {
+    s.release(ghostDvcBodies(s));
+    const whole = head(s, 'R0');
+    s.run(30);
+    if (s.hints) s.tell('R_', { kind: 'exited', id: 2, start: 1 });
+    s.newView(1);
+    expect([s.states.length, s.state('A0').viewStartOp]).toEqual([2, whole]);
+    s.expect('n', 12);
+    s.converge();
+  },
+);
+
+/** R2 was acknowledged in view 0 only, and recovers into view 1, where it acknowledges. */
+function recoverHigher(s: Story): void {
+  s.crash('R2');
+  s.stepDown();
+  s.newView(1);
+  s.restart('R2');
+  s.until(() => statusOf(s, 2) === 'normal');
+  s.put('a', 1);
+  s.settle();
+  expect(s.registers[2]).toEqual({ epoch: 0, view: 1 });
+  s.converge();
+  s.expect('a', 1);
+}
+
+function plainViewChange(s: Story): void {
+  s.put('a', 1);
+  s.settle();
+  s.crash('R0');
+  s.newView(1);
+  s.converge();
+  s.expect('a', 1);
+}
+
+/** E9: R0 and R2 hold `a`; R2 forgot it, R0 is cut off, and R1 never heard of it. */
+function amnesicVoter(s: Story): void {
+  s.drop({ from: 'R0', to: 'R1' });
+  const call = s.put('a', 1);
+  s.until(() => call.code === 'ok');
+  s.crash('R2');
+  s.isolate('R0');
+  s.restart('R2');
+  s.tell('R1', { kind: 'suspect', id: 0 });
+  s.run(300);
+  expect([statusOf(s, 2), s.state('R1').view]).toEqual(['recovering', 0]);
+  s.converge();
+  s.expect('a', 1);
+}
+
+const MUTANTS: readonly [keyof Mutations, string, StoryOptions, (s: Story) => void, RegExp][] = [
+  ['registerIgnored', 'R0, E8', {}, ghostDvc, /I9/],
+  ['registerIgnored', 'R0, E8b', { replicas: 5 }, ghostDvc5, /I9/],
+  ['registerAfterSend', 'R0, VC4', {}, plainViewChange, /I23a/],
+  ['registerOnlyOnDoViewChange', 'R0, R5', {}, recoverHigher, /I23/],
+  ['nonceIgnored', 'R4, E45', {}, ghostStartView, /I2 /],
+  ['recoveringPromises', 'G6, VC13, E9', {}, amnesicVoter, /I2 /],
+];
+
+for (const [mistake, rules, options, script, noticed] of MUTANTS) {
+  test(`register-mutants (${rules}): without ${mistake} the schedule of ${script.name} is harmless`, () => {
+    script(story(options));
+  });
+  test(`register-mutants (${rules}): with ${mistake} it is noticed`, () => {
+    expect(() => script(story({ ...options, mutations: { [mistake]: true } }))).toThrow(noticed);
+  });
+}
+
+/** All are in view 6; `who` enters view 7, tells nobody, and loses its memory. */
+function aheadOfAll(s: Story, who: 'R1' | 'R2'): void {
+  for (let view = 1; view <= 6; view++) {
+    s.stepDown();
+    s.newView(view);
+    s.together();
+  }
+  const id = s.one(who);
+  const mute = s.drop({ from: who });
+  s.tell(['R1', 'R2'], { kind: 'suspect', id: s.primary });
+  s.until(() => s.registers[id]?.view === 7, 20);
+  s.crash(who);
+  mute.end();
+  s.run(20);
+  expect(s.states.map(({ view, status }) => `${status} ${view}`)).toEqual(
+    Array(2).fill('normal 6'),
+  );
+  s.restart(who);
+}
+
+for (const [who, view, primary] of [
+  ['R2', 7, 1],
+  ['R1', 8, 2],
+] as const)
+  scenario(
+    `register-ahead (R3, R4, HB6): the others follow to the register, into view ${view} if ${who} was there`,
+    {},
+    (s) => {
+      s.put('a', 1);
+      s.settle();
+      aheadOfAll(s, who);
+      s.newView(view);
+      s.together();
+      expect([s.view, s.primary, statusOf(s, s.one(who))]).toEqual([view, primary, 'normal']);
+      s.converge();
+      s.expect('a', 1);
+    },
+  );
+
+for (const hints of [true, false])
+  test(`register-torn (R0, H5): whenever the thread dies, nobody saw more than its register holds [${hints ? 'with' : 'without'} hints]`, () => {
+    const seen = new Set<string>();
+    for (let effects = 0; effects < 10; effects++) {
+      const s = story({ hints });
+      s.put('a', 1);
+      s.settle();
+      const shown = s.record({ from: 'R2', where: (m) => 'clusterId' in m && m.view > 0 });
+      s.tell(['R1', 'R2'], { kind: 'suspect', id: 0 });
+      s.killAfter('R2', effects);
+      s.until(() => s.actors[2] === undefined, 20);
+      const view = s.registers[2]?.view;
+      if (shown.hits > 0) expect(view).toBe(1);
+      seen.add(`${view}${shown.hits > 0 ? ' shown' : ''}`);
+      s.converge();
+      s.expect('a', 1);
+    }
+    // Too much or nothing is promised, and both are met.
+    expect([...seen].sort()).toEqual(['0', '1', '1 shown']);
+  });
+
+/** View 1 runs without R0, which thinks that it still leads view 0, and whose answers to R2's last recovery are under way. */
+function stalePrimary(s: Story): Rule {
+  s.crash('R2');
+  s.partition('R0', ['R1', 'R3', 'R4']);
+  const answers = s.hold({ from: 'R0', to: 'R2', kinds: 'startView' });
+  s.partition('R2', ['R1', 'R3', 'R4']);
+  s.tell(['R1', 'R3', 'R4'], { kind: 'suspect', id: 0 });
+  s.newView(1);
+  s.put('a', 1);
+  s.settle();
+  s.restart('R2');
+  s.until(() => answers.hits > 0, 20);
+  return answers;
+}
+
+scenario(
+  'recover-stale-primary (R4, VC3, E10): with register 0 it follows view 0, which commits nothing, and then view 1',
+  { replicas: 5 },
+  (s) => {
+    s.release(stalePrimary(s));
+    s.until(() => statusOf(s, 2) === 'normal', 20);
+    const { view, commit } = s.state('R2');
+    expect([view, s.state('R0').status]).toEqual([0, 'normal']);
+    expect(commit).toBeLessThan(s.state('R1').commit);
+    s.put('b', 2);
+    s.settle();
+    s.heal();
+    s.until(() => s.state('R2').view === 1 && statusOf(s, 2) === 'normal');
+    s.converge();
+    s.expect('a', 1);
+    s.expect('b', 2);
+  },
+);
+
+scenario(
+  'recover-stale-primary (R4, E10): with register 1 it refuses view 0 and waits for view 1',
+  { replicas: 5 },
+  (s) => {
+    const answers = stalePrimary(s);
+    answers.end();
+    s.heal();
+    s.until(() => s.registers[2]?.view === 1 && statusOf(s, 2) === 'normal');
+    s.crash('R2');
+    s.partition('R2', ['R1', 'R3', 'R4']);
+    s.drop({ from: 'R2', to: 'R0' });
+    s.restart('R2');
+    s.release(answers);
+    s.run(100);
+    expect([statusOf(s, 2), s.state('R2').view, head(s, 'R2')]).toEqual(['recovering', 1, 0]);
+    s.converge();
+    expect(s.view).toBe(1);
+    s.expect('a', 1);
+  },
+);
+
+scenario(
+  'recover-self-primary (HB6, R4, D20, E36): its own question ends its view at once, and it follows the next one',
+  { clients: 2 },
+  (s) => {
+    s.stepDown();
+    s.newView(1);
+    load(s, 5);
+    s.settle();
+    s.crash('R1', { hint: false });
+    s.restart('R1');
+    s.newView(2, 20); // a failure timer takes 50 at least
+    s.together();
+    expect([s.view, s.primary, s.state('R1').view]).toEqual([2, 2, 2]);
+    s.converge();
+    s.expect('n', 10);
+  },
+);
+
+/** `who` lags, or lost its memory, and dies `effects` after its Install of view 1 began. @returns what it was by then. */
+function dieInstalling(who: 'R1' | 'R2', amnesic: boolean, effects: number): string {
+  const limits = { tailEntries: 0, batchMax: 1, messageBytes: 300 };
+  const s = story({ limits, hints: effects % 2 === 0 });
+  const id = s.one(who);
+  const cut = s.drop({ to: who, kinds: ['prepare', 'newState'] });
+  load(s, 12);
+  s.settle();
+  const whole = head(s, 'R0');
+  if (amnesic) s.crash(who);
+  s.stepDown();
+  if (amnesic) {
+    s.newView(1);
+    s.restart(who);
+  }
+  cut.end();
+  const shown = s.record({ from: who, where: (m) => 'clusterId' in m && m.view > 0 });
+  const { state } = s.actor(who).replica;
+  const old = head(s, who);
+  s.killAfter(who, effects);
+  s.until(() => s.actors[id] === undefined, 100);
+  const reached = state.log.entries.length;
+  if (shown.hits > 0) expect(s.registers[id]?.view).toBe(1);
+  s.converge();
+  s.expect('n', 12);
+  const log = reached === old ? 'old' : reached === whole ? 'new' : 'mixed';
+  const fetched = (state.transfer?.staged.length ?? 0) > 0 ? ', more fetched' : '';
+  return `view ${state.lastNormal.view}, ${log} log${fetched}`;
+}
+
+for (const [role, who, amnesic] of [
+  ['a backup', 'R2', false],
+  ['a replica that recovers', 'R2', true],
+  ['the elect', 'R1', false],
+] as const)
+  test(`crash-during-install (Install, R0): ${role} dies with the old log or the new one, never between`, () => {
+    const seen = new Set<string>();
+    for (let effects = 0; effects < 30; effects++) seen.add(dieInstalling(who, amnesic, effects));
+    expect([...seen].sort()).toEqual([
+      'view 0, old log',
+      'view 0, old log, more fetched',
+      'view 1, new log',
+    ]);
+  });
