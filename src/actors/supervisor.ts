@@ -182,6 +182,7 @@ export class Supervisor {
   async #terminate(seat: Seat): Promise<void> {
     if (seat.worker === null) return;
     this.#suspect(seat);
+    this.#setState(seat, 'down');
     await seat.worker.terminate();
   }
 
@@ -226,7 +227,8 @@ export class Supervisor {
   }
 
   #onNotice(seat: Seat, message: ReplicaNotice): void {
-    if (message.start !== seat.block.start) return;
+    // What it still had to say when it was ended is no news any more.
+    if (message.start !== seat.block.start || message.start <= seat.block.suspected) return;
     const { notice } = message;
     switch (notice.kind) {
       case 'status':
@@ -484,6 +486,7 @@ export class Supervisor {
     const seat = this.#seat(id);
     if (this.#lost) throw permanentLoss();
     const start = seat.block.start;
+    if (seat.worker !== null) this.#checkBudget(seat);
     await this.#terminate(seat);
     await this.#until(() => seat.worker === null || seat.block.start > start);
     if (seat.block.start === start) this.#restart(seat);
@@ -491,6 +494,18 @@ export class Supervisor {
       () => (seat.block.start > start && seat.state === 'normal') || this.#lost || this.#stopping,
     );
     if (this.#lost) throw permanentLoss();
+  }
+
+  /** A restart forgets everything: it waits until a quorum of the others has it all. */
+  #checkBudget(seat: Seat): void {
+    const normal = this.#seats.filter((other) => other !== seat && other.state === 'normal').length;
+    const needed = quorumSize(this.#seats.length);
+    if (normal >= needed) return;
+    throw new VrError(
+      'VR_NO_QUORUM',
+      `a restart of replica ${seat.id} needs ${needed} other normal replicas, there are ${normal}`,
+      { retryable: true, details: { replica: seat.id, needed, normal } },
+    );
   }
 
   async stepDown(): Promise<ViewInfo> {

@@ -76,6 +76,7 @@ export function beginInstall(
     askedOp: base + 1,
     donors: from.donors,
     donor: 0,
+    lost: [],
     fruitless: 0,
     retryTicks: timing.transferRetry,
     deadline: core.state.now + timing.transferRetry,
@@ -100,6 +101,7 @@ export function beginGapRepair(core: Core, toOp: OpNumber): void {
     askedOp: head(state.log) + 1,
     donors,
     donor: 0,
+    lost: [],
     fruitless: 0,
     retryTicks: timing.transferRetry,
     deadline: state.now + timing.transferRetry,
@@ -229,7 +231,7 @@ export function onNewState(core: Core, message: NewState): void {
   }
   if (message.status === 'refuse' || message.entries.length === 0) {
     if (message.status === 'refuse' && transfer.purpose === 'vc')
-      dropDonor(core, transfer, message.from);
+      donorLost(core, transfer, message.from);
     else nextDonor(core, transfer);
     return;
   }
@@ -331,11 +333,20 @@ function askedInVain(core: Core, transfer: Transfer): void {
   state.askAt = state.now + core.timing.recoveryResend;
 }
 
-/** VC6, VC8: the elect needs bodies that this sender has lost; its DoViewChange counts as never received. */
-function dropDonor(core: Core, transfer: Transfer, id: ReplicaId): void {
-  core.state.doViewChanges.delete(id);
+/**
+ * VC6, VC8: the donor of an elect has lost its entries. Another one goes on; without any, its DoViewChange counts as never
+ * received, and another holder is waited for.
+ */
+export function donorLost(core: Core, transfer: Transfer, id: ReplicaId): void {
   const at = transfer.donors.indexOf(id);
   if (at >= 0) transfer.donors.splice(at, 1);
+  transfer.lost.push(id);
+  if (transfer.donors.length > 0) {
+    transfer.fruitless = 0;
+    askAgain(core, transfer);
+    return;
+  }
+  core.state.doViewChanges.delete(id);
   core.state.transfer = null;
   core.state.installing = null;
 }

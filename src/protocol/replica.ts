@@ -26,6 +26,7 @@ import type { ClientAddress, Digest64, Random32, ReplicaId, Stamp, StartNumber }
 import {
   announceView,
   considerStart,
+  forgetLostLog,
   jump,
   missedStartView,
   onDoViewChange,
@@ -155,6 +156,9 @@ export class Replica {
         break;
       case 'hint':
         onHint(core, event.hint);
+        if (event.hint.kind === 'exited') forgetLostLog(core, event.hint.id, event.hint.start + 1);
+        else if (event.hint.kind === 'started')
+          forgetLostLog(core, event.hint.id, event.hint.start);
         break;
       case 'detach':
         forget(core, event.address);

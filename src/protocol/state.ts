@@ -103,6 +103,8 @@ export interface Transfer {
   askedOp: OpNumber;
   donors: ReplicaId[];
   donor: number;
+  /** Donors that have lost their entries. */
+  readonly lost: ReplicaId[];
   /** Donors tried in a row without progress. */
   fruitless: number;
   retryTicks: number;

@@ -23,7 +23,7 @@ import {
   rejoin,
   startViewChangeTimer,
 } from './failure-detector.js';
-import { becomeNormal, beginGapRepair, beginInstall, donorOrder } from './install.js';
+import { becomeNormal, beginGapRepair, beginInstall, donorLost, donorOrder } from './install.js';
 import { chainAt, detach, head, ladder, tail, truncateTo } from './log.js';
 import type {
   Commit,
@@ -36,7 +36,8 @@ import type {
   StartViewChange,
 } from './message.js';
 import { keepForLater } from './normal.js';
-import { compareStamps, type ReplicaId, type StartNumber } from './types.js';
+import type { Transfer } from './state.js';
+import { compareStamps, type ReplicaId, type StartNumber, sameChain } from './types.js';
 
 /** Ticks between unsolicited StartViews to one replica, so that its repeated questions do not multiply them. */
 const START_VIEW_PAUSE = 5;
@@ -120,7 +121,11 @@ export function onDoViewChange(core: Core, message: DoViewChange): void {
 /** VC6, VC7, VC9: begins the Install of the selected log once a quorum is there. Called after every step. */
 export function considerStart(core: Core): void {
   const { state, mutations } = core;
-  if (state.status !== 'view-change' || state.transfer !== null || !isPrimary(core)) return;
+  if (state.status !== 'view-change' || !isPrimary(core)) return;
+  if (state.transfer !== null) {
+    moreDonors(core, state.transfer);
+    return;
+  }
   const needed = quorum(core) - (mutations.smallViewChangeQuorum === true ? 1 : 0);
   if (state.doViewChanges.size < needed || !state.doViewChanges.has(state.id)) return;
   const chosen = select(core);
@@ -170,6 +175,18 @@ function donorsFor(core: Core, chosen: DoViewChange): ReplicaId[] {
     if (message.from !== chosen.from && compareStamps(message.lastNormal, chosen.lastNormal) === 0)
       donors.push(message.from);
   return donors.filter((id) => id !== core.state.id);
+}
+
+/** VC8: whoever said only after the Install began that it holds the chosen log can hand it out as well. */
+function moreDonors(core: Core, transfer: Transfer): void {
+  const { target } = transfer;
+  if (transfer.purpose !== 'vc' || target === null) return;
+  const holder = [...core.state.doViewChanges.values()].find(
+    (message) => message.op === target.op && sameChain(message.chain, target.chain),
+  );
+  if (holder === undefined) return;
+  for (const id of donorsFor(core, holder))
+    if (!transfer.donors.includes(id) && !transfer.lost.includes(id)) transfer.donors.push(id);
 }
 
 /** VC9: only after the switch. The caller noticed that this replica began to lead. */
@@ -269,10 +286,9 @@ function askStartView(core: Core): void {
 
 /** R3, HB6, VC12. A lower view is allowed when the nonce says that its sender is the one who is late. */
 export function onRequestStartView(core: Core, message: RequestStartView): void {
-  const { state } = core;
   if (message.nonce > 0) noteRestart(core, message);
   if (leads(core)) sendStartView(core, message.from, message.nonce);
-  else if (state.status === 'view-change' && message.nonce > 0) forgetLostLog(core, message);
+  else if (message.nonce > 0) forgetLostLog(core, message.from, message.nonce);
 }
 
 /** HH4, HB6: a larger start has begun, so everything before it has ended. */
@@ -284,15 +300,11 @@ function noteRestart(core: Core, message: RequestStartView): void {
   onStarted(core, message.from, message.nonce);
 }
 
-/** VC6: the sender's earlier DoViewChange stays a promise, but its entries are gone. */
-function forgetLostLog(core: Core, message: RequestStartView): void {
-  const { state } = core;
-  const held = state.doViewChanges.get(message.from);
-  const { transfer } = state;
-  if (held === undefined || held.start >= message.nonce || transfer === null) return;
-  const needed =
-    transfer.donors[transfer.donor % Math.max(1, transfer.donors.length)] === message.from;
-  if (!needed) return;
-  state.doViewChanges.delete(message.from);
-  state.transfer = null;
+/** VC6: what `id` sent before its start `start` stays a promise, but the entries are gone, and another has to give them. */
+export function forgetLostLog(core: Core, id: ReplicaId, start: StartNumber): void {
+  const { transfer, doViewChanges } = core.state;
+  if (transfer === null || transfer.purpose !== 'vc') return;
+  const held = doViewChanges.get(id);
+  const asked = transfer.donors[transfer.donor % Math.max(1, transfer.donors.length)] === id;
+  if (asked && held !== undefined && held.start < start) donorLost(core, transfer, id);
 }

@@ -121,18 +121,27 @@ test('a paused primary is replaced, and steps down when it resumes', async () =>
   await equalDigests(cluster);
 });
 
-test('stepDown and restart move the primary and lose nothing', async () => {
+test('stepDown and restart move the primary and lose nothing, one at a time (rolling-restart)', async () => {
   await using cluster = await open();
   const load = countUp(cluster, 'n');
   const moved = await cluster.admin.stepDown();
   expect(moved.view).toBeGreaterThan(0);
-  await cluster.admin.restart(moved.primary);
+  await allNormal(cluster);
+  const restarted = cluster.admin.restart(moved.primary);
+  // Each restart forgets a replica's memory: the next one waits until the others have it all.
+  const next = (moved.primary + 1) % 3;
+  await expect(cluster.admin.restart(next)).rejects.toMatchObject({
+    code: 'VR_NO_QUORUM',
+    retryable: true,
+    details: { replica: next, needed: 2, normal: 1 },
+  });
+  await restarted;
   await allNormal(cluster);
   const tally = await load.stop();
   await expectExactlyOnce(cluster, 'n', tally);
 });
 
-test('two of three replicas lost: open calls end as unknown, later ones are refused (H8)', async () => {
+test('lost-majority: two of three replicas lost: open calls end as unknown, later ones are refused (H8)', async () => {
   const cluster = await open();
   await cluster.kv.set('a', 1);
   const lost = new Promise<boolean>((resolve) => {

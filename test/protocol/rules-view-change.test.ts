@@ -18,7 +18,7 @@ import {
   startView,
   startViewChange,
 } from './solo.js';
-import { scenario } from './story.js';
+import { scenario, story } from './story.js';
 
 const LOG = entries(12);
 const joined = startViewChange(2, 1, 'joined');
@@ -282,5 +282,27 @@ scenario(
     expect([s.primary, fetched.hits > 0]).toEqual([1, true]);
     s.expect('n', 20);
     s.converge();
+  },
+);
+
+test.each([
+  ['without hints', false],
+  ['told by the host (HH1)', true],
+])(
+  'an elect whose donor died goes on with a sender that came later (VC6, VC8), %s',
+  (_how, hints) => {
+    const s = story({ hints, limits: { tailEntries: 0, batchMax: 1 } });
+    s.drop({ from: 'R0', to: 'R1' });
+    for (let at = 0; at < 12; at++) s.incr('n');
+    s.settle();
+    s.drop({ from: 'R2', kinds: 'newState' });
+    s.tell(['R1', 'R2'], { kind: 'suspect', id: 0 });
+    s.until(() => s.state('R1').transfer?.purpose === 'vc', 20);
+    s.crash('R2');
+    s.heal();
+    s.until(() => s.state('R1').doViewChanges.has(0), 60);
+    s.newView(1, 60);
+    s.converge();
+    s.expect('n', 12);
   },
 );

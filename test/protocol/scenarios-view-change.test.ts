@@ -386,27 +386,6 @@ scenario(
   },
 );
 
-scenario(
-  'suspend-all (SP3, HB2): everybody stops for ten seconds, goes on, and nobody suspects anybody',
-  { clients: 2 },
-  (s) => {
-    load(s, 30);
-    s.until(() => s.network.pending(0, 1) > 0, 5);
-    expect(s.calls.some(({ code }) => code === null)).toBe(true);
-    const votes = s.record({ kinds: 'startViewChange' });
-    for (const id of s.actors.keys()) s.pause(id);
-    for (const client of s.clients) client.paused = true;
-    s.run(1000);
-    for (const id of s.actors.keys()) s.resume(id);
-    for (const client of s.clients) client.paused = false;
-    s.settle(50);
-    s.run(200);
-    expect([votes.hits, s.view]).toEqual([0, 0]);
-    s.converge();
-    s.expect('n', 60);
-  },
-);
-
 // ── views that come late ──
 
 /** Votes pass: without them nobody would get beyond these views. */
