@@ -253,7 +253,8 @@ export interface ClusterStatus extends ViewInfo {
   healthy: boolean;
   quorum: number;
   replicas: ReplicaStatus[];
-  clients: number;
+  /** Names of the clients, in the order in which they came; the one that opened the cluster is 'opener'. */
+  clients: string[];
 }
 
 export interface ClusterEvents {

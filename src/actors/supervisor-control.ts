@@ -29,11 +29,11 @@ export function isLinkMessage(message: unknown): message is LinkMessage {
 
 export function supervisorControl(supervisor: Supervisor, port: MessagePort): SupervisorControl {
   port.on('message', (message: unknown) => {
-    if (isLinkMessage(message)) supervisor.adopt(message.link);
+    if (isLinkMessage(message)) supervisor.clients.adopt(message.link);
   });
   return {
     start: () => supervisor.start(),
-    addClient: (name) => supervisor.addClient(name),
+    addClient: (name) => supervisor.clients.add(name),
     status: () => supervisor.status(),
     kill: (id) => supervisor.kill(id),
     setPaused: (id, paused) => supervisor.setPaused(id, paused),

@@ -3,66 +3,20 @@
 // user thread cannot delay it. It decides nothing about the protocol.
 
 import { randomBytes } from 'node:crypto';
-import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
-import {
-  type Configuration,
-  makeConfiguration,
-  primaryOf,
-  quorumSize,
-} from '../protocol/configuration.js';
+import { type Configuration, makeConfiguration, quorumSize } from '../protocol/configuration.js';
 import type { ViewReason } from '../protocol/effect.js';
-import type { ReplicaId } from '../protocol/types.js';
-import {
-  allocateClientLink,
-  allocateMesh,
-  ClusterBlock,
-  clientDoorbell,
-  type MeshMemory,
-  ReplicaBlock,
-  ReplicaCounters,
-} from '../transport/mesh.js';
-import type { ClusterStatus, ReplicaState, ReplicaStatus, ViewInfo } from './api.js';
-import {
-  type AttachedClient,
-  type ClientBoot,
-  type ClusterCounts,
-  type ClusterEvent,
-  type ReplicaBoot,
-  type ReplicaControl,
-  type ReplicaNotice,
-  STATUS_CODES,
-  type SupervisorBoot,
-} from './boot.js';
-import { type Connection, connect, offer, type Port } from './control.js';
+import { allocateMesh, ClusterBlock, type MeshMemory } from '../transport/mesh.js';
+import type { ClusterStatus, ReplicaState, ViewInfo } from './api.js';
+import type { ClusterCounts, ClusterEvent, ReplicaNotice, SupervisorBoot } from './boot.js';
+import { ClientRegistry } from './client-registry.js';
 import { VrError } from './errors.js';
-import { assessLoss, CrashCounter } from './loss.js';
-import { spawnReplica } from './spawn.js';
-import { endSession } from './undertaker.js';
+import { assessLoss } from './loss.js';
+import { Seat } from './seat.js';
 import { HangDetector } from './watchdog.js';
 
 const CHECK_MS = 100;
 /** Time for a view to form before too few survivors count as lost (H8). */
 const LOSS_GRACE_MS = 1000;
-/** How long a replica may take to give its digest before status goes without. */
-const DIGEST_WAIT_MS = 1000;
-
-interface Seat {
-  readonly id: ReplicaId;
-  readonly block: ReplicaBlock;
-  readonly counters: ReplicaCounters;
-  readonly crashes: CrashCounter;
-  worker: Worker | null;
-  control: Connection<ReplicaControl> | null;
-  state: ReplicaState;
-  /** Why its thread ended, as far as it said. */
-  error: unknown;
-}
-
-interface Member {
-  readonly client: AttachedClient;
-  readonly name: string;
-  leaving: boolean;
-}
 
 export class Supervisor {
   readonly #boot: SupervisorBoot;
@@ -71,10 +25,9 @@ export class Supervisor {
   readonly #cluster: ClusterBlock;
   readonly #seats: Seat[];
   readonly #clusterId: number;
-  readonly #clients = new Map<number, Member>();
+  readonly clients: ClientRegistry;
   readonly #hangs: HangDetector;
   readonly #changed = new Set<() => void>();
-  #nextAddress = 1;
   #stopping = false;
   #soonSince = -1;
   #serving: ViewInfo | null = null;
@@ -96,16 +49,31 @@ export class Supervisor {
     this.#mesh = allocateMesh({ replicas: settings.replicas, ringBytes: settings.ringBytes });
     this.#cluster = new ClusterBlock(this.#mesh);
     this.#clusterId = randomBytes(6).readUIntBE(0, 6);
-    this.#seats = this.#configuration.members.map((member) => ({
-      id: member.id,
-      block: new ReplicaBlock(this.#mesh, member.id),
-      counters: new ReplicaCounters(this.#mesh, member.id),
-      crashes: new CrashCounter(),
-      worker: null,
-      control: null,
-      state: 'down',
-      error: undefined,
-    }));
+    const observer = {
+      onNotice: (seat: Seat, message: ReplicaNotice) => this.#onNotice(seat, message),
+      onError: (seat: Seat) => this.#suspect(seat),
+      onExit: (seat: Seat) => this.#onExit(seat),
+    };
+    this.#seats = this.#configuration.members.map(
+      (member) => new Seat(this.#mesh, member.id, observer),
+    );
+    const tellCounts = (): void => {
+      if (!this.#stopping) this.#tellCounts();
+    };
+    this.clients = new ClientRegistry(settings, this.#mesh, {
+      ended: () => this.#stopping || this.#lost,
+      onJoined: (client) => {
+        tellCounts();
+        for (const seat of this.#seats)
+          void seat.control?.remote.addClient(client).catch(() => undefined);
+      },
+      onLeft: (address) => {
+        tellCounts();
+        for (const seat of this.#seats)
+          void seat.control?.remote.removeClient(address).catch(() => undefined);
+      },
+      status: () => this.status(),
+    });
     this.#hangs = new HangDetector(settings.hangMs);
   }
 
@@ -116,7 +84,9 @@ export class Supervisor {
     this.#cluster.start();
     this.#timer = setInterval(() => this.#check(), CHECK_MS);
     await this.#until(() => this.#serving !== null || this.#hopeless);
-    if (this.#serving === null) throw crashed(this.#seats.find((seat) => seat.worker === null));
+    if (this.#serving !== null) return;
+    const gone = this.#seats.find((seat) => seat.worker === null);
+    throw gone?.crashed() ?? permanentLoss();
   }
 
   /** Too few threads run, and none of the others will be started again. */
@@ -127,50 +97,25 @@ export class Supervisor {
 
   // ── replicas ──
 
-  /** H1: the successor begins only after the exit event of its predecessor. Resolves when the thread runs. */
+  /** Resolves when the thread runs. */
   #startReplica(seat: Seat): Promise<void> {
-    const { settings } = this.#boot;
-    const start = seat.block.start + 1;
-    seat.block.start = start;
-    seat.error = undefined;
-    const { port1, port2 } = new MessageChannel();
-    const boot: ReplicaBoot = {
-      id: seat.id,
-      configuration: this.#configuration,
-      clusterId: this.#clusterId,
-      start,
-      limits: settings.limits,
-      timing: settings.timing,
-      // A successor is to be there soon; its log is read, not written, for a while.
-      pretouchBytes: start === 1 ? settings.logPretouchBytes : 0,
-      mesh: this.#mesh,
-      clients: [...this.#clients.values()].map((member) => member.client),
-      notices: port2,
-      faults: this.#boot.faults,
-    };
-    const worker = spawnReplica({
-      name: `viewstamp ${settings.name} replica ${seat.id}`,
-      data: boot,
-      transfer: [port2],
-      heapMiB: settings.replicaHeapMiB,
-    });
-    seat.worker = worker;
-    const ended = (): VrError => crashed(seat);
-    seat.control = connect<ReplicaControl>(calling(worker, seat.block), ended);
-    port1.on('message', (message: ReplicaNotice) => this.#onNotice(seat, message));
-    worker.on('error', (error) => {
-      seat.error = error;
-      this.#suspect(seat);
-    });
-    return new Promise((resolve, reject) => {
-      worker.once('online', resolve);
-      worker.once('exit', () => {
-        port1.close();
-        seat.control?.fail(ended());
-        this.#onExit(seat, start);
-        reject(ended());
-      });
-    });
+    const { settings, faults } = this.#boot;
+    return seat.launch(
+      {
+        configuration: this.#configuration,
+        clusterId: this.#clusterId,
+        limits: settings.limits,
+        timing: settings.timing,
+        pretouchBytes: settings.logPretouchBytes,
+        mesh: this.#mesh,
+        clients: this.clients.clients,
+        faults,
+      },
+      {
+        name: `viewstamp ${settings.name} replica ${seat.id}`,
+        heapMiB: settings.replicaHeapMiB,
+      },
+    );
   }
 
   /** H7: peers look for a new primary while the thread is still being torn down, which takes tens of milliseconds. */
@@ -187,11 +132,7 @@ export class Supervisor {
   }
 
   /** H7: no instruction of that start can run any more. */
-  #onExit(seat: Seat, start: number): void {
-    seat.block.exited = start;
-    seat.block.status = STATUS_CODES.indexOf('down');
-    seat.worker = null;
-    seat.control = null;
+  #onExit(seat: Seat): void {
     this.#wakeAll();
     if (this.#leftAt < 0 && this.#serving?.primary === seat.id) this.#leave('crash');
     this.#setState(seat, 'down');
@@ -290,7 +231,7 @@ export class Supervisor {
   /** Replicas that remember: by the state that their threads publish, not by the one shown to users. */
   get #reachable(): number {
     const remembering = ['normal', 'view-change'];
-    return this.#seats.filter((seat) => remembering.includes(presentState(seat))).length;
+    return this.#seats.filter((seat) => remembering.includes(seat.present)).length;
   }
 
   #noteQuorum(): void {
@@ -330,13 +271,9 @@ export class Supervisor {
     if (this.#stopping || this.#lost || this.#serving === null) return;
     const loss = assessLoss({
       // As the threads publish it themselves: a notice of who has just become normal may still be under way.
-      states: this.#seats.map(presentState),
+      states: this.#seats.map((seat) => seat.present),
       quorum: quorumSize(this.#seats.length),
-      primaryNormal: this.#seats.some(
-        (seat) =>
-          presentState(seat) === 'normal' &&
-          primaryOf(this.#configuration, seat.counters.get('view')) === seat.id,
-      ),
+      primaryNormal: this.#seats.some((seat) => seat.leads(this.#configuration)),
     });
     const now = performance.now();
     if (loss === 'none') this.#soonSince = -1;
@@ -355,7 +292,7 @@ export class Supervisor {
   }
 
   #wakeClients(): void {
-    for (const member of this.#clients.values()) clientDoorbell(member.client.link).wake();
+    this.clients.wakeAll();
   }
 
   #tell(event: ClusterEvent): void {
@@ -367,7 +304,7 @@ export class Supervisor {
     const counts: ClusterCounts = {
       viewChanges: this.#viewChanges,
       restarts: this.#restarts,
-      clients: this.#clients.size,
+      clients: this.clients.size,
     };
     this.#boot.events.postMessage({ counts });
   }
@@ -386,75 +323,6 @@ export class Supervisor {
       };
       this.#changed.add(check);
     });
-  }
-
-  // ── clients ──
-
-  /** Rings for one more client; the replicas poll them from now on. @throws {VrError} VR_OVERLOADED */
-  addClient(name: string): ClientBoot {
-    const { settings } = this.#boot;
-    if (this.#stopping) throw new VrError('VR_CLOSED', 'the cluster is closed');
-    if (this.#clients.size >= settings.clients)
-      throw new VrError(
-        'VR_OVERLOADED',
-        `the cluster has limits.clients = ${settings.clients} clients already`,
-        {
-          retryable: true,
-          details: { limit: 'clients', clients: settings.clients },
-        },
-      );
-    const link = allocateClientLink({ replicas: settings.replicas, ringBytes: settings.ringBytes });
-    const client: AttachedClient = { address: this.#nextAddress++, link };
-    this.#clients.set(client.address, { client, name, leaving: false });
-    this.#tellCounts();
-    for (const seat of this.#seats)
-      void seat.control?.remote.addClient(client).catch(() => undefined);
-    return {
-      address: client.address,
-      clusterName: settings.name,
-      replicas: settings.replicas,
-      actives: settings.replicas - settings.witnesses,
-      mesh: this.#mesh,
-      link,
-      settings: settings.client,
-    };
-  }
-
-  /** `clean`: the client has ended its session itself. */
-  async removeClient(address: number, clean: boolean): Promise<void> {
-    const member = this.#clients.get(address);
-    if (member === undefined || member.leaving) return;
-    member.leaving = true;
-    const { link } = member.client;
-    if (!clean) await endSession(this.#mesh, link, () => this.#stopping || this.#lost);
-    this.#clients.delete(address);
-    if (!this.#stopping) this.#tellCounts();
-    for (const seat of this.#seats)
-      void seat.control?.remote.removeClient(address).catch(() => undefined);
-  }
-
-  /** Serves a shared link: one client for as long as the port lives. */
-  adopt(port: MessagePort): void {
-    let address = 0;
-    const link = {
-      connect: (name: string): ClientBoot => {
-        if (address !== 0)
-          throw new VrError(
-            'VR_CONFIG',
-            'this link was used before: share() makes one for each client',
-          );
-        const boot = this.addClient(name);
-        address = boot.address;
-        return boot;
-      },
-      status: (): Promise<ClusterStatus> => this.status(),
-      leave: (clean: boolean): Promise<void> => this.removeClient(address, clean),
-    };
-    port.on('close', () => {
-      // The thread has ended, or let go without a word: its session must not stay.
-      if (address !== 0) void this.removeClient(address, false);
-    });
-    offer(link, port as unknown as Port);
   }
 
   // ── administration ──
@@ -534,35 +402,13 @@ export class Supervisor {
   }
 
   async status(): Promise<ClusterStatus> {
-    const replicas = await Promise.all(this.#seats.map((seat) => this.#replicaStatus(seat)));
+    const replicas = await Promise.all(this.#seats.map((seat) => seat.status(this.#configuration)));
     const quorum = quorumSize(replicas.length);
     const normal = replicas.filter((replica) => replica.state === 'normal').length;
     const { epoch, view, primary } = this.#serving ?? { epoch: 0, view: 0, primary: 0 };
     const healthy = !this.#lost && this.#leftAt < 0 && normal >= quorum;
-    const clients = this.#clients.size;
+    const clients = this.clients.names;
     return { epoch, view, primary, healthy, quorum, replicas, clients };
-  }
-
-  async #replicaStatus(seat: Seat): Promise<ReplicaStatus> {
-    const { counters, block } = seat;
-    const witness = this.#configuration.members[seat.id]?.role === 'witness';
-    const view = counters.get('view');
-    const leads =
-      primaryOf(this.#configuration, view) === seat.id && presentState(seat) === 'normal';
-    const answer = witness ? null : await digestOf(seat);
-    return {
-      id: seat.id,
-      role: witness ? 'witness' : leads ? 'primary' : 'backup',
-      state: seat.state,
-      view,
-      start: block.start,
-      opNumber: counters.get('opNumber'),
-      commitNumber: counters.get('commitNumber'),
-      appliedNumber: answer?.applied ?? counters.get('appliedNumber'),
-      logBytes: counters.get('logBytes'),
-      storeBytes: counters.get('storeBytes'),
-      digest: answer?.digest ?? '',
-    };
   }
 
   async close(): Promise<void> {
@@ -575,30 +421,6 @@ export class Supervisor {
     this.#wake();
     this.#boot.events.close();
   }
-}
-
-/** A replica's thread sleeps without its event loop: every message to it says so. */
-function calling(worker: Worker, block: ReplicaBlock): Port {
-  return {
-    postMessage: (message, transfer) => {
-      worker.postMessage(message, transfer as never[]);
-      block.askForTurn();
-    },
-    on: (event, listener) => worker.on(event, listener),
-    off: (event, listener) => worker.off(event, listener),
-  };
-}
-
-function presentState(seat: Seat): ReplicaState {
-  return (seat.worker === null ? undefined : STATUS_CODES[seat.block.status]) ?? 'down';
-}
-
-function crashed(seat: Seat | undefined): VrError {
-  const why = seat?.error instanceof Error ? `: ${seat.error.message}` : '';
-  return new VrError('VR_REPLICA_CRASHED', `replica ${seat?.id} has ended${why}`, {
-    retryable: true,
-    details: { replica: seat?.id },
-  });
 }
 
 function permanentLoss(): VrError {
@@ -618,17 +440,4 @@ function plain(error: unknown): Error {
   copy.name = error.name;
   if (error.stack !== undefined) copy.stack = error.stack;
   return copy;
-}
-
-async function digestOf(seat: Seat): Promise<{ applied: number; digest: string } | null> {
-  const { control } = seat;
-  if (control === null || seat.block.paused) return null;
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<null>((resolve) => {
-    timer = setTimeout(() => resolve(null), DIGEST_WAIT_MS);
-  });
-  const answer = control.remote.digest().catch(() => null);
-  const first = await Promise.race([answer, late]);
-  clearTimeout(timer);
-  return first;
 }
