@@ -24,7 +24,7 @@ export function takesRequests(core: Core): boolean {
   const { state, limits } = core;
   if (!concernsClients(core)) return true;
   if (!gateOpen(core)) return state.abdicating;
-  if (state.building.bytes >= state.passBytes) return false;
+  if (state.passBytes <= 0) return false;
   if (head(state.log) + 1 - state.commitMax > limits.window) return false;
   return inFlightBytes(core) < limits.windowBytes;
 }
@@ -248,6 +248,7 @@ function take(core: Core, fields: RequestFields, bytes: Uint8Array = NO_BYTES): 
   writeRequest(arena.segment, arena.view, arena.used + building.bytes, fields, bytes);
   building.bytes += space;
   building.count++;
+  state.passBytes -= space;
   if (building.count >= limits.batchMax || building.bytes >= limits.batchBytes) cut(core);
 }
 

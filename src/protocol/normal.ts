@@ -267,10 +267,9 @@ function passBudget(core: Core, room: readonly number[]): number {
   let budget = Number.POSITIVE_INFINITY;
   for (const progress of state.peers) {
     const alive = state.now - progress.echoTick <= 2 * timing.heartbeat;
-    const behind = progress.matchOp >= 0 && head(state.log) - progress.matchOp > 2 * limits.window;
+    const behind = progress.matchOp >= 0 && head(state.log) - progress.matchOp > limits.window;
     const fetches = state.now - progress.fetchTick <= 2 * timing.heartbeat;
-    if ((alive && behind) || fetches)
-      budget = Math.min(budget, Math.max(limits.batchBytes / 8, (room[progress.id] ?? 0) / 2));
+    if ((alive && behind) || fetches) budget = Math.min(budget, (room[progress.id] ?? 0) / 2);
   }
   return budget;
 }

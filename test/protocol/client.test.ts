@@ -418,17 +418,24 @@ test('CL2: requests, reads and the end of a session time out, counted from when 
 
 test('CL2: a second attempt asks every member, in order, as far as each has room; the next cause only the primary', () => {
   const desk = new Desk({ replicas: 4 }).open();
-  desk.write();
+  desk.writes(2);
   desk.read();
   desk.flush();
   for (const _attempt of [1, 2]) ticksUntilSent(desk);
   desk.tick(40);
-  expect(desk.flush([RING, 0, RING, RING])).toBe('w1>0 w1>2 w1>3 r1after1>0 r1after1>2 r1after1>3');
+  expect(desk.flush([100, 0, RING, RING])).toBe('w1>0 w1>2 w1>3');
+  expect(desk.flush([RING, 0, 0, RING])).toBe('w2>0 w2>3 r1after2>0 r1after2>3'); // the rest of it
+  desk.hear(viewStarted(1));
+  expect(desk.flush()).toBe('w1>1 w2>1 r1after2>1');
+});
+
+test('CL2, BP1: an attempt that finds little room asks everybody all the same, piece by piece', () => {
+  const desk = writing(2);
+  for (const _attempt of [1, 2]) ticksUntilSent(desk);
   desk.tick(40);
   expect(desk.flush([100, RING, RING])).toBe('w1>0 w1>1 w1>2');
-  expect(desk.flush([100, 0, RING])).toBe('r1after1>0 r1after1>2'); // the rest of the same attempt
-  desk.hear(viewStarted(1));
-  expect(desk.flush()).toBe('w1>1 r1after1>1');
+  expect(desk.flush([100, RING, RING])).toBe('w2>0 w2>1 w2>2');
+  expect(desk.client.wantsFlush).toBe(false);
 });
 
 test('CL2: a primary that reads slowly is not asked again before it has read, one that never reads is', () => {

@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import type { NewState, Prepare, ReplicaMessage } from '../../src/protocol/message.js';
+import { REQUEST_HEADER_BYTES } from '../../src/protocol/request-body.js';
 import {
   chainOf,
   commit,
@@ -13,7 +14,7 @@ import {
   Solo,
   startViewChange,
 } from './solo.js';
-import { scenario } from './story.js';
+import { scenario, story } from './story.js';
 
 const LOG = entries(6);
 
@@ -195,6 +196,30 @@ test('BP5: while a member fetches, a pass takes at most half of the room in its 
   expect(solo.state.passBytes).toBe(5000);
   solo.ticks(20);
   expect(solo.state.passBytes).toBe(Number.POSITIVE_INFINITY);
+});
+
+test('BP5: what a pass takes while a member fetches is counted over all its entries', () => {
+  const solo = new Solo({ id: 0, limits: { batchMax: 1, batchBytes: 512 } });
+  solo.execute();
+  solo.receive(getState(2, 0, 'gap'));
+  solo.pass(1000);
+  expect(solo.state.passBytes).toBe(500);
+  let taken = 0;
+  for (; solo.replica.takesRequests; taken++)
+    solo.client({ kind: 'register', clientId: [9, 9, 9, taken], nonce: 1, epoch: 0, seenView: 0 });
+  expect(taken).toBe(Math.ceil(500 / REQUEST_HEADER_BYTES));
+});
+
+test('BP5, L3: with a narrow ring and a steady load the lag stays bounded', () => {
+  const limits = { batchMax: 16, batchBytes: 1000, messageBytes: 750 };
+  const s = story({ clients: 4, limits });
+  s.ringDepth('R0', 'R2', { bytes: 3000 });
+  for (let turn = 0; turn < 200; turn++) {
+    for (let at = 0; at < 80; at++) s.incr('n', at % 4);
+    s.run(1);
+  }
+  const lag = s.state('R0').log.entries.length - s.state('R2').log.entries.length;
+  expect(lag).toBeLessThan(5 * s.limits.window);
 });
 
 scenario(
