@@ -7,6 +7,7 @@ import { CapacityGate } from '#dist/cli/capacity.js';
 import { verdict } from '#dist/cli/demo.js';
 import { describeEnvironment, recordEnvironment } from '#dist/cli/environment.js';
 import { isClean } from '#dist/cli/ledger.js';
+import { guardStreams } from '#dist/cli/output.js';
 import { startProgress } from '#dist/cli/progress.js';
 import { formatCount, formatMillis } from '#dist/cli/units.js';
 import { compare, comparisonTable, describeCapacity } from './cluster/comparison.js';
@@ -65,4 +66,5 @@ async function main(): Promise<number> {
   return clean ? 0 : 1;
 }
 
+guardStreams();
 process.exitCode = await main();

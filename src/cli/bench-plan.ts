@@ -1,13 +1,14 @@
 // From flags to the plan of a benchmark. Everything is checked here, flags against each other included, before a thread starts.
 
 import type { OpenOptions } from '../index.js';
-import { readInput } from './input.js';
+import { checkWitnesses } from './flags.js';
+import { inputBytes, readInput } from './input.js';
 import type { LoadApi, LoadShape } from './load.js';
 import type { LoadSource } from './load-threads.js';
 import { checkLogRoom, REQUEST_LOG_BYTES, type RunOptions } from './run.js';
-import type { SizeRange } from './units.js';
+import { formatBytes, type SizeRange } from './units.js';
 import { UsageError } from './usage.js';
-import { keyBytesLeast, type Mix } from './workload.js';
+import { keyBytesLeast, type Mix, setBytes } from './workload.js';
 
 export type BatchSize = number | 'auto';
 
@@ -47,16 +48,23 @@ export interface BenchPlan {
   readonly clients: number;
   readonly pipeline: number;
   readonly api: LoadApi;
+  readonly warmUpMs: number;
+  /** What ends a run; both null: the end of the input. */
+  readonly operations: number | null;
+  readonly durationMs: number | null;
   run(configuration: Configuration): RunOptions;
 }
 
-/** Operations of a pipeline when the batch size is 'auto'. */
+/** Operations of a pipeline when the batch size is 'auto'; fewer when their values are large. */
 export const PIPELINE_AUTO = 512;
+const PIPELINE_AUTO_BYTES = 2 ** 20;
 const PIPELINE_SLOTS = 2;
 const PROMISE_SLOTS = 256;
 const DURATION_MS = 3000;
 /** Operations that all clients together keep open. */
 export const OPEN_OPERATIONS_MAX = 1_000_000;
+/** Their bytes: what is open when a run ends early must still find room in the log, above LOG_SHARE. */
+const OPEN_BYTES_MAX = 256 * 2 ** 20;
 /** Waiting calls that a client has room for anyway (`limits.callsWaiting`). */
 const CALLS_WAITING_DEFAULT = 65_536;
 const CONFIGURATIONS_MAX = 256;
@@ -96,63 +104,96 @@ function sourceOf(flags: BenchFlags): LoadSource {
   };
 }
 
+/** Bytes of an operation in the log; gets count as well, for their values come back. */
+function operationBytes(source: LoadSource): number {
+  return source.type === 'input' ? inputBytes(source.operations) : setBytes(source.shape);
+}
+
 /** @throws UsageError */
 export function planBench(flags: BenchFlags): BenchPlan {
+  checkWitnesses(flags);
   if (flags.requests !== undefined && flags.duration !== undefined)
     throw new UsageError('give --requests or --duration, not both');
   if (flags.threads > 0 && flags.clients % flags.threads !== 0)
     throw new UsageError(
-      `--clients ${flags.clients} do not spread evenly over --threads ${flags.threads}`,
+      `--clients ${flags.clients} do not spread evenly over --threads ${flags.threads}: take a multiple of ${flags.threads}`,
     );
   const source = sourceOf(flags);
   const configurations = sweep(flags);
   const pipeline = flags.pipeline ?? (flags.api === 'pipeline' ? PIPELINE_SLOTS : PROMISE_SLOTS);
   const timed = source.type === 'workload' && flags.requests === undefined;
   const durationMs = flags.duration ?? (timed ? DURATION_MS : null);
+  const requests: Requests = { pipeline, operationBytes: operationBytes(source) };
+  // The operations of a file are meant: running some of them once more to warm up would change what they do.
+  const warmUpMs = source.type === 'input' ? 0 : flags.warmup;
   const plan: BenchPlan = {
     configurations,
     runs: flags.runs,
     clients: flags.clients,
     pipeline,
     api: flags.api,
+    warmUpMs,
+    operations: flags.requests ?? null,
+    durationMs,
     run: (configuration) => ({
-      open: openOptions(flags, configuration, pipeline),
-      load: loadShape(flags, configuration, pipeline),
+      open: openOptions(flags, configuration, requests),
+      load: loadShape(flags, configuration, requests),
       source,
       threads: flags.threads,
-      // The operations of a file are meant: running some of them once more to warm up would change what they do.
-      warmUpMs: source.type === 'input' ? 0 : flags.warmup,
+      warmUpMs,
       operations: flags.requests ?? null,
       durationMs,
     }),
   };
   for (const configuration of configurations) {
-    const open = openOperations(flags, configuration, pipeline);
-    if (open > OPEN_OPERATIONS_MAX)
-      throw new UsageError(
-        `--clients x --pipeline x --batch keeps ${open} operations open, at most ${OPEN_OPERATIONS_MAX} are allowed`,
-      );
+    checkOpen(openOperations(flags, configuration, requests), source);
     checkLogRoom(plan.run(configuration));
   }
   return plan;
 }
 
-function batchOf(flags: BenchFlags, configuration: Configuration): number {
+function checkOpen(open: number, source: LoadSource): void {
+  const what = '--clients x --pipeline x --batch keeps';
+  if (open > OPEN_OPERATIONS_MAX)
+    throw new UsageError(
+      `${what} ${open} operations open, at most ${OPEN_OPERATIONS_MAX} are allowed`,
+    );
+  const once = source.type === 'input' && !source.repeat;
+  const bytes = (once ? Math.min(open, source.operations.length) : open) * operationBytes(source);
+  if (bytes > OPEN_BYTES_MAX)
+    throw new UsageError(
+      `${what} ${formatBytes(bytes)} open, at most ${formatBytes(OPEN_BYTES_MAX)} are allowed: lower one of them, or use smaller values`,
+    );
+}
+
+/** What decides how much is open, besides the flags. */
+interface Requests {
+  readonly pipeline: number;
+  readonly operationBytes: number;
+}
+
+function batchOf(flags: BenchFlags, configuration: Configuration, requests: Requests): number {
   if (flags.api === 'promise') return 1;
-  return configuration.batch === 'auto' ? PIPELINE_AUTO : configuration.batch;
+  if (configuration.batch !== 'auto') return configuration.batch;
+  const most = Math.floor(PIPELINE_AUTO_BYTES / requests.operationBytes);
+  return Math.max(1, Math.min(PIPELINE_AUTO, most));
 }
 
-function openOperations(flags: BenchFlags, configuration: Configuration, pipeline: number): number {
-  return flags.clients * pipeline * batchOf(flags, configuration);
+function openOperations(
+  flags: BenchFlags,
+  configuration: Configuration,
+  requests: Requests,
+): number {
+  return flags.clients * requests.pipeline * batchOf(flags, configuration, requests);
 }
 
-function loadShape(flags: BenchFlags, configuration: Configuration, pipeline: number): LoadShape {
+function loadShape(flags: BenchFlags, configuration: Configuration, requests: Requests): LoadShape {
   // Gathered calls share the bytes of their request; the estimate only has to stop a run in time.
   const gathered = flags.api === 'promise' && configuration.batch === 'auto';
   return {
     api: flags.api,
-    slots: (flags.clients / Math.max(1, flags.threads)) * pipeline,
-    batch: batchOf(flags, configuration),
+    slots: (flags.clients / Math.max(1, flags.threads)) * requests.pipeline,
+    batch: batchOf(flags, configuration, requests),
     requestBytes: gathered ? 0 : REQUEST_LOG_BYTES,
   };
 }
@@ -160,7 +201,7 @@ function loadShape(flags: BenchFlags, configuration: Configuration, pipeline: nu
 function openOptions(
   flags: BenchFlags,
   configuration: Configuration,
-  pipeline: number,
+  requests: Requests,
 ): OpenOptions {
   return {
     name: 'bench',
@@ -172,7 +213,7 @@ function openOptions(
       lingerMicros: configuration.lingerMicros,
     },
     limits: {
-      callsWaiting: Math.max(CALLS_WAITING_DEFAULT, openOperations(flags, configuration, pipeline)),
+      callsWaiting: Math.max(CALLS_WAITING_DEFAULT, openOperations(flags, configuration, requests)),
       clients: Math.max(64, flags.threads + 1),
     },
   };

@@ -132,6 +132,7 @@ export function notes(report: BenchReport): string[] {
       lines.push(
         `${name}: ${row.cutByLog} of ${row.runs} runs ended early, before their log was 70 % full`,
       );
+    if (row.operations === 0) lines.push(`${name}: nothing was measured`);
     if (row.firstError !== null) lines.push(`${name}: first error: ${row.firstError}`);
   }
   const what = report.flags.api === 'pipeline' ? 'pipeline' : 'operation';
@@ -152,6 +153,9 @@ export function benchJson(report: BenchReport): string {
       clients: plan.clients,
       pipeline: plan.pipeline,
       threads: flags.threads,
+      warmUpMs: plan.warmUpMs,
+      operations: plan.operations,
+      durationMs: plan.durationMs,
       ...(flags.input === undefined
         ? {
             mix: flags.mix,

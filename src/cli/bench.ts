@@ -45,7 +45,8 @@ function count(least: number, most: number): (text: string) => number {
 }
 
 function batchSize(text: string): BatchSize {
-  return text === 'auto' ? 'auto' : parseCount(text, { least: 1, most: 4096 });
+  if (text === 'auto') return 'auto';
+  return parseCount(text, { least: 1, most: 4096 }, 'auto or a whole number');
 }
 
 export function registerBench(
@@ -68,11 +69,10 @@ export function registerBench(
       'how long to measure (default: 3s)',
       value((text) => parseMillis(text, { least: 10, most: 60 * MINUTE_MS })),
     )
-    .option(
-      '--warmup <time>',
-      'load before the measuring, not counted',
-      value((text) => parseMillis(text, { least: 0, most: 10 * MINUTE_MS })),
-      1000,
+    .addOption(
+      new Option('--warmup <time>', 'load before the measuring, not counted')
+        .argParser(value((text) => parseMillis(text, { least: 0, most: 10 * MINUTE_MS })))
+        .default(1000, '1s'),
     )
     .addOption(
       new Option('-d, --value-size <bytes>', 'bytes of a value, or a range')
@@ -194,5 +194,6 @@ async function bench(flags: Flags, signal: AbortSignal): Promise<number> {
     flags.output ?? [],
   );
   if (flags.format !== 'table') for (const note of notes(report)) say(note);
-  return summaries(report).some((row) => row.errors > 0) ? EXIT_FAILED : 0;
+  const failed = summaries(report).some((row) => row.errors > 0 || row.operations === 0);
+  return failed ? EXIT_FAILED : 0;
 }

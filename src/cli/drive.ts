@@ -37,6 +37,7 @@ export interface DriveOptions {
   /** Somebody else who may say that the log is nearly full. */
   readonly pressure?: (cut: () => void) => Disposable;
   readonly signal?: AbortSignal;
+  /** Called while the run is measured, not while it warms up. */
   readonly progress?: (done: number) => void;
 }
 
@@ -72,7 +73,8 @@ export async function drive(
     const begin = performance.now();
     if (broken === undefined) control.enter(PHASE_MEASURE);
     const end = options.durationMs === null ? Number.POSITIVE_INFINITY : begin + options.durationMs;
-    await watch.until(end, () => broken !== undefined || control.arrived >= 3 * generators);
+    const over = (): boolean => broken !== undefined || control.arrived >= 3 * generators;
+    await watch.until(end, over, options.progress);
     control.enter(PHASE_DONE);
     await allArrived(3);
     const cpuNs = processCpuNs() - cpuBefore;
@@ -102,8 +104,8 @@ class RunWatch {
     });
   }
 
-  async until(end: number, over: () => boolean): Promise<void> {
-    const { signal, operations, progress } = this.#options;
+  async until(end: number, over: () => boolean, progress?: (done: number) => void): Promise<void> {
+    const { signal, operations } = this.#options;
     const begin = performance.now();
     const operationsBefore = this.#control.operations;
     while (!over() && !this.#control.failed && signal?.aborted !== true) {

@@ -1,4 +1,5 @@
-// Parsers of flag values for commander: whatever a parser of units.ts finds wrong is reported with the flag's name.
+// Parsers of flag values for commander: whatever a parser of units.ts finds wrong is reported with the flag's name. And the one
+// check of flags against each other that several commands share.
 
 import { InvalidArgumentError } from 'commander';
 import { UsageError } from './usage.js';
@@ -13,6 +14,18 @@ export function value<T>(parse: (text: string) => T): (text: string) => T {
       throw error;
     }
   };
+}
+
+/** @throws UsageError when more than f of 2f+1 replicas would be witnesses. */
+export function checkWitnesses(flags: {
+  readonly replicas: number;
+  readonly witnesses: number;
+}): void {
+  const most = Math.floor((flags.replicas - 1) / 2);
+  if (flags.witnesses > most)
+    throw new UsageError(
+      `--witnesses ${flags.witnesses} are too many for --replicas ${flags.replicas}: from 0 to ${most} are allowed`,
+    );
 }
 
 /** A flag that may be repeated. */

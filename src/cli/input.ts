@@ -2,6 +2,9 @@
 // line 10 000 leaves nothing half done; which line, and what is wrong with it, stands in the error.
 
 import { readFileSync, statSync } from 'node:fs';
+import { codecFor } from '../actors/codecs.js';
+import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from '../service/operation.js';
+import { wellFormed } from '../service/utf8.js';
 import { formatBytes } from './units.js';
 import { UsageError } from './usage.js';
 import {
@@ -25,7 +28,8 @@ export interface InputOperation {
 
 /** The file and its operations are held in memory. */
 export const INPUT_BYTES_MAX: number = 256 << 20;
-const KEY_BYTES_MAX = 1024;
+/** How the store of a benchmark encodes values. */
+const codec = codecFor('msgpack');
 const FIELDS: Readonly<Record<Kind, readonly string[]>> = {
   get: ['op', 'key'],
   set: ['op', 'key', 'value'],
@@ -60,8 +64,9 @@ function parseLine(text: string, line: number): InputOperation {
       line,
       `key has ${Buffer.byteLength(key)} bytes, at most ${KEY_BYTES_MAX} are allowed`,
     );
+  if (!wellFormed(key)) throw wrong(line, 'key is not well-formed Unicode');
   if (kind === 'set') {
-    if (value === undefined) throw wrong(line, 'a set needs a value');
+    checkValue(value, line);
     return { op: kind, key, value };
   }
   if (kind === 'incr' && by !== undefined) {
@@ -69,6 +74,19 @@ function parseLine(text: string, line: number): InputOperation {
     return { op: kind, key, by: by as number };
   }
   return { op: kind, key };
+}
+
+/** Everything that the store would refuse in the middle of the run. */
+function checkValue(value: unknown, line: number): void {
+  if (value === undefined) throw wrong(line, 'a set needs a value');
+  let bytes: number;
+  try {
+    bytes = codec.encode(value).length;
+  } catch (error) {
+    throw wrong(line, (error as Error).message);
+  }
+  if (bytes > VALUE_BYTES_MAX)
+    throw wrong(line, `value takes ${bytes} bytes, at most ${VALUE_BYTES_MAX} are allowed`);
 }
 
 /** Blank lines are skipped. @throws UsageError that names the first broken line. */
@@ -80,6 +98,9 @@ export function parseInput(text: string): InputOperation[] {
   return operations;
 }
 
+/** Drops the mark that some editors begin a file with; other bytes than UTF-8 would become other keys and are refused. */
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
 /** @throws UsageError naming the file. */
 export function readInput(path: string): InputOperation[] {
   let operations: InputOperation[];
@@ -87,7 +108,7 @@ export function readInput(path: string): InputOperation[] {
     const { size } = statSync(path);
     if (size > INPUT_BYTES_MAX)
       throw new UsageError(`${formatBytes(size)} is more than ${formatBytes(INPUT_BYTES_MAX)}`);
-    operations = parseInput(readFileSync(path, 'utf8'));
+    operations = parseInput(decoder.decode(readFileSync(path)));
   } catch (error) {
     throw new UsageError(`--input ${path}: ${(error as Error).message}`);
   }
@@ -119,7 +140,10 @@ export class InputSource implements OperationSource<unknown> {
     this.#piece = options.piece;
     this.#skip = options.piece * (options.generators - 1);
     this.#repeat = options.repeat;
-    this.#first = options.generator * options.piece;
+    // With fewer pieces than generators, some have nothing to do unless they share.
+    const pieces = Math.ceil(options.operations.length / options.piece);
+    const mine = options.repeat ? options.generator % pieces : options.generator;
+    this.#first = mine * options.piece;
     this.#at = this.#first;
     this.#left = options.piece;
   }
@@ -131,8 +155,7 @@ export class InputSource implements OperationSource<unknown> {
       this.#left = this.#piece;
     }
     if (this.#at >= this.#operations.length) {
-      // With fewer pieces than generators some have nothing to do, ever.
-      if (!this.#repeat || this.#first >= this.#operations.length) return undefined;
+      if (!this.#repeat) return undefined;
       this.#at = this.#first;
       this.#left = this.#piece;
     }
@@ -167,6 +190,11 @@ export class InputSource implements OperationSource<unknown> {
 }
 
 const weights = new WeakMap<InputOperation, number>();
+
+/** Mean bytes of an operation in the log. */
+export function inputBytes(operations: readonly InputOperation[]): number {
+  return operations.reduce((sum, operation) => sum + weigh(operation), 0) / operations.length;
+}
 
 /** Bytes in the log, roughly: values are counted as JSON, which msgpack undercuts. */
 function weigh(operation: InputOperation): number {

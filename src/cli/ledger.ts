@@ -3,6 +3,7 @@
 // raises shows a write that ran twice.
 
 import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, type Kv, type Pipeline, type PipelineResult, VrError } from '../index.js';
 
 export interface LedgerOptions {
@@ -71,6 +72,7 @@ export class Ledger {
   #stopping = false;
   #lastAcknowledgement = 0;
   #acknowledgedRounds = 0;
+  #pauseMs = 0;
   #unknown = 0;
   #failure: unknown;
 
@@ -94,6 +96,11 @@ export class Ledger {
     this.#stopping = false;
     this.#lastAcknowledgement = performance.now();
     this.#running = this.#writers.map((writer) => this.#write(writer));
+  }
+
+  /** Every writer pauses after each of its requests from now on. */
+  slowDown(pauseMs: number): void {
+    this.#pauseMs = pauseMs;
   }
 
   /** Lets what is open finish. @throws what the cluster refused the load with, if it did. */
@@ -125,6 +132,7 @@ export class Ledger {
     const view = new DataView(value.buffer);
     view.setUint32(0, writer.index);
     while (!this.#stopping && this.#failure === undefined) {
+      if (this.#pauseMs > 0) await sleep(this.#pauseMs);
       writer.sent++;
       view.setUint32(4, writer.sent);
       // The pipeline copies the bytes: the buffer is free again after set.

@@ -1,11 +1,12 @@
 #!/usr/bin/env node
 // The command `viewstamp`: wires the commands together and turns whatever happens into an exit code. Usage errors come from
-// commander with a suggestion; signals drain what runs before the process leaves.
+// commander with a suggestion; signals drain what runs before the process leaves, a second one ends it at once.
 
 import { Command, CommanderError } from 'commander';
 import { registerBench } from './bench.js';
 import { registerDemo } from './demo.js';
 import { packageVersion } from './environment.js';
+import { guardStreams } from './output.js';
 import { EXIT_USAGE, exitCodeOf, messageOf } from './usage.js';
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -34,17 +35,17 @@ async function main(): Promise<number> {
   registerDemo(program, context);
   try {
     await program.parseAsync(process.argv);
-    return signalCode === 0 ? exitCode : signalCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-    if (signalCode !== 0) return signalCode;
-    process.stderr.write(`error: ${messageOf(error)}\n`);
-    return exitCodeOf(error);
+    if (signalCode === 0) {
+      process.stderr.write(`error: ${messageOf(error)}\n`);
+      return exitCodeOf(error);
+    }
   }
+  if (signalCode === 0) return exitCode;
+  process.stderr.write(`${messageOf(abort.signal.reason)}\n`);
+  return signalCode;
 }
 
-// A reader that closed the pipe (`| head`) has what it wanted.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? 0 : 1);
-});
+guardStreams();
 process.exitCode = await main();

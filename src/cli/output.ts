@@ -4,7 +4,7 @@
 import { accessSync, constants, writeFileSync } from 'node:fs';
 import { dirname, extname } from 'node:path';
 import Table from 'cli-table3';
-import { UsageError } from './usage.js';
+import { EXIT_FAILED, UsageError } from './usage.js';
 
 export const FORMATS = ['table', 'json', 'csv'] as const;
 export type Format = (typeof FORMATS)[number];
@@ -31,6 +31,18 @@ export function outputFile(path: string): OutputFile {
     throw new UsageError(`'${path}' cannot be written: ${(error as Error).message}`);
   }
   return { path, format };
+}
+
+/** Call once at the start of a program: what happens when its output can no longer be written. */
+export function guardStreams(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // A reader that closed the pipe (`| head`) has what it wanted.
+    if (error.code === 'EPIPE') process.exit(0);
+    process.stderr.write(`error: standard output cannot be written: ${error.message}\n`);
+    process.exit(EXIT_FAILED);
+  });
+  // Results matter more than what is said about them.
+  process.stderr.on('error', () => {});
 }
 
 /** Prints one form and writes the files. */

@@ -9,7 +9,7 @@ import { LoadControl } from './load-control.js';
 import { type LoadSource, startLoadThreads } from './load-threads.js';
 import { formatBytes } from './units.js';
 import { UsageError } from './usage.js';
-import { type OperationSource, type Prefill, Workload } from './workload.js';
+import { type OperationSource, type Prefill, setBytes, Workload } from './workload.js';
 
 export interface RunOptions {
   readonly open: OpenOptions;
@@ -32,7 +32,9 @@ export const LOG_BYTES_DEFAULT: number = 2 ** 30;
 export const LOG_SHARE = 0.7;
 /** The key and header of a request in an entry, and the entry's own. */
 export const REQUEST_LOG_BYTES = 64;
+/** Sets of a pipeline of the first filling; fewer when they are large, for each has to be answered in time. */
 const PREFILL_BATCH = 500;
+const PREFILL_BYTES = 8 * 2 ** 20;
 
 export function logBudget(options: OpenOptions): number {
   return (options.limits?.logBytes ?? LOG_BYTES_DEFAULT) * LOG_SHARE;
@@ -41,8 +43,7 @@ export function logBudget(options: OpenOptions): number {
 /** Bytes that the first filling puts into the log. */
 function prefillBytes(source: LoadSource): number {
   if (source.type === 'input') return 0;
-  const { keyspace, keyBytes, valueBytes } = source.shape;
-  return keyspace * (8 + keyBytes + (valueBytes.least + valueBytes.most) / 2);
+  return source.shape.keyspace * setBytes(source.shape);
 }
 
 /** @throws UsageError when the workload cannot run in the log at all. */
@@ -99,7 +100,8 @@ async function prefill(
 ): Promise<void> {
   const workload = new Workload(source.shape);
   const pipeline = cluster.kv.namespace<Uint8Array>('', { encoding: 'bytes' }).pipeline();
-  await workload.prefill(PREFILL_BATCH, async (fill: Prefill) => {
+  const most = Math.floor(PREFILL_BYTES / setBytes(source.shape));
+  await workload.prefill(Math.max(1, Math.min(PREFILL_BATCH, most)), async (fill: Prefill) => {
     fill(pipeline);
     const result = await pipeline.submit();
     for (let index = 0; index < result.count; index++) {

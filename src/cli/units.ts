@@ -37,16 +37,19 @@ function scaled(text: string, factors: Readonly<Record<string, number>>): number
 
 function within(text: string, value: number | undefined, bounds: Bounds, what: string): number {
   if (value === undefined || !Number.isInteger(value))
-    throw new UsageError(`'${text}' is not ${what}`);
+    throw new UsageError(`'${text}' is not ${what}, from ${bounds.least} to ${bounds.most}`);
   if (value < bounds.least || value > bounds.most)
     throw new UsageError(`'${text}' is out of range: from ${bounds.least} to ${bounds.most}`);
   return value;
 }
 
-/** `10`, `10k`, `2M`. @throws UsageError */
-export function parseCount(text: string, bounds: Bounds): number {
-  const value = scaled(text, COUNT_FACTORS);
-  return within(text, value, bounds, 'a whole number, like 10, 10k or 2M');
+/** `10`, `10k`, `2M`. `what`: what the flag takes. @throws UsageError */
+export function parseCount(
+  text: string,
+  bounds: Bounds,
+  what = 'a whole number, like 10, 10k or 2M',
+): number {
+  return within(text, scaled(text, COUNT_FACTORS), bounds, what);
 }
 
 /** `100`, `64KiB`, `1MiB`. @throws UsageError */
@@ -68,12 +71,11 @@ export function parseSizeRange(text: string, bounds: Bounds): SizeRange {
 /** `50us`, `500ms`, `10s`, `2m`; only `0` needs no unit. @returns microseconds. @throws UsageError */
 export function parseMicros(text: string, bounds: Bounds): number {
   const value = text.trim() === '0' ? 0 : scaled(text, DURATION_MICROS);
+  const range = `from ${formatMicros(bounds.least)} to ${formatMicros(bounds.most)}`;
   if (value === undefined || !Number.isInteger(value))
-    throw new UsageError(`'${text}' is not a duration, like 50us, 500ms, 10s or 2m`);
+    throw new UsageError(`'${text}' is not a duration, like 50us, 500ms, 10s or 2m, ${range}`);
   if (value < bounds.least || value > bounds.most)
-    throw new UsageError(
-      `'${text}' is out of range: from ${formatMicros(bounds.least)} to ${formatMicros(bounds.most)}`,
-    );
+    throw new UsageError(`'${text}' is out of range: ${range}`);
   return value;
 }
 
@@ -102,7 +104,7 @@ export function parseMix(text: string): Mix {
   for (const part of text.split(',')) {
     const [name = '', weight = '', ...rest] = part.trim().split('=');
     const kind = KINDS.find((known) => known === name);
-    if (kind === undefined || rest.length > 0)
+    if (kind === undefined || weight === '' || rest.length > 0)
       throw new UsageError(`'${part}' is not <operation>=<weight> with one of ${KINDS.join(', ')}`);
     if (mix[kind] !== undefined) throw new UsageError(`'${text}' names ${kind} twice`);
     mix[kind] = parseCount(weight, { least: 0, most: 1000 });

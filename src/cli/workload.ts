@@ -69,6 +69,11 @@ const MIX_SLOTS = 4096;
 const MIX_SHIFT = 20;
 const VALUE_SHIFT = 22;
 
+/** Mean bytes that a set puts into the log. */
+export function setBytes(shape: WorkloadShape): number {
+  return OPERATION_BYTES + shape.keyBytes + (shape.valueBytes.least + shape.valueBytes.most) / 2;
+}
+
 /** Digits that `keyspace` different keys need behind their one-letter prefix. */
 export function keyBytesLeast(keyspace: number): number {
   return 1 + String(keyspace - 1).length;
