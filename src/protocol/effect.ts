@@ -16,7 +16,8 @@ import type {
 export type Hint =
   | { readonly kind: 'exited'; readonly id: ReplicaId; readonly start: StartNumber }
   | { readonly kind: 'started'; readonly id: ReplicaId; readonly start: StartNumber }
-  | { readonly kind: 'suspect'; readonly id: ReplicaId }
+  /** The host believes so. `start`: the thread that is about to end; what it still says calms nobody. */
+  | { readonly kind: 'suspect'; readonly id: ReplicaId; readonly start?: StartNumber }
   | { readonly kind: 'stepDown' };
 
 export type Event =

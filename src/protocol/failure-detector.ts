@@ -189,12 +189,25 @@ export function onHint(core: Core, hint: Hint): void {
       onStarted(core, hint.id, hint.start);
       return;
     case 'suspect':
-      if (hint.id === primaryNow(core) && !isPrimary(core)) suspect(core, 'crash');
+      onSuspected(core, hint.id, hint.start);
       return;
     case 'stepDown':
       if (isPrimary(core) && core.state.status === 'normal') abdicate(core, 'step-down');
       return;
   }
+}
+
+/** HH1: a vote at once; unless it is known which thread was meant, a later frame of the primary takes it back. */
+function onSuspected(core: Core, id: ReplicaId, start: StartNumber | undefined): void {
+  const { state, timing } = core;
+  if (start !== undefined) {
+    const known = state.down.get(id);
+    if (known !== undefined && known.start >= start) return;
+    const expires = state.now + timing.downExpiry;
+    state.down.set(id, { start, expires, exited: false, skip: false });
+    if (state.status === 'normal' && state.primaryStart > start) return;
+  }
+  if (id === primaryNow(core) && id !== state.id) suspect(core, 'crash');
 }
 
 /** HH1: a certain exit of the primary needs no timer. */
@@ -203,8 +216,8 @@ export function onExited(core: Core, id: ReplicaId, start: StartNumber): void {
   const known = state.down.get(id);
   if (known !== undefined && known.start > start) return;
   // HH4: told once more, after a later start was seen, it skips nobody.
-  const skip = known === undefined || known.start < start || known.skip;
-  state.down.set(id, { start, expires: state.now + timing.downExpiry, skip });
+  const skip = known === undefined || known.start < start || !known.exited || known.skip;
+  state.down.set(id, { start, expires: state.now + timing.downExpiry, exited: true, skip });
   if (id !== primaryNow(core) || id === state.id) return;
   const unknown = state.primaryStart === 0 || state.status !== 'normal';
   if (unknown || state.primaryStart <= start) suspect(core, 'crash');

@@ -9,6 +9,7 @@ import {
   isPrimary,
   members,
   noticeStatus,
+  primaryIn,
   primaryNow,
   send,
 } from './core.js';
@@ -110,13 +111,32 @@ export function beginGapRepair(core: Core, toOp: OpNumber): void {
   progressTransfer(core);
 }
 
-/** A backup first, to spare the primary (T1); the primary second, for it is known to be normal; then the rest. */
+/**
+ * A backup first, to spare the primary (T1); the primary second, for it is known to be normal; then the rest. Who is known or
+ * supposed to be dead comes last: an answer that never comes costs a timer.
+ */
 export function donorOrder(core: Core, primary: ReplicaId): ReplicaId[] {
   const others = members(core)
     .map((member) => member.id)
     .filter((id) => id !== core.state.id && id !== primary);
-  const first = others.splice(core.random() % Math.max(1, others.length), 1);
-  return [...first, primary, ...others];
+  const living = others.filter((id) => !supposedDead(core, id));
+  const dead = others.filter((id) => supposedDead(core, id));
+  const first = living.splice(core.random() % Math.max(1, living.length), 1);
+  return [...first, primary, ...living, ...dead];
+}
+
+/** By the host's word, or because its view has just been left. */
+function supposedDead(core: Core, id: ReplicaId): boolean {
+  const { state } = core;
+  if (state.down.get(id)?.skip === true) return true;
+  return state.status === 'view-change' && id === primaryIn(core, state.view - 1);
+}
+
+/** HH1: an answer of `id` is not coming any more. */
+export function donorExited(core: Core, id: ReplicaId): void {
+  const { transfer } = core.state;
+  if (transfer === null || transfer.purpose === 'vc') return;
+  if (transfer.donors[transfer.donor % transfer.donors.length] === id) nextDonor(core, transfer);
 }
 
 /** Asks for what is missing, or finishes. */

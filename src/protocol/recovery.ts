@@ -57,12 +57,21 @@ export function onStartViewWhileRecovering(core: Core, message: StartView): void
   const order = compareStamps(message, state.register ?? { epoch: 0, view: -1 });
   if (order < 0) return;
   if (order === 0 && message.nonce !== state.start && mutations.nonceIgnored !== true) return;
-  // Several: the highest stamp wins.
-  if (state.installing !== null && compareStamps(message, state.installing) > 0) {
+  if (state.installing !== null && supersedes(core, message, state.installing)) {
     state.installing = null;
     state.transfer = null;
   }
   installStartView(core, message);
+}
+
+/**
+ * Of several the highest stamp wins. At an equal one the answer to this start does, once: what lay in the ring of the thread
+ * before may name the head of long ago, and all that came since would have to come from the primary.
+ */
+function supersedes(core: Core, message: StartView, installing: StartView): boolean {
+  const order = compareStamps(message, installing);
+  const { start } = core.state;
+  return order > 0 || (order === 0 && message.nonce === start && installing.nonce !== start);
 }
 
 /** E9 as a mistake: a recovering replica joins a view change with its empty log. */

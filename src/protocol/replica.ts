@@ -9,7 +9,7 @@ import { type Core, isMember, leads, makeSink } from './core.js';
 import type { Effect, Event } from './effect.js';
 import { assertRole, execute, hasWork } from './execution.js';
 import { onHint, onTick } from './failure-detector.js';
-import { beginGapRepair, onGetState, onNewState, tickTransfer } from './install.js';
+import { beginGapRepair, donorExited, onGetState, onNewState, tickTransfer } from './install.js';
 import type { ProtocolLimits, ProtocolTiming } from './limits.js';
 import type { ReplicaMessage } from './message.js';
 import type { Mutations } from './mutations.js';
@@ -156,8 +156,10 @@ export class Replica {
         break;
       case 'hint':
         onHint(core, event.hint);
-        if (event.hint.kind === 'exited') forgetLostLog(core, event.hint.id, event.hint.start + 1);
-        else if (event.hint.kind === 'started')
+        if (event.hint.kind === 'exited') {
+          forgetLostLog(core, event.hint.id, event.hint.start + 1);
+          donorExited(core, event.hint.id);
+        } else if (event.hint.kind === 'started')
           forgetLostLog(core, event.hint.id, event.hint.start);
         break;
       case 'detach':

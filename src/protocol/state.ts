@@ -114,9 +114,11 @@ export interface Transfer {
 }
 
 export interface DownMark {
-  /** Highest start known to have ended. */
+  /** Highest start known to have ended, or about to end. */
   start: StartNumber;
   expires: number;
+  /** False: it is only suspected. */
+  exited: boolean;
   /** False once a later start was seen (HH4); the number stays for comparing. */
   skip: boolean;
 }

@@ -133,6 +133,33 @@ test('HH1: a certain exit of the primary is a vote at once; of an older start, o
   ]);
 });
 
+test('HH1: while a thread is being ended, what it had still written calms nobody; its successor does', () => {
+  const solo = new Solo({ replicas: 5 });
+  solo.receive(commit({ start: 3, hbSeq: 1 }));
+  solo.step({ type: 'hint', hint: { kind: 'suspect', id: 0, start: 2 } });
+  expect(solo.state.suspect).toBe(false);
+  solo.step({ type: 'hint', hint: { kind: 'suspect', id: 0, start: 3 } });
+  solo.receive(commit({ start: 3, hbSeq: 2 }));
+  expect(solo.state.suspect).toBe(true);
+  solo.receive(commit({ start: 4, hbSeq: 3 }));
+  expect(solo.state.suspect).toBe(false);
+});
+
+test('HH1, HH3: only its exit, told later, makes others pass over a suspected thread', () => {
+  for (const [told, votes] of [
+    [false, 0],
+    [true, 4],
+  ] as const) {
+    const solo = new Solo({ id: 4, replicas: 5 });
+    solo.step({ type: 'hint', hint: { kind: 'suspect', id: 1, start: 1 } });
+    if (told) exited(solo, 1, 1);
+    const out = solo.receive(startViewChange(2, 1, 'joined'));
+    expect(out.filter((m) => m.kind === 'startViewChange' && m.phase === 'vote').length).toBe(
+      votes,
+    );
+  }
+});
+
 test('HH3: entering a view whose primary is down means voting for the next one at once', () => {
   const solo = new Solo({ id: 4, replicas: 5 });
   exited(solo, 1, 1);

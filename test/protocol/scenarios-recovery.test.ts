@@ -422,3 +422,30 @@ for (const [role, who, amnesic] of [
       'view 1, new log',
     ]);
   });
+
+test('recover-old-answer (R4, E49): a StartView that lay in the ring of the dead gives way to the answer to its successor', () => {
+  const s = story({ clients: 2, limits: { batchMax: 1, tailEntries: 0 } });
+  const old = s.hold({ from: 'R1', to: 'R0', kinds: 'startView' });
+  s.crash('R0');
+  s.newView(1);
+  s.until(() => old.kept.length > 0, 20);
+  const started = s.state('R1').log.entries.length;
+  for (let turn = 0; turn < 20; turn++) s.incr('n', turn % 2);
+  s.settle();
+  const head = s.state('R1').log.entries.length;
+  expect(head).toBeGreaterThanOrEqual(started + 20);
+  const answers = s.drop({ to: 'R0', kinds: 'newState' });
+  s.restart('R0');
+  expect(s.release(old)).toBeGreaterThan(0);
+  s.until(() => s.state('R0').transfer?.target?.op === started, 2);
+  old.end();
+  s.until(() => (s.state('R0').transfer?.target?.op ?? 0) >= head, 20);
+  // And no further: that target is not moved.
+  const target = s.state('R0').transfer?.target?.op;
+  for (let turn = 0; turn < 4; turn++) s.incr('n', turn % 2);
+  s.run(3);
+  expect(s.state('R0').transfer?.target?.op).toBe(target);
+  answers.end();
+  s.converge();
+  s.expect('n', 24);
+});

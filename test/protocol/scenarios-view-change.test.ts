@@ -299,6 +299,66 @@ scenario(
   },
 );
 
+test('hint-exit (HH1, H7): while the primary is being ended, its last frames take no vote back', () => {
+  const s = story({ clients: 2, limits: { batchMax: 4 }, ...NO_TIMERS });
+  load(s, 20);
+  s.until(() => s.calls.some(({ code }) => code === 'ok'), 5);
+  const last = s.hold({ from: 'R0' });
+  const votes = s.hold({ kinds: 'startViewChange' });
+  s.until(() => last.kept.length >= 2, 5);
+  s.tell('R_', { kind: 'suspect', id: 0, start: 1 });
+  s.until(() => votes.kept.length >= 4, 2);
+  s.pause('R0');
+  s.release(last);
+  s.run(1);
+  s.release(votes);
+  s.newView(1, 2);
+  s.crash('R0');
+  s.settle(20);
+  s.expect('n', 40);
+});
+
+for (const [name, kind] of [
+  ['exited', 'exited'],
+  ['is only suspected', 'suspect'],
+] as const)
+  test(`hint-exit (T1, VC9): a backup that lags asks no primary that ${name}, and needs no timer for it`, () => {
+    const s = story({ clients: 2, limits: { batchMax: 1, tailEntries: 0 }, ...NO_TIMERS });
+    s.drop({ from: 'R0', to: 'R2', kinds: 'prepare' });
+    load(s, 10);
+    s.until(() => head(s, 'R1') >= head(s, 'R2') + 4, 20);
+    const asked = s.record({ kinds: 'getState', to: 'R0' });
+    s.crash('R0', { hint: kind === 'exited' });
+    s.tell('R_', { kind: 'suspect', id: 0 });
+    s.newView(1, 4);
+    s.settle(20);
+    expect([asked.hits, s.primary]).toEqual([0, 1]);
+    s.expect('n', 20);
+  });
+
+test('hint-exit (T1, HH1): a donor that exits is left for another, without any timer', () => {
+  const s = story({
+    replicas: 5,
+    clients: 2,
+    limits: { batchMax: 1, tailEntries: 0, messageBytes: 1 },
+    ...NO_TIMERS,
+  });
+  load(s, 10);
+  s.settle(20);
+  s.crash('R3');
+  s.run(2);
+  s.restart('R3');
+  const answers = s.drop({ to: 'R3', kinds: 'newState' });
+  s.until(() => answers.hits > 0, 20);
+  const donor = s.state('R3').transfer?.donors[0] as number;
+  expect(donor).not.toBe(s.primary);
+  s.crash(donor);
+  answers.end();
+  s.until(() => s.state('R3').status === 'normal', 60);
+  s.settle(20);
+  s.expect('n', 20);
+});
+
 test('hint-cascade (HH3, HH1): primary and next primary exit together, and the third leads without any timer', () => {
   const s = story({ replicas: 5, clients: 2, limits: { batchMax: 4 }, ...NO_TIMERS });
   load(s, 20);
