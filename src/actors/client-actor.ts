@@ -8,7 +8,7 @@ import { TICK_MS } from '../protocol/limits.js';
 import type { ServerMessage } from '../protocol/message.js';
 import type { ClientId } from '../protocol/types.js';
 import { OP_GET, OP_GET_ITEM, OP_HAS } from '../service/operation.js';
-import { InLink, OutLink } from '../transport/link.js';
+import { EVERYTHING, InLink, OutLink, type PollLimit } from '../transport/link.js';
 import { ClusterBlock, clientDoorbell, ReplicaBlock, writeClientId } from '../transport/mesh.js';
 import { RingReader, RingWriter } from '../transport/ring.js';
 import type { ClientBoot } from './boot.js';
@@ -24,7 +24,7 @@ const FLUSH_OPERATIONS = 128;
 const FLUSH_SHARE = 1 / 8;
 /** Looks for further answers before a smaller flush: the calls that they bring about go along. */
 const GATHER_ROUNDS = 4;
-const FRAMES_PER_POLL = 64;
+const POLL_LIMIT: PollLimit = { ...EVERYTHING, frames: 64 };
 /** Requests whose reads may be open at once. */
 const READS_MAX = 64;
 /** Ticks between two looks for calls whose time is over. */
@@ -408,7 +408,7 @@ export class ClientActor {
     let count = 0;
     for (let id = 0; id < this.#links.length; id++) {
       const link = this.#links[id] as ReplicaLinks;
-      count += link.in.poll(FRAMES_PER_POLL, null, (message) =>
+      count += link.in.poll(POLL_LIMIT, null, (message) =>
         this.#step({ type: 'message', from: id, message: message as ServerMessage }),
       );
     }

@@ -16,7 +16,7 @@ import type {
 import { Replica } from '../protocol/replica.js';
 import type { ClientAddress, Digest64, ReplicaId } from '../protocol/types.js';
 import { Services } from '../service/services.js';
-import { InLink, OutLink } from '../transport/link.js';
+import { InLink, OutLink, type PollLimit } from '../transport/link.js';
 import {
   type ClientLinkMemory,
   ClusterBlock,
@@ -28,10 +28,13 @@ import { RingReader, RingWriter } from '../transport/ring.js';
 import { type ReplicaBoot, STATUS_CODES } from './boot.js';
 import { random32 } from './random.js';
 
-/** Frames taken from one ring per pass: bounds a pass, so that the phases of different entries overlap. */
-const FRAMES_PER_PASS = 64;
-/** Entries executed per pass (SP2). */
+/** Taken from one ring per pass: bounds a pass, so that the phases of different entries overlap. */
+const POLL_LIMIT: PollLimit = { frames: 64, bytes: 256 << 10 };
+/** Entries executed per pass (SP2), and the time for it: entries may be large, and the code of a young thread is slow. */
 const EXECUTE_PER_PASS = 16;
+const EXECUTE_MS = 2;
+/** Entries between two looks at the clock. */
+const EXECUTE_STEP = 2;
 /** Elapsed time that may become ticks in one pass (SP3). */
 const TICKS_PER_PASS_MS = 100;
 /** Passes between two looks at the thread's CPU time. */
@@ -173,7 +176,7 @@ export class ReplicaActor {
     this.#passes++;
     if (this.#block.paused) return 0;
     let work = this.#hints();
-    for (const peer of this.#peers) work += peer.in.poll(FRAMES_PER_PASS, null, this.#onMessage);
+    for (const peer of this.#peers) work += peer.in.poll(POLL_LIMIT, null, this.#onMessage);
     work += this.#pollClients();
     work += this.#tick();
     work += this.#pump();
@@ -182,14 +185,25 @@ export class ReplicaActor {
     this.#perform(this.replica.step({ type: 'endOfPass', nowUs, room: this.#room }));
     this.#flush();
     if (this.replica.hasWork) {
-      const before = this.replica.state.applied;
-      this.#perform(this.replica.step({ type: 'execute', budget: EXECUTE_PER_PASS }));
-      this.#entries += this.replica.state.applied - before;
+      this.#execute();
       this.#flush();
       work++;
     }
     this.#publishStatus();
     return work;
+  }
+
+  #execute(): void {
+    const { replica } = this;
+    const before = replica.state.applied;
+    // Nobody is served during a view change, and everybody waits for its messages.
+    const hurried = replica.state.status === 'view-change';
+    const until = hurried ? 0 : performance.now() + EXECUTE_MS;
+    for (let left = EXECUTE_PER_PASS; left > 0 && replica.hasWork; left -= EXECUTE_STEP) {
+      this.#perform(replica.step({ type: 'execute', budget: EXECUTE_STEP }));
+      if (performance.now() >= until) break;
+    }
+    this.#entries += replica.state.applied - before;
   }
 
   /** What must be said before sleep (HB7). */
@@ -233,7 +247,7 @@ export class ReplicaActor {
       // Of an earlier start than the running one it says nothing any more.
       if (suspected > peer.suspected && suspected >= start) {
         peer.suspected = suspected;
-        const hint = { kind: 'suspect', id: peer.id } as const;
+        const hint = { kind: 'suspect', id: peer.id, start: suspected } as const;
         this.#perform(this.replica.step({ type: 'hint', hint }));
         told++;
       }
@@ -260,7 +274,7 @@ export class ReplicaActor {
     for (let turn = 0; turn < count; turn++) {
       const client = this.#clients[(this.#clientTurn + turn) % count];
       if (client === undefined) continue;
-      work += client.requests.poll(FRAMES_PER_PASS, this.#accept, (message) =>
+      work += client.requests.poll(POLL_LIMIT, this.#accept, (message) =>
         this.#perform(
           this.replica.step({
             type: 'client',

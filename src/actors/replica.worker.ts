@@ -8,10 +8,13 @@ import type { ReplicaBoot, ReplicaControl } from './boot.js';
 import { offer, type Port } from './control.js';
 import { loadDigest } from './digest.js';
 import { runDutyCycle } from './duty-cycle.js';
+import { rehearse } from './rehearsal.js';
 import { ReplicaActor } from './replica-actor.js';
 
 const boot = workerData as ReplicaBoot;
-const actor = new ReplicaActor(boot, await loadDigest());
+const digest64 = await loadDigest();
+rehearse(boot, digest64);
+const actor = new ReplicaActor(boot, digest64);
 
 const block = new ReplicaBlock(boot.mesh, boot.id);
 const control: ReplicaControl = {

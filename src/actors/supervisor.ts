@@ -17,6 +17,11 @@ import { HangDetector } from './watchdog.js';
 const CHECK_MS = 100;
 /** Time for a view to form before too few survivors count as lost (H8). */
 const LOSS_GRACE_MS = 1000;
+/**
+ * A successor recovers from a primary that serves. Until there is one, the start of its thread, which takes a core for a tenth
+ * of a second, would only be in the way of those who elect it; but it may be needed for that as well.
+ */
+const SUCCESSOR_WAIT_MS = 100;
 
 export class Supervisor {
   readonly #boot: SupervisorBoot;
@@ -35,6 +40,7 @@ export class Supervisor {
   #leaveReason: ViewReason | null = null;
   #restarts = 0;
   #viewChanges = 0;
+  #hadQuorum = false;
   #quorumLost = false;
   #timer: NodeJS.Timeout | null = null;
 
@@ -144,7 +150,7 @@ export class Supervisor {
       type: 'replicacrash',
       detail: { replica: seat.id, error: plain(error), restarting },
     });
-    if (restarting) this.#restart(seat);
+    if (restarting) void this.#succeed(seat);
     this.#checkLoss();
     this.#wake();
   }
@@ -153,6 +159,14 @@ export class Supervisor {
   #wakeAll(): void {
     for (const seat of this.#seats) seat.block.doorbell.wake();
     this.#wakeClients();
+  }
+
+  async #succeed(seat: Seat): Promise<void> {
+    const { start } = seat.block;
+    const served = (): boolean => this.#leftAt < 0 || this.#lost || this.#stopping;
+    await this.#until(served, SUCCESSOR_WAIT_MS);
+    // Somebody may have asked for a restart meanwhile.
+    if (seat.block.start === start && !this.#lost && !this.#stopping) this.#restart(seat);
   }
 
   #restart(seat: Seat): void {
@@ -238,8 +252,9 @@ export class Supervisor {
     const reachable = this.#reachable;
     const needed = quorumSize(this.#seats.length);
     const lost = reachable < needed;
-    // Before anybody served there was no quorum to lose.
-    if (lost === this.#quorumLost || this.#serving === null || this.#stopping) return;
+    // Before there was a quorum there is none to lose.
+    this.#hadQuorum ||= !lost;
+    if (lost === this.#quorumLost || !this.#hadQuorum || this.#stopping) return;
     this.#quorumLost = lost;
     if (lost) this.#tell({ type: 'quorumlost', detail: { reachable, needed, permanent: false } });
     else this.#tell({ type: 'quorumrestored', detail: {} });
@@ -313,15 +328,21 @@ export class Supervisor {
     for (const check of [...this.#changed]) check();
   }
 
-  #until(condition: () => boolean): Promise<void> {
+  /** `mostMs`: resolves then in any case. */
+  #until(condition: () => boolean, mostMs = Number.POSITIVE_INFINITY): Promise<void> {
     if (condition()) return Promise.resolve();
     return new Promise((resolve) => {
-      const check = (): void => {
-        if (!condition()) return;
+      let timer: NodeJS.Timeout | undefined;
+      const end = (): void => {
+        clearTimeout(timer);
         this.#changed.delete(check);
         resolve();
       };
+      const check = (): void => {
+        if (condition()) end();
+      };
       this.#changed.add(check);
+      if (Number.isFinite(mostMs)) timer = setTimeout(end, mostMs);
     });
   }
 

@@ -3,7 +3,7 @@
 
 import type { ReplicaId } from '../protocol/types.js';
 import { sameClient } from '../protocol/types.js';
-import { InLink, OutLink } from '../transport/link.js';
+import { EVERYTHING, InLink, OutLink } from '../transport/link.js';
 import {
   type ClientLinkMemory,
   clientDoorbell,
@@ -46,7 +46,7 @@ export async function endSession(
     bell.ring();
     let gone = false;
     for (const from of inbound)
-      from.poll(Number.MAX_SAFE_INTEGER, null, (message) => {
+      from.poll(EVERYTHING, null, (message) => {
         const answer =
           message.kind === 'reply' && message.requestNumber === 0 && message.nonce === 0;
         if (answer && sameClient(message.clientId, clientId)) gone = true;

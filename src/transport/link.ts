@@ -141,6 +141,18 @@ export class OutLink {
   }
 }
 
+/** How much one poll may hand out. */
+export interface PollLimit {
+  readonly frames: number;
+  /** No frame is begun once so many bytes were handed out. */
+  readonly bytes: number;
+}
+
+export const EVERYTHING: PollLimit = {
+  frames: Number.POSITIVE_INFINITY,
+  bytes: Number.POSITIVE_INFINITY,
+};
+
 export class InLink {
   framesIn = 0;
   bytesIn = 0;
@@ -166,24 +178,25 @@ export class InLink {
   }
 
   /**
-   * Hands out at most `limit` messages whose kind `accept` allows, and stops at the first that it does not. Byte strings
+   * Hands out messages, up to `limit`, whose kind `accept` allows, and stops at the first that it does not. Byte strings
    * in a message are valid until the handler returns. The space of everything handled is given back at the end, also
    * when the handler throws, and earlier when much was handled.
    * @returns the number of records consumed.
    */
   poll(
-    limit: number,
+    limit: PollLimit,
     accept: ((kind: MessageKind) => boolean) | null,
     handler: (message: Message) => void,
   ): number {
     const ring = this.#ring;
     let count = 0;
+    let bytes = 0;
     try {
-      while (count < limit && ring.peek()) {
+      while (count < limit.frames && bytes < limit.bytes && ring.peek()) {
         if (accept !== null && !this.#accepted(accept)) break;
         const from = ring.offset;
         const range = { from, to: from + ring.length };
-        this.bytesIn += ring.length;
+        bytes += ring.length;
         ring.consume();
         count++;
         if (isPiece(ring.view, range.from, ring.length)) this.#piece(range, handler);
@@ -191,6 +204,7 @@ export class InLink {
         if (ring.unreleased >= ring.capacity / 4) this.#release();
       }
     } finally {
+      this.bytesIn += bytes;
       this.#release();
     }
     return count;

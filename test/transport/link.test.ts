@@ -16,7 +16,7 @@ import type {
 import { Doorbell } from '../../src/transport/doorbell.js';
 import { frameBytes } from '../../src/transport/frame.js';
 import { RING_HEADER_BYTES } from '../../src/transport/layout.js';
-import { InLink, OutLink } from '../../src/transport/link.js';
+import { EVERYTHING, InLink, OutLink, type PollLimit } from '../../src/transport/link.js';
 import { MESSAGE_BYTES_MAX } from '../../src/transport/piece.js';
 import { RingReader, RingWriter, ringMemoryBytes } from '../../src/transport/ring.js';
 import { anyMessage, copyOf, plain } from './messages.js';
@@ -88,8 +88,11 @@ class Pair {
   }
 
   /** One pass of the receiver; bodies are kept as copies. */
-  poll(accept: ((kind: Message['kind']) => boolean) | null = null, limit = 1000): number {
-    return this.in.poll(limit, accept, (message) => {
+  poll(
+    accept: ((kind: Message['kind']) => boolean) | null = null,
+    limit: Partial<PollLimit> = {},
+  ): number {
+    return this.in.poll({ ...EVERYTHING, ...limit }, accept, (message) => {
       this.received.push(copyOf(message));
     });
   }
@@ -152,14 +155,25 @@ describe('short messages', () => {
     expect(pair.out.send(commit(99))).toBe(true);
   });
 
-  test('at most `limit` in one poll', () => {
+  test('bounded in bytes: no message is begun when enough were handed out, and the first one always is', () => {
+    const pair = new Pair();
+    for (let op = 1; op <= 6; op++) pair.out.send(prepare(op, 100));
+    pair.out.flush();
+    const frame = frameBytes(prepare(1, 100));
+    expect(pair.poll(null, { bytes: 2 * frame })).toBe(2);
+    expect(pair.poll(null, { bytes: 2 * frame + 1 })).toBe(3);
+    expect(pair.poll(null, { bytes: 1 })).toBe(1);
+    expect(pair.received).toHaveLength(6);
+  });
+
+  test('bounded in frames', () => {
     const pair = new Pair();
     for (let at = 0; at < 10; at++) pair.out.send(commit(at));
     pair.out.flush();
-    expect(pair.poll(null, 4)).toBe(4);
-    expect(pair.poll(null, 4)).toBe(4);
-    expect(pair.poll(null, 4)).toBe(2);
-    expect(pair.poll(null, 4)).toBe(0);
+    expect(pair.poll(null, { frames: 4 })).toBe(4);
+    expect(pair.poll(null, { frames: 4 })).toBe(4);
+    expect(pair.poll(null, { frames: 4 })).toBe(2);
+    expect(pair.poll(null, { frames: 4 })).toBe(0);
   });
 
   test('space comes back also when the handler throws', () => {
@@ -169,7 +183,7 @@ describe('short messages', () => {
     const fail = (): void => {
       throw new Error('handler');
     };
-    expect(() => pair.in.poll(10, null, fail)).toThrow('handler');
+    expect(() => pair.in.poll(EVERYTHING, null, fail)).toThrow('handler');
     expect(pair.poll()).toBe(2);
     expect(pair.out.unread()).toBe(false);
   });
