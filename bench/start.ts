@@ -13,7 +13,7 @@ import { formatCount, formatMillis } from '#dist/cli/units.js';
 import { compare, comparisonTable, describeCapacity } from './cluster/comparison.js';
 import { addAudits, type Kills, killPrimaries } from './cluster/kills.js';
 
-const FULL = { rounds: 3, settleMs: 3500, times: { warmUpMs: 100, measureMs: 900 }, loadMs: 1500 };
+const FULL = { rounds: 3, settleMs: 2500, times: { warmUpMs: 100, measureMs: 900 }, loadMs: 1500 };
 const QUICK = { rounds: 1, settleMs: 20, times: { warmUpMs: 20, measureMs: 50 }, loadMs: 50 };
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
@@ -33,7 +33,9 @@ function tellFailover({ kills, audits }: Kills): boolean {
   say(
     `Replica ${kill.newPrimary} took over. Longest silence between two acknowledgements: ${formatMillis(kill.gapMs)}.`,
   );
-  say(`All replicas were normal again after ${formatMillis(kill.allNormalMs)}.`);
+  say(
+    `All replicas were normal again after ${formatMillis(kill.allNormalMs)}; the longest silence until then was ${formatMillis(kill.silenceMs)}.`,
+  );
   const audit = addAudits(audits);
   for (const line of verdict(audit)) say(line);
   return isClean(audit);

@@ -27,7 +27,7 @@ const FULL = {
   settleMs: 2500,
   times: { warmUpMs: 200, measureMs: 1500 },
   kills: 20,
-  loadMs: 400,
+  loadMs: 1000,
 };
 const QUICK = {
   rounds: 1,
@@ -107,12 +107,18 @@ function tellKills(kills: readonly Kill[]): void {
     String(index + 1),
     `${kill.replica} -> ${kill.newPrimary}`,
     formatMillis(kill.gapMs),
+    formatMillis(kill.silenceMs),
     formatMillis(kill.allNormalMs),
     formatMillis(kill.writtenMs),
     (kill.allNormalMs / kill.writtenMs).toFixed(2),
     formatBytes(kill.logBytes),
   ]);
-  say(table(['kill', 'primary', 'gap', 'all normal', 'log written in', 'ratio', 'log'], rows));
+  say(
+    table(
+      ['kill', 'primary', 'gap', 'longest silence', 'all normal', 'log written in', 'ratio', 'log'],
+      rows,
+    ),
+  );
   const gaps = kills.map((kill) => kill.gapMs);
   say(
     `gap: median ${formatMillis(median(gaps))}, worst ${formatMillis(Math.max(...gaps))} over ${kills.length} kills of the primary`,

@@ -3,7 +3,7 @@
 import { type Cluster, open } from 'viewstamp';
 import { PIPELINE_AUTO } from '#dist/cli/bench-plan.js';
 import type { LoadShape } from '#dist/cli/load.js';
-import { measureCluster, REQUEST_LOG_BYTES } from '#dist/cli/run.js';
+import { measureCluster, pretouchBytes, REQUEST_LOG_BYTES } from '#dist/cli/run.js';
 import { CANONICAL } from '#dist/cli/workload.js';
 import { type Contender, type Round, type RoundTimes, type Running, roundOf } from './contender.js';
 
@@ -15,8 +15,8 @@ export const PIPELINES: LoadShape = {
   requestBytes: REQUEST_LOG_BYTES,
 };
 
-/** All rounds of a contender share one log; three copies of it must fit into the memory of a small machine. */
-const LOG_BYTES = 768 << 20;
+/** All rounds of a contender share one log. */
+const LOG_BYTES = 2 ** 30;
 
 /** Single operations in flight where every operation has a promise. */
 export const PROMISES_IN_FLIGHT = 4096;
@@ -29,8 +29,10 @@ const PROMISES: LoadShape = {
 };
 
 /** Share of its log at which a cluster is replaced, and the load on its successor before that is measured. */
-const FRESH_SHARE = 0.35;
-const SETTLE_MS = 2500;
+const FRESH_SHARE = 0.5;
+const SETTLE_MS = 2000;
+/** A round more than the share at which a cluster goes, as far as the memory of a small machine allows. */
+const PRETOUCH_SHARE = 0.7;
 
 async function logShare(cluster: Cluster): Promise<number> {
   const { replicas } = await cluster.status();
@@ -48,7 +50,7 @@ function replicated(options: {
       name: 'compare',
       replicas: 3,
       witnesses: options.witnesses,
-      limits: { logBytes: LOG_BYTES },
+      limits: { logBytes: LOG_BYTES, logPretouchBytes: pretouchBytes(LOG_BYTES * PRETOUCH_SHARE) },
     };
     const measure = async (cluster: Cluster, times: RoundTimes): Promise<Round> =>
       roundOf(

@@ -5,7 +5,7 @@ import { checkWitnesses } from './flags.js';
 import { inputBytes, readInput } from './input.js';
 import type { LoadApi, LoadShape } from './load.js';
 import type { LoadSource } from './load-threads.js';
-import { checkLogRoom, REQUEST_LOG_BYTES, type RunOptions } from './run.js';
+import { checkLogRoom, pretouchBytes, REQUEST_LOG_BYTES, type RunOptions } from './run.js';
 import { formatBytes, type SizeRange } from './units.js';
 import { UsageError } from './usage.js';
 import { keyBytesLeast, type Mix, setBytes } from './workload.js';
@@ -32,6 +32,7 @@ export interface BenchFlags {
   readonly api: LoadApi;
   readonly runs: number;
   readonly seed: number;
+  readonly pretouch?: number;
   readonly input?: string;
 }
 
@@ -49,6 +50,7 @@ export interface BenchPlan {
   readonly pipeline: number;
   readonly api: LoadApi;
   readonly warmUpMs: number;
+  readonly pretouchBytes: number;
   /** What ends a run; both null: the end of the input. */
   readonly operations: number | null;
   readonly durationMs: number | null;
@@ -123,7 +125,11 @@ export function planBench(flags: BenchFlags): BenchPlan {
   const pipeline = flags.pipeline ?? (flags.api === 'pipeline' ? PIPELINE_SLOTS : PROMISE_SLOTS);
   const timed = source.type === 'workload' && flags.requests === undefined;
   const durationMs = flags.duration ?? (timed ? DURATION_MS : null);
-  const requests: Requests = { pipeline, operationBytes: operationBytes(source) };
+  const requests: Requests = {
+    pipeline,
+    operationBytes: operationBytes(source),
+    pretouchBytes: flags.pretouch ?? pretouchBytes(),
+  };
   // The operations of a file are meant: running some of them once more to warm up would change what they do.
   const warmUpMs = source.type === 'input' ? 0 : flags.warmup;
   const plan: BenchPlan = {
@@ -133,6 +139,7 @@ export function planBench(flags: BenchFlags): BenchPlan {
     pipeline,
     api: flags.api,
     warmUpMs,
+    pretouchBytes: requests.pretouchBytes,
     operations: flags.requests ?? null,
     durationMs,
     run: (configuration) => ({
@@ -166,10 +173,11 @@ function checkOpen(open: number, source: LoadSource): void {
     );
 }
 
-/** What decides how much is open, besides the flags. */
+/** What the flags leave open, decided. */
 interface Requests {
   readonly pipeline: number;
   readonly operationBytes: number;
+  readonly pretouchBytes: number;
 }
 
 function batchOf(flags: BenchFlags, configuration: Configuration, requests: Requests): number {
@@ -215,6 +223,7 @@ function openOptions(
     limits: {
       callsWaiting: Math.max(CALLS_WAITING_DEFAULT, openOperations(flags, configuration, requests)),
       clients: Math.max(64, flags.threads + 1),
+      logPretouchBytes: requests.pretouchBytes,
     },
   };
 }

@@ -154,6 +154,7 @@ export function benchJson(report: BenchReport): string {
       pipeline: plan.pipeline,
       threads: flags.threads,
       warmUpMs: plan.warmUpMs,
+      pretouchBytes: plan.pretouchBytes,
       operations: plan.operations,
       durationMs: plan.durationMs,
       ...(flags.input === undefined

@@ -16,7 +16,7 @@ import { describeEnvironment, recordEnvironment } from './environment.js';
 import { value, values } from './flags.js';
 import { deliver, FORMATS, type Format, type OutputFile, outputFile } from './output.js';
 import { startProgress } from './progress.js';
-import { runOnce } from './run.js';
+import { LOG_BYTES_DEFAULT, runOnce } from './run.js';
 import {
   formatMix,
   formatSizeRange,
@@ -120,6 +120,11 @@ export function registerBench(
     )
     .option('--runs <count>', 'runs of every configuration; medians are shown', count(1, 100), 3)
     .option('--seed <number>', 'seed of the operations', count(0, 2 ** 31 - 1), CANONICAL.seed)
+    .option(
+      '--pretouch <bytes>',
+      'log made resident before a run, 0 for none (default: 384MiB if there is memory)',
+      value((text) => parseSize(text, { least: 0, most: LOG_BYTES_DEFAULT })),
+    )
     .addOption(
       new Option('--input <file>', 'operations of your own, one JSON object a line').conflicts([
         'mix',

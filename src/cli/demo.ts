@@ -131,7 +131,7 @@ function describe(failover: Failover, acknowledged: number): string {
     '',
     `After ${formatCount(acknowledged)} acknowledged writes the thread of replica ${replica} (${role}) was ended.`,
     `  ${took} The longest silence between two acknowledgements was ${formatMillis(failover.gapMs)}.`,
-    `  After ${formatMillis(failover.allNormalMs)} replica ${replica} was back with the whole log, and all were normal.`,
+    `  After ${formatMillis(failover.allNormalMs)} replica ${replica} was back with the whole log, and all were normal; the longest silence until then was ${formatMillis(failover.silenceMs)}.`,
   ].join('\n');
 }
 

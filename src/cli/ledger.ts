@@ -57,10 +57,14 @@ interface Writer {
   /** Rounds sent and rounds acknowledged, from 1. */
   sent: number;
   acknowledged: number;
+  /** When its last round was sent. */
+  sentAt: number;
 }
 
 class Silence implements SilenceWatch {
   longestMs = 0;
+  /** The acknowledgement of a request that was made later is its last. */
+  endsFrom = Number.POSITIVE_INFINITY;
 }
 
 export class Ledger {
@@ -84,6 +88,7 @@ export class Ledger {
       keys: Array.from({ length: options.keysPerWriter }, (_, key) => keyOf(index, key)),
       sent: 0,
       acknowledged: 0,
+      sentAt: 0,
     }));
   }
 
@@ -118,9 +123,15 @@ export class Ledger {
     return watch;
   }
 
-  /** Ends a watch; a silence that still lasts counts. */
+  /** Ends a watch with the acknowledgement of a request that is made from now on. */
+  unwatchAfterNext(watch: SilenceWatch): void {
+    (watch as Silence).endsFrom = performance.now();
+  }
+
+  /** Ends a watch if it lasts; a silence that still lasts counts. */
   unwatch(watch: SilenceWatch): void {
     const silence = watch as Silence;
+    if (!this.#watches.has(silence)) return;
     const now = performance.now() - this.#lastAcknowledgement;
     if (this.#running.length > 0) silence.longestMs = Math.max(silence.longestMs, now);
     this.#watches.delete(silence);
@@ -134,6 +145,7 @@ export class Ledger {
     while (!this.#stopping && this.#failure === undefined) {
       if (this.#pauseMs > 0) await sleep(this.#pauseMs);
       writer.sent++;
+      writer.sentAt = performance.now();
       view.setUint32(4, writer.sent);
       // The pipeline copies the bytes: the buffer is free again after set.
       for (const key of writer.keys) pipeline.set(key, value);
@@ -161,7 +173,10 @@ export class Ledger {
     const now = performance.now();
     const silence = now - this.#lastAcknowledgement;
     this.#lastAcknowledgement = now;
-    for (const watch of this.#watches) watch.longestMs = Math.max(watch.longestMs, silence);
+    for (const watch of this.#watches) {
+      watch.longestMs = Math.max(watch.longestMs, silence);
+      if (writer.sentAt >= watch.endsFrom) this.#watches.delete(watch);
+    }
   }
 
   /** Reads every key back and compares; call after `stop`. */

@@ -36,6 +36,18 @@ export const REQUEST_LOG_BYTES = 64;
 const PREFILL_BATCH = 500;
 const PREFILL_BYTES = 8 * 2 ** 20;
 
+/** What a run at full speed writes in a few seconds. */
+const PRETOUCH_BYTES = 384 * 2 ** 20;
+const PRETOUCH_SHARE = 1 / 32;
+
+/**
+ * Log that each replica makes resident before a measurement that may write `bytes` of it (`limits.logPretouchBytes`): first
+ * touches of memory are the host's cost, and would be most of a short run.
+ */
+export function pretouchBytes(bytes: number = PRETOUCH_BYTES): number {
+  return Math.floor(Math.min(bytes, process.availableMemory() * PRETOUCH_SHARE));
+}
+
 export function logBudget(options: OpenOptions): number {
   return (options.limits?.logBytes ?? LOG_BYTES_DEFAULT) * LOG_SHARE;
 }
