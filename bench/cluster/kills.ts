@@ -20,7 +20,7 @@ export interface Kills {
 }
 
 /** A new cluster takes over when the log has used this share of what a run may use. */
-const FRESH_AT = 0.5;
+const FRESH_AT = 0.25;
 
 export async function killPrimaries(options: {
   readonly kills: number;

@@ -131,6 +131,7 @@ export interface Codec<T> {
   encode(value: T): Uint8Array;
   decode(bytes: Uint8Array): T;
 }
+/** `'bytes'`: a value comes back as a Uint8Array that may view a larger buffer, as small Buffers of Node do. */
 export type Encoding<V> = 'msgpack' | 'json' | 'utf8' | 'bytes' | Codec<V>;
 export type Condition = { ifAbsent: true } | { ifPresent: true } | { ifRevision: Revision };
 export type CasResult =

@@ -1,6 +1,7 @@
 // Values to bytes and back. msgpack is the default; strings, integers and their like take a short way past the general codec,
 // always to the same bytes, for compare-and-set compares bytes. What cannot be stored faithfully is refused before it is sent.
 
+import { markAsUntransferable } from 'node:worker_threads';
 import { Packr, Unpackr } from 'msgpackr';
 import { readInteger, writeInteger } from '../service/msgpack-integer.js';
 import {
@@ -218,15 +219,36 @@ function checkBytes(value: unknown): Uint8Array {
   throw refuse('bytes', `a Uint8Array is needed, got ${typeof value}`);
 }
 
-/** Below this a byte loop is faster than making a view to copy from. */
-const SHORT_COPY_BYTES = 128;
+/** Up to here an array lives in the heap of its thread, and a byte loop fills it fastest. */
+const HEAP_BYTES = 64;
+/** Values up to here share chunks, as small Buffers do: memory of its own costs five times as much as the copy. */
+const SHARED_BYTES = 2048;
+const CHUNK_BYTES = 8192;
+let chunk = new Uint8Array(0);
+let chunkUsed = 0;
 
 /** A copy: a value that is kept must not keep a whole reply alive. */
 function copyBytes(stored: Buffer, from: number, to: number): Uint8Array {
   const length = to - from;
+  if (length > HEAP_BYTES) {
+    const copy = length > SHARED_BYTES ? new Uint8Array(length) : chunkOf(length);
+    copy.set(stored.subarray(from, to));
+    return copy;
+  }
   const copy = new Uint8Array(length);
-  if (length > SHORT_COPY_BYTES) copy.set(stored.subarray(from, to));
-  else for (let at = 0; at < length; at++) copy[at] = stored[from + at] as number;
+  for (let at = 0; at < length; at++) copy[at] = stored[from + at] as number;
+  return copy;
+}
+
+function chunkOf(length: number): Uint8Array {
+  if (chunkUsed + length > chunk.length) {
+    chunk = new Uint8Array(CHUNK_BYTES);
+    // Handing over one value would empty its neighbours.
+    markAsUntransferable(chunk.buffer);
+    chunkUsed = 0;
+  }
+  const copy = new Uint8Array(chunk.buffer, chunkUsed, length);
+  chunkUsed += (length + 7) & ~7;
   return copy;
 }
 
