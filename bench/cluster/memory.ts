@@ -16,7 +16,7 @@ export interface MemoryReport {
   readonly clients: number;
 }
 
-const CLIENTS = 16;
+const CLIENTS = 60;
 const SETTLE_MS = 400;
 const SAMPLES = 5;
 

@@ -32,7 +32,7 @@ const REQUESTS_PER_ROUND = 4;
 const ELECTION = 8;
 const RECOVERY = 12;
 const KEYS = 32;
-const VALUE = new Uint8Array(200);
+const VALUE = new Uint8Array(16);
 const CLIENT: ClientId = [0, 0, 0, 1];
 
 /** Returns after some tens of milliseconds. @throws what the protocol's own assertions find */
