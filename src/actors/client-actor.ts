@@ -1,22 +1,27 @@
-// The client of one thread: it gathers calls into requests, moves them through the session of the protocol's client half, and
-// settles promises. It lives in the event loop of its thread: calls of one turn form one request; while replies flow it polls,
-// then it sleeps on its doorbell. No rule of the protocol stands here.
+// The client of one thread, in the event loop of that thread: calls of one turn form one request; while replies flow it polls,
+// then it sleeps on its doorbell. It moves what its outbox holds through the session of the protocol's client half and over the
+// rings. No rule of the protocol stands here, and no call is kept here.
 
-import { ClientSession, DEFAULT_CLIENT_TIMING } from '../protocol/client.js';
+import type { ClientSession } from '../protocol/client.js';
 import type { ClientEffect, ClientEvent } from '../protocol/client-event.js';
 import { TICK_MS } from '../protocol/limits.js';
 import type { ServerMessage } from '../protocol/message.js';
-import type { ClientId } from '../protocol/types.js';
-import { OP_GET, OP_GET_ITEM, OP_HAS } from '../service/operation.js';
-import { EVERYTHING, InLink, OutLink, type PollLimit } from '../transport/link.js';
-import { ClusterBlock, clientDoorbell, ReplicaBlock, writeClientId } from '../transport/mesh.js';
-import { RingReader, RingWriter } from '../transport/ring.js';
+import { ClusterBlock, clientDoorbell } from '../transport/mesh.js';
 import type { ClientBoot } from './boot.js';
 import type { ReadCall, Submission, WriteCall } from './calls.js';
+import {
+  callsWaitingError,
+  closedError,
+  type Ending,
+  logFullError,
+  lostError,
+} from './client-errors.js';
+import { ClientRings } from './client-rings.js';
+import { newSession } from './client-session.js';
 import type { ValueCodec } from './codecs.js';
-import { type Outcome, VrError } from './errors.js';
-import { ReadGather, WriteGather } from './gather.js';
-import { random32 } from './random.js';
+import type { VrError } from './errors.js';
+import type { ReadGather, WriteGather } from './gather.js';
+import { Outbox } from './outbox.js';
 import { RequestBuffers } from './request-buffers.js';
 
 /** Gathered operations of one sort that do not wait for the end of the turn: more of them the more are open already. */
@@ -24,38 +29,22 @@ const FLUSH_OPERATIONS = 128;
 const FLUSH_SHARE = 1 / 8;
 /** Looks for further answers before a smaller flush: the calls that they bring about go along. */
 const GATHER_ROUNDS = 4;
-const POLL_LIMIT: PollLimit = { ...EVERYTHING, frames: 64 };
-/** Requests whose reads may be open at once. */
-const READS_MAX = 64;
 /** Ticks between two looks for calls whose time is over. */
 const EXPIRE_EVERY_TICKS = 2;
 /** Attempts to end the session when closing, in milliseconds. */
 const GOODBYE_MS = 1000;
 
-interface ReplicaLinks {
-  readonly in: InLink;
-  readonly out: OutLink;
-}
-
 export class ClientActor {
   readonly boot: ClientBoot;
   /** Of requests; they come back when the request is answered. */
   readonly buffers: RequestBuffers = new RequestBuffers();
+  /** An operation is written here before `gatheredWrite` or `joinedWrite`; for reads see `reads`. */
+  readonly writes: WriteGather;
+  readonly #outbox: Outbox;
   readonly #session: ClientSession;
-  readonly #links: readonly ReplicaLinks[];
+  readonly #rings: ClientRings;
   readonly #doorbell: ReturnType<typeof clientDoorbell>;
   readonly #cluster: ClusterBlock;
-  readonly #room: number[];
-  readonly #writes: WriteGather;
-  readonly #reads: readonly ReadGather[];
-  /** Sealed, in order, not given to the session yet. */
-  #queue: Submission[] = [];
-  readonly #open: (Submission | null)[] = [];
-  readonly #freeTokens: number[] = [];
-  #openCount = 0;
-  #operationsOpen = 0;
-  #operationsQueued = 0;
-  #operationsGathered = 0;
   #flushScheduled = false;
   #gatherRounds = 0;
   #parked = false;
@@ -64,9 +53,10 @@ export class ClientActor {
   #tickedMs = 0;
   #ticks = 0;
   #now = 0;
-  #ended: ((outcome: Outcome) => VrError) | null = null;
+  #ended: Ending | null = null;
   #logFull = false;
   #opened: (() => void) | null = null;
+  #onEnd: ((error: VrError) => void) | null = null;
   #closed: (() => void) | null = null;
   #idle: (() => void) | null = null;
   #closing = false;
@@ -74,33 +64,12 @@ export class ClientActor {
 
   constructor(boot: ClientBoot) {
     this.boot = boot;
-    const { link, mesh, settings } = boot;
-    this.#doorbell = clientDoorbell(link);
-    this.#cluster = new ClusterBlock(mesh);
-    this.#links = link.requests.map((requests, id) => ({
-      out: new OutLink(new RingWriter(requests), new ReplicaBlock(mesh, id).doorbell),
-      in: new InLink(new RingReader(link.replies[id] as SharedArrayBuffer)),
-    }));
-    this.#room = this.#links.map(() => 0);
-    this.#writes = new WriteGather(settings, this.buffers);
-    this.#reads = [OP_GET, OP_GET_ITEM, OP_HAS].map(
-      (code) => new ReadGather(settings, this.buffers, code),
-    );
-    this.#session = new ClientSession({
-      freshClientId: () => {
-        const clientId = freshClientId();
-        writeClientId(link, clientId);
-        return clientId;
-      },
-      freshNonce: () => random32() + (random32() & 0x1f_ffff) * 2 ** 32,
-      replicas: boot.replicas,
-      actives: boot.actives,
-      timing: DEFAULT_CLIENT_TIMING,
-      sessionWindow: settings.sessionWindow,
-      sessionReplyBytes: settings.sessionReplyBytes,
-      readsMax: READS_MAX,
-      random: random32,
-    });
+    this.#outbox = new Outbox(boot.settings, this.buffers);
+    this.writes = this.#outbox.writes;
+    this.#session = newSession(boot);
+    this.#rings = new ClientRings(boot);
+    this.#doorbell = clientDoorbell(boot.link);
+    this.#cluster = new ClusterBlock(boot.mesh);
   }
 
   get id(): string {
@@ -119,8 +88,6 @@ export class ClientActor {
     });
   }
 
-  #onEnd: ((error: VrError) => void) | null = null;
-
   // ── calls ──
 
   /** Deadline of a call that is made now. */
@@ -129,12 +96,8 @@ export class ClientActor {
     return Math.ceil(this.#now + timeoutMs);
   }
 
-  get writes(): WriteGather {
-    return this.#writes;
-  }
-
   reads(code: number): ReadGather {
-    return this.#reads[code - OP_GET] as ReadGather;
+    return this.#outbox.reads(code);
   }
 
   /** @returns why a call cannot be taken now, or null. */
@@ -143,66 +106,43 @@ export class ClientActor {
     if (this.#closing) return closedError('not-executed');
     const { callsWaiting, logBytes } = this.boot.settings;
     if (write && this.#logFull) return logFullError(logBytes, 'not-executed');
-    const waiting = this.#operationsQueued + this.#operationsGathered;
-    if (waiting + operations > callsWaiting && waiting > 0)
-      return new VrError(
-        'VR_OVERLOADED',
-        `limits.callsWaiting = ${callsWaiting} calls wait to be sent`,
-        {
-          retryable: true,
-          details: { limit: 'callsWaiting', callsWaiting },
-        },
-      );
+    const waiting = this.#outbox.operationsWaiting;
+    if (waiting + operations > callsWaiting && waiting > 0) return callsWaitingError(callsWaiting);
     return null;
   }
 
   /** `call` was written into the gather: it goes with the others of this turn. */
   gatheredWrite(call: WriteCall): void {
-    this.#writes.add(call);
-    this.#operationsGathered++;
-    if (this.#writes.full) this.#sealWrites();
-    this.#schedule(this.#writes.count);
+    this.#outbox.addWrite(call);
+    this.#schedule(this.writes.count);
   }
 
   /** The same for an operation of kind `code` whose call has no options of its own. @returns its promise. */
   joinedWrite(code: number, timeoutMs: number): Promise<unknown> {
-    const promise = this.#writes.join(code, this.deadline(timeoutMs));
-    this.#operationsGathered++;
-    if (this.#writes.full) this.#sealWrites();
-    this.#schedule(this.#writes.count);
+    const promise = this.#outbox.joinWrite(code, this.deadline(timeoutMs));
+    this.#schedule(this.writes.count);
     return promise;
   }
 
   joinedRead(gather: ReadGather, codec: ValueCodec, timeoutMs: number): Promise<unknown> {
-    const promise = gather.join(codec, this.deadline(timeoutMs));
-    this.#gathered(gather);
+    const promise = this.#outbox.joinRead(gather, codec, this.deadline(timeoutMs));
+    this.#schedule(gather.count);
     return promise;
   }
 
   gatheredRead(gather: ReadGather, call: ReadCall): void {
-    gather.add(call);
-    this.#gathered(gather);
-  }
-
-  #gathered(gather: ReadGather): void {
-    this.#operationsGathered++;
-    if (gather.full) {
-      // A read follows the writes that were called before it (RD0).
-      this.#sealWrites();
-      this.#sealReads(gather);
-    }
+    this.#outbox.addRead(gather, call);
     this.#schedule(gather.count);
   }
 
   /** Sends `submission` behind everything called before it. */
   submit(submissions: readonly Submission[]): void {
-    this.#sealAll();
-    for (const submission of submissions) this.#enqueue(submission);
+    this.#outbox.push(submissions);
     this.#schedule(Number.POSITIVE_INFINITY);
   }
 
   #schedule(gathered: number): void {
-    if (gathered >= this.#enough && this.#queue.length === 0 && this.#session.canSubmit(0)) {
+    if (gathered >= this.#enough && !this.#outbox.queued && this.#session.canSubmit(0)) {
       this.#flush();
       this.#park();
       this.#keepTime();
@@ -215,13 +155,13 @@ export class ClientActor {
   }
 
   get #enough(): number {
-    return Math.max(FLUSH_OPERATIONS, this.#operationsOpen * FLUSH_SHARE);
+    return Math.max(FLUSH_OPERATIONS, this.#outbox.operationsOpen * FLUSH_SHARE);
   }
 
   #endOfTurn(): void {
     this.#flushScheduled = false;
     if (
-      this.#operationsGathered < this.#enough &&
+      this.#outbox.operationsGathered < this.#enough &&
       this.#gatherRounds++ < GATHER_ROUNDS &&
       this.#hasData() &&
       this.#receive() > 0
@@ -235,83 +175,34 @@ export class ClientActor {
     this.#keepTime();
   }
 
-  #sealWrites(): void {
-    if (this.#writes.count === 0) return;
-    this.#operationsGathered -= this.#writes.count;
-    this.#enqueue(this.#writes.seal());
-  }
-
-  #sealReads(gather: ReadGather): void {
-    if (gather.count === 0) return;
-    this.#operationsGathered -= gather.count;
-    this.#enqueue(gather.seal());
-  }
-
-  #sealAll(): void {
-    this.#sealWrites();
-    for (const gather of this.#reads) this.#sealReads(gather);
-  }
-
-  #enqueue(submission: Submission): void {
-    this.#queue.push(submission);
-    this.#operationsQueued += submission.operations;
-  }
-
   // ── sending ──
 
   /** Gives the session what it can take, in order, and writes what the rings can take. */
   #flush(): void {
     if (this.#ended !== null) {
-      this.#failWaiting();
+      this.#outbox.failWaiting(this.#ended);
       return;
     }
-    if (this.#queue.length === 0) this.#sealAll();
+    if (!this.#outbox.queued) this.#outbox.seal();
     this.#submitQueued();
-    if (this.#queue.length === 0) this.#sealAll();
+    if (!this.#outbox.queued) this.#outbox.seal();
     this.#send();
   }
 
   #send(): void {
     this.#submitQueued();
-    for (const link of this.#links) if (link.out.busy) link.out.pump();
-    if (this.#session.wantsFlush) {
-      for (let id = 0; id < this.#links.length; id++)
-        this.#room[id] = this.#links[id]?.out.room() ?? 0;
-      this.#step({ type: 'flush', room: this.#room });
-    }
-    for (const link of this.#links) link.out.flush();
+    this.#rings.pump();
+    if (this.#session.wantsFlush) this.#step({ type: 'flush', room: this.#rings.room() });
+    this.#rings.flush();
   }
 
   #submitQueued(): void {
-    const { callsInFlight } = this.boot.settings;
-    let taken = 0;
-    for (const submission of this.#queue) {
-      const { read, operations } = submission;
-      if (submission.abandoned) {
-        taken++;
-        this.#operationsQueued -= operations;
-        continue;
-      }
-      const fits = this.#operationsOpen === 0 || this.#operationsOpen + operations <= callsInFlight;
-      if (
-        !fits ||
-        !(read ? this.#session.canRead() : this.#session.canSubmit(submission.replyBytes))
-      )
-        break;
-      taken++;
-      this.#operationsQueued -= operations;
-      this.#operationsOpen += operations;
-      this.#openCount++;
-      const token = this.#freeTokens.pop() ?? this.#open.length;
-      this.#open[token] = submission;
-      const { body, replyBytes } = submission;
-      submission.sent = true;
-      this.#step(
-        read ? { type: 'read', token, body } : { type: 'submit', token, body, replyBytes },
-      );
+    for (;;) {
+      const event = this.#outbox.next(this.#session);
+      if (event === null) break;
+      this.#step(event);
     }
-    if (taken > 0) this.#queue = this.#queue.slice(taken);
-    if (this.#openCount === 0 && this.#queue.length === 0) this.#idle?.();
+    if (this.#outbox.idle) this.#idle?.();
   }
 
   #step(event: ClientEvent): void {
@@ -321,10 +212,11 @@ export class ClientActor {
   #perform(effect: ClientEffect): void {
     switch (effect.type) {
       case 'send':
-        this.#links[effect.to]?.out.send(effect.message);
+        this.#rings.send(effect.to, effect.message);
         break;
       case 'settle':
-        this.#settle(effect.token, effect.outcome);
+        this.#outbox.settle(effect.token, effect.outcome);
+        if (this.#outbox.idle) this.#idle?.();
         break;
       case 'opened':
         this.#opened?.();
@@ -332,10 +224,7 @@ export class ClientActor {
         break;
       case 'logFull':
         this.#logFull = effect.full;
-        if (effect.full) this.#failUnsentWrites();
-        // A session is an entry too: nobody can join a cluster whose log is full.
-        if (effect.full && this.#opened !== null)
-          this.#endWith((outcome) => logFullError(this.boot.settings.logBytes, outcome));
+        if (effect.full) this.#endOfLog();
         break;
       case 'resent':
         this.resent++;
@@ -348,30 +237,17 @@ export class ClientActor {
     }
   }
 
-  #settle(token: number, outcome: Extract<ClientEffect, { type: 'settle' }>['outcome']): void {
-    const submission = this.#open[token];
-    if (submission === null || submission === undefined) return;
-    this.#open[token] = null;
-    this.#freeTokens.push(token);
-    this.#openCount--;
-    this.#operationsOpen -= submission.operations;
-    if (outcome.code === 'ok') {
-      const rest = submission.settle(outcome.result);
-      if (rest !== null) {
-        this.#queue.unshift(rest);
-        this.#operationsQueued += rest.operations;
-      }
-    } else submission.fail(outcome.code === 'evicted' ? evictedError() : resultLostError());
-    // Answered: the session does not send it again.
-    this.buffers.give(submission.body);
-    if (this.#openCount === 0 && this.#queue.length === 0) this.#idle?.();
+  #endOfLog(): void {
+    const error: Ending = (outcome) => logFullError(this.boot.settings.logBytes, outcome);
+    this.#outbox.failWaitingWrites(error);
+    // A session is an entry too: nobody can join a cluster whose log is full.
+    if (this.#opened !== null) this.#endWith(error);
   }
 
   // ── receiving ──
 
   #hasData(): boolean {
-    for (const link of this.#links) if (link.in.hasData()) return true;
-    return this.#cluster.end !== 'running' && this.#ended === null;
+    return this.#rings.hasData() || (this.#cluster.end !== 'running' && this.#ended === null);
   }
 
   /** Sleeps on the doorbell unless something is already there. */
@@ -406,12 +282,10 @@ export class ClientActor {
 
   #receive(): number {
     let count = 0;
-    for (let id = 0; id < this.#links.length; id++) {
-      const link = this.#links[id] as ReplicaLinks;
-      count += link.in.poll(POLL_LIMIT, null, (message) =>
+    for (let id = 0; id < this.#rings.replicas; id++)
+      count += this.#rings.poll(id, (message) =>
         this.#step({ type: 'message', from: id, message: message as ServerMessage }),
       );
-    }
     this.#checkEnd();
     // What was queued goes now; calls made by the promises that were settled follow when those have run.
     if (count > 0 && this.#ended === null) this.#send();
@@ -419,22 +293,14 @@ export class ClientActor {
   }
 
   #checkEnd(): void {
-    const end = this.#cluster.end;
-    if (end === 'running' || this.#ended !== null) return;
-    this.#endWith(end === 'lost' ? lostError : closedError);
+    const { end } = this.#cluster;
+    if (end !== 'running') this.abandon(end);
   }
 
   /** Nothing will be answered any more. */
-  #endWith(error: (outcome: Outcome) => VrError): void {
+  #endWith(error: Ending): void {
     this.#ended = error;
-    for (const [token, submission] of this.#open.entries()) {
-      if (submission === null) continue;
-      this.#open[token] = null;
-      submission.fail(error(submission.outcome));
-    }
-    this.#openCount = 0;
-    this.#operationsOpen = 0;
-    this.#failWaiting();
+    this.#outbox.failAll(error);
     this.#onEnd?.(error('not-executed'));
     this.#opened = null;
     this.#idle?.();
@@ -449,31 +315,12 @@ export class ClientActor {
     if (this.#ended === null) this.#endWith(why === 'lost' ? lostError : closedError);
   }
 
-  #failWaiting(): void {
-    this.#sealAll();
-    const error = this.#ended ?? closedError;
-    for (const submission of this.#queue) submission.fail(error(submission.outcome));
-    this.#queue = [];
-    this.#operationsQueued = 0;
-  }
-
-  /** BP6: what has no number yet fails; what has one is repeated. */
-  #failUnsentWrites(): void {
-    this.#sealAll();
-    const { logBytes } = this.boot.settings;
-    for (const submission of this.#queue)
-      if (!submission.read) submission.fail(logFullError(logBytes, submission.outcome));
-    this.#queue = this.#queue.filter((submission) => submission.read);
-    this.#operationsQueued = operationsIn(this.#queue);
-  }
-
   // ── time ──
 
   get #busy(): boolean {
     return (
-      this.#openCount > 0 ||
-      this.#queue.length > 0 ||
-      this.#operationsGathered > 0 ||
+      !this.#outbox.idle ||
+      this.#outbox.operationsGathered > 0 ||
       this.#opened !== null ||
       this.#closed !== null
     );
@@ -501,28 +348,12 @@ export class ClientActor {
     const count = Math.min(10, Math.floor((now - this.#tickedMs) / TICK_MS));
     if (count > 0) {
       this.#tickedMs = now;
-      const unread = this.#links[this.#session.primary]?.out.unread() ?? false;
+      const unread = this.#rings.unread(this.#session.primary);
       this.#step({ type: 'tick', count, unread });
     }
-    if (this.#ticks++ % EXPIRE_EVERY_TICKS === 0) this.#expire(now);
+    if (this.#ticks++ % EXPIRE_EVERY_TICKS === 0) this.#outbox.expire(now);
     this.#flush();
     this.#park();
-  }
-
-  #expire(now: number): void {
-    for (const submission of this.#open)
-      if (submission !== null && submission.deadline <= now) submission.expire(now);
-    for (const submission of this.#queue) if (submission.deadline <= now) submission.expire(now);
-    this.#writes.expire(now);
-    for (const gather of this.#reads) gather.expire(now);
-    this.#dropAbandoned();
-  }
-
-  /** What nobody waits for must not use up `callsWaiting` while nothing can be sent. */
-  #dropAbandoned(): void {
-    if (!this.#queue.some((submission) => submission.abandoned)) return;
-    this.#queue = this.#queue.filter((submission) => !submission.abandoned);
-    this.#operationsQueued = operationsIn(this.#queue);
   }
 
   // ── the end ──
@@ -536,11 +367,11 @@ export class ClientActor {
     this.#closing = true;
     let said = false;
     this.#flush();
-    if (this.#ended === null && (this.#openCount > 0 || this.#queue.length > 0))
+    if (this.#ended === null && !this.#outbox.idle)
       await within(drainMs, (done) => {
         this.#idle = done;
       });
-    if (this.#ended === null && this.#openCount === 0 && this.#queue.length === 0)
+    if (this.#ended === null && this.#outbox.idle)
       await within(GOODBYE_MS, (done) => {
         this.#closed = () => {
           said = this.#ended === null;
@@ -558,10 +389,6 @@ export class ClientActor {
   }
 }
 
-function operationsIn(queue: readonly Submission[]): number {
-  return queue.reduce((sum, submission) => sum + submission.operations, 0);
-}
-
 /** Settles when `start`'s callback is called, or after `ms`. */
 function within(ms: number, start: (done: () => void) => void): Promise<void> {
   return new Promise((resolve) => {
@@ -571,42 +398,4 @@ function within(ms: number, start: (done: () => void) => void): Promise<void> {
       resolve();
     });
   });
-}
-
-function closedError(outcome: Outcome): VrError {
-  return new VrError('VR_CLOSED', 'the client or its cluster is closed', { outcome });
-}
-
-function lostError(outcome: Outcome): VrError {
-  return new VrError(
-    'VR_NO_QUORUM',
-    'more than f replicas were lost; in memory mode the data is gone',
-    {
-      outcome,
-      details: { permanent: true },
-    },
-  );
-}
-
-function evictedError(): VrError {
-  return new VrError('VR_SESSION_EXPIRED', 'the session was evicted while the request was open', {
-    outcome: 'unknown',
-  });
-}
-
-function resultLostError(): VrError {
-  return new VrError('VR_RESULT_LOST', 'executed, but its result was dropped for its size', {
-    outcome: 'executed',
-  });
-}
-
-function logFullError(logBytes: number, outcome: Outcome): VrError {
-  return new VrError('VR_OVERLOADED', `the log has reached limits.logBytes = ${logBytes}`, {
-    outcome,
-    details: { limit: 'logBytes', logBytes },
-  });
-}
-
-function freshClientId(): ClientId {
-  return [random32(), random32(), random32(), (random32() | 1) >>> 0];
 }

@@ -2,17 +2,8 @@
 // one atomic switch the old log, lastNormal and state stay untouched and valid. The same machinery fills gaps inside a view (T1).
 
 import { assert } from './assert.js';
-import {
-  type Core,
-  header,
-  isMember,
-  isPrimary,
-  members,
-  noticeStatus,
-  primaryIn,
-  primaryNow,
-  send,
-} from './core.js';
+import { type Core, header, isPrimary, noticeStatus, primaryNow, send } from './core.js';
+import { donorOrder } from './donors.js';
 import { resetFailureTimer, writeRegister } from './failure-detector.js';
 import {
   appendOwned,
@@ -21,10 +12,9 @@ import {
   detach,
   entryCost,
   head,
-  slice,
   truncateTo,
 } from './log.js';
-import type { Entry, GetState, NewState, TransferPurpose } from './message.js';
+import type { Entry, NewState, TransferPurpose } from './message.js';
 import { advanceCommit, appendVerified, drainBuffered, startLeading } from './normal.js';
 import type { Chunk, Transfer, TransferTarget } from './state.js';
 import { type Chain, type OpNumber, type ReplicaId, type Rung, sameChain } from './types.js';
@@ -111,27 +101,6 @@ export function beginGapRepair(core: Core, toOp: OpNumber): void {
   progressTransfer(core);
 }
 
-/**
- * A backup first, to spare the primary (T1); the primary second, for it is known to be normal; then the rest. Who is known or
- * supposed to be dead comes last: an answer that never comes costs a timer.
- */
-export function donorOrder(core: Core, primary: ReplicaId): ReplicaId[] {
-  const others = members(core)
-    .map((member) => member.id)
-    .filter((id) => id !== core.state.id && id !== primary);
-  const living = others.filter((id) => !supposedDead(core, id));
-  const dead = others.filter((id) => supposedDead(core, id));
-  const first = living.splice(core.random() % Math.max(1, living.length), 1);
-  return [...first, primary, ...living, ...dead];
-}
-
-/** By the host's word, or because its view has just been left. */
-function supposedDead(core: Core, id: ReplicaId): boolean {
-  const { state } = core;
-  if (state.down.get(id)?.skip === true) return true;
-  return state.status === 'view-change' && id === primaryIn(core, state.view - 1);
-}
-
 /** HH1: an answer of `id` is not coming any more. */
 export function donorExited(core: Core, id: ReplicaId): void {
   const { transfer } = core.state;
@@ -182,62 +151,6 @@ function ask(core: Core, transfer: Transfer): void {
     prevChain: fromOp === reached(core, transfer) + 1 ? chainReached(core, transfer) : null,
     maxBytes: core.limits.messageBytes,
   });
-}
-
-/** T3: who may hand out what. */
-export function onGetState(core: Core, message: GetState): void {
-  const { state } = core;
-  const progress = state.peers.find((known) => known.id === message.from);
-  if (progress !== undefined) progress.fetchTick = state.now;
-  const status = donorStatus(core, message);
-  const entries =
-    status === 'ok'
-      ? slice(state.log, {
-          fromOp: message.fromOp,
-          toOp: message.toOp,
-          bytes: Math.min(message.maxBytes, core.limits.messageBytes),
-        })
-      : [];
-  send(core, message.from, {
-    kind: 'newState',
-    ...header(core),
-    reqId: message.reqId,
-    purpose: message.purpose,
-    fromOp: message.fromOp,
-    prevChain: chainIfPresent(state.log, message.fromOp - 1) ?? state.log.origin,
-    entries,
-    head: head(state.log),
-    commitMax: state.commitMax,
-    status,
-  });
-}
-
-function donorStatus(core: Core, message: GetState): NewState['status'] {
-  const { state } = core;
-  if (!maySupply(core, message)) return 'refuse';
-  const own = chainIfPresent(state.log, message.fromOp - 1);
-  // Shorter than what is asked for, but not lost: the requester goes on with another donor.
-  if (own === null) return 'ok';
-  if (message.prevChain !== null && !sameChain(own, message.prevChain)) return 'mismatch';
-  return 'ok';
-}
-
-function maySupply(core: Core, message: GetState): boolean {
-  const { state } = core;
-  if (!isMember(core, message.from)) return false;
-  switch (message.purpose) {
-    case 'gap':
-      return state.status === 'normal' && message.view === state.view;
-    case 'install':
-      // The requester may still be recovering at a lower stamp; chains decide whether the entries fit (R5).
-      return state.status === 'normal' && message.view <= state.view;
-    case 'vc':
-      return (
-        state.status !== 'recovering' &&
-        message.view === state.view &&
-        message.from === primaryNow(core)
-      );
-  }
 }
 
 /** Ignored unless it answers a request of the transfer under way (E40). */

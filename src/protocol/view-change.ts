@@ -15,6 +15,7 @@ import {
   send,
   stampNow,
 } from './core.js';
+import { donorOrder } from './donors.js';
 import {
   enter,
   onExited,
@@ -23,7 +24,7 @@ import {
   rejoin,
   startViewChangeTimer,
 } from './failure-detector.js';
-import { becomeNormal, beginGapRepair, beginInstall, donorLost, donorOrder } from './install.js';
+import { becomeNormal, beginGapRepair, beginInstall, donorLost } from './install.js';
 import { chainAt, detach, head, ladder, tail, truncateTo } from './log.js';
 import type {
   Commit,

@@ -1,0 +1,69 @@
+// The rings between one client and all replicas, as links. They carry messages both ways; what these mean, and when to look for
+// them, is the client's affair.
+
+import type { ClientMessage, Message } from '../protocol/message.js';
+import type { ReplicaId } from '../protocol/types.js';
+import { EVERYTHING, InLink, OutLink, type PollLimit } from '../transport/link.js';
+import { ReplicaBlock } from '../transport/mesh.js';
+import { RingReader, RingWriter } from '../transport/ring.js';
+import type { ClientBoot } from './boot.js';
+
+const POLL_LIMIT: PollLimit = { ...EVERYTHING, frames: 64 };
+
+interface ReplicaLinks {
+  readonly in: InLink;
+  readonly out: OutLink;
+}
+
+export class ClientRings {
+  readonly #links: readonly ReplicaLinks[];
+  readonly #room: number[];
+
+  constructor({ link, mesh }: ClientBoot) {
+    this.#links = link.requests.map((requests, id) => ({
+      out: new OutLink(new RingWriter(requests), new ReplicaBlock(mesh, id).doorbell),
+      in: new InLink(new RingReader(link.replies[id] as SharedArrayBuffer)),
+    }));
+    this.#room = this.#links.map(() => 0);
+  }
+
+  get replicas(): number {
+    return this.#links.length;
+  }
+
+  send(to: ReplicaId, message: ClientMessage): void {
+    this.#links[to]?.out.send(message);
+  }
+
+  /** Moves long messages on. */
+  pump(): void {
+    for (const link of this.#links) if (link.out.busy) link.out.pump();
+  }
+
+  /** Bytes that may be written, by replica; the array is used again. */
+  room(): readonly number[] {
+    for (let id = 0; id < this.#links.length; id++)
+      this.#room[id] = this.#links[id]?.out.room() ?? 0;
+    return this.#room;
+  }
+
+  /** Publishes what was sent. */
+  flush(): void {
+    for (const link of this.#links) link.out.flush();
+  }
+
+  /** True while the replica has not read everything. */
+  unread(id: ReplicaId): boolean {
+    return this.#links[id]?.out.unread() ?? false;
+  }
+
+  hasData(): boolean {
+    for (const link of this.#links) if (link.in.hasData()) return true;
+    return false;
+  }
+
+  /** Hands out messages of replica `from`. @returns the number of records consumed. */
+  poll(from: ReplicaId, handler: (message: Message) => void): number {
+    return (this.#links[from] as ReplicaLinks).in.poll(POLL_LIMIT, null, handler);
+  }
+}

@@ -1,0 +1,33 @@
+// The protocol's session of one client, set up for its thread: names and nonces come from the system's randomness, and each name
+// is left where it outlives the thread, for whoever has to end the session then.
+
+import { ClientSession, DEFAULT_CLIENT_TIMING } from '../protocol/client.js';
+import type { ClientId } from '../protocol/types.js';
+import { writeClientId } from '../transport/mesh.js';
+import type { ClientBoot } from './boot.js';
+import { random32 } from './random.js';
+
+/** Requests whose reads may be open at once. */
+const READS_MAX = 64;
+
+export function newSession({ link, settings, replicas, actives }: ClientBoot): ClientSession {
+  return new ClientSession({
+    freshClientId: () => {
+      const clientId = freshClientId();
+      writeClientId(link, clientId);
+      return clientId;
+    },
+    freshNonce: () => random32() + (random32() & 0x1f_ffff) * 2 ** 32,
+    replicas,
+    actives,
+    timing: DEFAULT_CLIENT_TIMING,
+    sessionWindow: settings.sessionWindow,
+    sessionReplyBytes: settings.sessionReplyBytes,
+    readsMax: READS_MAX,
+    random: random32,
+  });
+}
+
+function freshClientId(): ClientId {
+  return [random32(), random32(), random32(), (random32() | 1) >>> 0];
+}
