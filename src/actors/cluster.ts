@@ -1,5 +1,5 @@
-// open() and attach(): handles on what runs elsewhere. The supervisor's thread owns the cluster; a handle holds the client of
-// its own thread, a control connection, and the events.
+// open(): a handle on what runs elsewhere. The supervisor's thread owns the cluster; the handle holds the client of its own thread, a
+// control connection, and the events.
 
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import { quorumSize } from '../protocol/configuration.js';
@@ -10,7 +10,6 @@ import type {
   CallDefaults,
   CallOptions,
   Client,
-  ClientOptions,
   CloseOptions,
   Cluster,
   ClusterEvents,
@@ -22,135 +21,14 @@ import type {
   OpenOptions,
   ReplicaMetrics,
 } from './api.js';
-import type {
-  ClientBoot,
-  ClusterCounts,
-  ClusterEvent,
-  SupervisorBoot,
-  SupervisorNews,
-} from './boot.js';
+import type { ClusterCounts, ClusterEvent, SupervisorBoot, SupervisorNews } from './boot.js';
 import { ClientActor } from './client-actor.js';
+import { ClientHandle, CONTROL_TIMEOUT_MS, closed, DRAIN_MS, limited } from './client-handle.js';
 import { type Connection, connect, type Port } from './control.js';
-import { EchoClient } from './echo-client.js';
 import { VrError } from './errors.js';
-import { KvClient } from './kv-client.js';
-import {
-  attachSettings,
-  checkCall,
-  checkEnvironment,
-  clientDefaults,
-  drainTime,
-  linkName,
-  openSettings,
-  type Settings,
-  timeout,
-} from './options.js';
+import { checkEnvironment, drainTime, linkName, openSettings, type Settings } from './options.js';
 import { spawnSupervisor } from './spawn.js';
 import type { SupervisorControl } from './supervisor-control.js';
-
-const DRAIN_MS = 5000;
-const CONTROL_TIMEOUT_MS = 30_000;
-
-/** What a client may ask over its link, whether it opened the cluster or joined it. */
-interface LinkControl {
-  connect(name: string): ClientBoot;
-  status(): Promise<ClusterStatus>;
-  /** `clean`: the client has ended its session itself. */
-  leave(clean: boolean): Promise<void>;
-}
-
-function closed(): VrError {
-  return new VrError('VR_CLOSED', 'the cluster is closed');
-}
-
-/** A control call under the caller's deadline and signal; the call itself goes on. Its timer keeps the process alive. */
-async function limited<T>(
-  begin: () => Promise<T>,
-  options: CallOptions | undefined,
-  fallbackMs: number,
-): Promise<T> {
-  checkCall(options);
-  const { signal } = options ?? {};
-  const ms = timeout(options?.timeoutMs, fallbackMs);
-  if (signal?.aborted)
-    throw new VrError('VR_ABORTED', 'the call was aborted', { cause: signal.reason });
-  const work = begin();
-  return await new Promise<T>((resolve, reject) => {
-    const timer = setTimeout(
-      () =>
-        reject(
-          new VrError('VR_TIMEOUT', `no answer within ${ms} ms`, {
-            outcome: 'unknown',
-            retryable: true,
-          }),
-        ),
-      ms,
-    );
-    const onAbort = (): void =>
-      reject(
-        new VrError('VR_ABORTED', 'the call was aborted', {
-          outcome: 'unknown',
-          cause: signal?.reason,
-        }),
-      );
-    signal?.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', onAbort);
-    });
-  });
-}
-
-/** The part that a cluster and an attached client share. */
-class ClientHandle implements Client {
-  readonly kv: Kv;
-  readonly echo: Echo;
-  protected readonly actor: ClientActor;
-  protected readonly timeoutMs: number;
-  readonly #status: () => Promise<ClusterStatus>;
-  readonly #leave: (options: CloseOptions | undefined) => Promise<void>;
-
-  constructor(
-    actor: ClientActor,
-    options: {
-      timeoutMs: number;
-      status: () => Promise<ClusterStatus>;
-      leave: (options: CloseOptions | undefined) => Promise<void>;
-    },
-  ) {
-    this.actor = actor;
-    this.timeoutMs = options.timeoutMs;
-    this.#status = options.status;
-    this.#leave = options.leave;
-    this.kv = new KvClient(actor, {
-      timeoutMs: options.timeoutMs,
-      prefix: '',
-      encoding: undefined,
-    });
-    this.echo = new EchoClient(actor, options.timeoutMs);
-  }
-
-  get id(): string {
-    return this.actor.id;
-  }
-
-  with(defaults: CallDefaults): Client {
-    const timeoutMs = clientDefaults(defaults, this.timeoutMs);
-    return new ClientHandle(this.actor, { timeoutMs, status: this.#status, leave: this.#leave });
-  }
-
-  status(options?: CallOptions): Promise<ClusterStatus> {
-    return limited(this.#status, options, this.timeoutMs);
-  }
-
-  close(options?: CloseOptions): Promise<void> {
-    return this.#leave(options);
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-}
 
 class ClusterHandle implements Cluster {
   readonly name: string;
@@ -398,86 +276,4 @@ export async function openCluster(options: OpenOptions, faults: boolean): Promis
  */
 export async function open(options: OpenOptions = {}): Promise<Cluster> {
   return await openCluster(options, false);
-}
-
-interface LinkData {
-  readonly viewstamp: 1;
-  readonly port: MessagePort;
-  readonly name: string;
-}
-
-/**
- * Joins a running cluster from another thread, over rings and with a session of its own.
- *
- * @param link what `cluster.share()` gave, transferred to this thread; each link serves one client.
- * @throws {VrError} VR_CONFIG (not a link, or used before), VR_OVERLOADED (`limits.clients`), VR_CLOSED
- */
-export async function attach(link: ClusterLink, options: ClientOptions = {}): Promise<Client> {
-  checkEnvironment();
-  const { port, name, viewstamp } = (link ?? {}) as unknown as Partial<LinkData>;
-  if (viewstamp !== 1 || port === undefined)
-    throw new VrError(
-      'VR_CONFIG',
-      'attach needs the data of cluster.share(), with its port transferred',
-      {
-        details: { path: 'link' },
-      },
-    );
-  const { name: ownName, timeoutMs } = attachSettings(options, name ?? 'attached');
-  if (used.has(port))
-    throw new VrError('VR_CONFIG', 'this link was used before: share() makes one for each client', {
-      details: { path: 'link' },
-    });
-  used.add(port);
-  return await join(port, { name: ownName, timeoutMs, signal: options.signal });
-}
-
-/** A closed port answers nothing, so that a second use would only time out. */
-const used = new WeakSet<MessagePort>();
-
-async function join(
-  port: MessagePort,
-  options: { name: string; timeoutMs: number | undefined; signal: AbortSignal | undefined },
-): Promise<Client> {
-  const control = connect<LinkControl>(port as unknown as Port, closed);
-  const { remote } = control;
-  const limits: CallOptions = options.signal === undefined ? {} : { signal: options.signal };
-  let actor: ClientActor | undefined;
-  try {
-    const boot = await limited(() => remote.connect(options.name), limits, CONTROL_TIMEOUT_MS);
-    const client = new ClientActor(boot);
-    actor = client;
-    // Gone without a word: the cluster was closed, or the thread that opened it has ended.
-    port.on('close', () => client.abandon('closed'));
-    await limited(() => client.open(), limits, CONTROL_TIMEOUT_MS);
-  } catch (error) {
-    actor?.abandon('closed');
-    // The supervisor sees the port close, and takes back what it gave.
-    port.close();
-    throw error;
-  }
-  const { timeoutMs } = options;
-  return attached(actor, { port, remote, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
-}
-
-function attached(
-  actor: ClientActor,
-  link: { port: MessagePort; remote: Connection<LinkControl>['remote']; timeoutMs?: number },
-): Client {
-  const { port, remote } = link;
-  let closing: Promise<void> | null = null;
-  const leave = async (drainMs: number): Promise<void> => {
-    const clean = await actor.close(drainMs);
-    await limited(() => remote.leave(clean), undefined, DRAIN_MS).catch(() => undefined);
-    port.close();
-  };
-  return new ClientHandle(actor, {
-    timeoutMs: link.timeoutMs ?? actor.boot.settings.timeoutMs,
-    status: () => (closing === null ? remote.status() : Promise.reject(closed())),
-    leave: async (options) => {
-      const drainMs = drainTime(options ?? {}, DRAIN_MS);
-      closing ??= leave(drainMs);
-      await closing;
-    },
-  });
 }

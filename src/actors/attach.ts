@@ -1,0 +1,100 @@
+// attach(): a client of a cluster that another thread has opened. It ends when its thread lets go, or when the cluster does.
+
+import type { MessagePort } from 'node:worker_threads';
+import type { CallOptions, Client, ClientOptions, ClusterLink, ClusterStatus } from './api.js';
+import type { ClientBoot } from './boot.js';
+import { ClientActor } from './client-actor.js';
+import { ClientHandle, CONTROL_TIMEOUT_MS, closed, DRAIN_MS, limited } from './client-handle.js';
+import { type Connection, connect, type Port } from './control.js';
+import { VrError } from './errors.js';
+import { attachSettings, checkEnvironment, drainTime } from './options.js';
+
+/** What a client may ask over its link, whether it opened the cluster or joined it. */
+interface LinkControl {
+  connect(name: string): ClientBoot;
+  status(): Promise<ClusterStatus>;
+  /** `clean`: the client has ended its session itself. */
+  leave(clean: boolean): Promise<void>;
+}
+
+interface LinkData {
+  readonly viewstamp: 1;
+  readonly port: MessagePort;
+  readonly name: string;
+}
+
+/**
+ * Joins a running cluster from another thread, over rings and with a session of its own.
+ *
+ * @param link what `cluster.share()` gave, transferred to this thread; each link serves one client.
+ * @throws {VrError} VR_CONFIG (not a link, or used before), VR_OVERLOADED (`limits.clients`), VR_CLOSED
+ */
+export async function attach(link: ClusterLink, options: ClientOptions = {}): Promise<Client> {
+  checkEnvironment();
+  const { port, name, viewstamp } = (link ?? {}) as unknown as Partial<LinkData>;
+  if (viewstamp !== 1 || port === undefined)
+    throw new VrError(
+      'VR_CONFIG',
+      'attach needs the data of cluster.share(), with its port transferred',
+      {
+        details: { path: 'link' },
+      },
+    );
+  const { name: ownName, timeoutMs } = attachSettings(options, name ?? 'attached');
+  if (used.has(port))
+    throw new VrError('VR_CONFIG', 'this link was used before: share() makes one for each client', {
+      details: { path: 'link' },
+    });
+  used.add(port);
+  return await join(port, { name: ownName, timeoutMs, signal: options.signal });
+}
+
+/** A closed port answers nothing, so that a second use would only time out. */
+const used = new WeakSet<MessagePort>();
+
+async function join(
+  port: MessagePort,
+  options: { name: string; timeoutMs: number | undefined; signal: AbortSignal | undefined },
+): Promise<Client> {
+  const control = connect<LinkControl>(port as unknown as Port, closed);
+  const { remote } = control;
+  const limits: CallOptions = options.signal === undefined ? {} : { signal: options.signal };
+  let actor: ClientActor | undefined;
+  try {
+    const boot = await limited(() => remote.connect(options.name), limits, CONTROL_TIMEOUT_MS);
+    const client = new ClientActor(boot);
+    actor = client;
+    // Gone without a word: the cluster was closed, or the thread that opened it has ended.
+    port.on('close', () => client.abandon('closed'));
+    await limited(() => client.open(), limits, CONTROL_TIMEOUT_MS);
+  } catch (error) {
+    actor?.abandon('closed');
+    // The supervisor sees the port close, and takes back what it gave.
+    port.close();
+    throw error;
+  }
+  const { timeoutMs } = options;
+  return attached(actor, { port, remote, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
+}
+
+function attached(
+  actor: ClientActor,
+  link: { port: MessagePort; remote: Connection<LinkControl>['remote']; timeoutMs?: number },
+): Client {
+  const { port, remote } = link;
+  let closing: Promise<void> | null = null;
+  const leave = async (drainMs: number): Promise<void> => {
+    const clean = await actor.close(drainMs);
+    await limited(() => remote.leave(clean), undefined, DRAIN_MS).catch(() => undefined);
+    port.close();
+  };
+  return new ClientHandle(actor, {
+    timeoutMs: link.timeoutMs ?? actor.boot.settings.timeoutMs,
+    status: () => (closing === null ? remote.status() : Promise.reject(closed())),
+    leave: async (options) => {
+      const drainMs = drainTime(options ?? {}, DRAIN_MS);
+      closing ??= leave(drainMs);
+      await closing;
+    },
+  });
+}
