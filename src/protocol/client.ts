@@ -5,6 +5,7 @@ import { assert } from './assert.js';
 import type { ClientEffect, ClientEvent, ClientOutcome } from './client-event.js';
 import { TICK_MS } from './limits.js';
 import type { ReadReply, Reply, ServerMessage } from './message.js';
+import { type OpenRequest, RequestWindow } from './request-window.js';
 import type {
   ClientId,
   Random32,
@@ -44,13 +45,6 @@ export interface ClientSessionOptions {
   readonly random: Random32;
 }
 
-interface OpenRequest {
-  readonly requestNumber: RequestNumber;
-  readonly token: number;
-  readonly body: Uint8Array;
-  readonly replyBytes: number;
-}
-
 interface OpenRead {
   readonly readId: number;
   readonly token: number;
@@ -76,15 +70,7 @@ export class ClientSession {
   /** View whose primary was already given everything once; -1 before any (CL2: once per stamp). */
   #resentView = -1;
   #now = 0;
-  /** Lowest unanswered request; the window begins here. */
-  #base: RequestNumber = 1;
-  #next: RequestNumber = 1;
-  /** Open requests at requestNumber modulo window; null: answered. */
-  readonly #requests: (OpenRequest | null)[];
-  #openCount = 0;
-  #replyBytes = 0;
-  /** Next request to write into the primary's ring. */
-  #cursor: RequestNumber = 1;
+  readonly #window: RequestWindow;
   #reads: OpenRead[] = [];
   #readId = 0;
   #unsentReads = 0;
@@ -102,7 +88,7 @@ export class ClientSession {
   constructor(options: ClientSessionOptions) {
     this.#options = options;
     this.#clientId = options.freshClientId();
-    this.#requests = new Array<OpenRequest | null>(options.sessionWindow).fill(null);
+    this.#window = new RequestWindow(options.sessionWindow);
   }
 
   get clientId(): ClientId {
@@ -118,7 +104,7 @@ export class ClientSession {
   }
 
   get openRequests(): number {
-    return this.#openCount;
+    return this.#window.count;
   }
 
   get openReads(): number {
@@ -133,10 +119,9 @@ export class ClientSession {
   /** CS2, CS6: room in the window, and in the budget of replies unless nothing is open. */
   canSubmit(replyBytes: number): boolean {
     if (this.#phase !== 'open') return false;
-    if (this.#next >= this.#base + this.#options.sessionWindow) return false;
-    return (
-      this.#openCount === 0 || this.#replyBytes + replyBytes <= this.#options.sessionReplyBytes
-    );
+    const window = this.#window;
+    if (window.full) return false;
+    return window.count === 0 || window.replyBytes + replyBytes <= this.#options.sessionReplyBytes;
   }
 
   canRead(): boolean {
@@ -147,7 +132,7 @@ export class ClientSession {
   get wantsFlush(): boolean {
     if (this.#now < this.#waitUntil) return false;
     if (this.#sessionMessageDue || this.#toAll) return true;
-    return this.#phase === 'open' && (this.#cursor < this.#next || this.#unsentReads > 0);
+    return this.#phase === 'open' && (this.#window.hasUnwritten || this.#unsentReads > 0);
   }
 
   /** The returned array is reused by the next step. */
@@ -191,26 +176,18 @@ export class ClientSession {
 
   #submit(token: number, body: Uint8Array, replyBytes: number): void {
     assert(this.canSubmit(replyBytes), 'a request was submitted beyond the window');
-    const requestNumber = this.#next++;
-    if (this.#openCount === 0 && this.#reads.length === 0) this.#restartTimer();
-    this.#requests[requestNumber % this.#options.sessionWindow] = {
-      requestNumber,
-      token,
-      body,
-      replyBytes,
-    };
-    this.#openCount++;
-    this.#replyBytes += replyBytes;
+    if (!this.#waits) this.#restartTimer();
+    this.#window.add(token, body, replyBytes);
   }
 
   #read(token: number, body: Uint8Array): void {
     assert(this.canRead(), 'a read was submitted beyond the limit');
-    if (this.#openCount === 0 && this.#reads.length === 0) this.#restartTimer();
+    if (!this.#waits) this.#restartTimer();
     this.#reads.push({
       readId: ++this.#readId,
       token,
       body,
-      afterRequest: this.#logFull ? this.#base - 1 : this.#next - 1,
+      afterRequest: this.#logFull ? this.#window.answered : this.#window.last,
       sent: false,
     });
     this.#unsentReads++;
@@ -224,7 +201,7 @@ export class ClientSession {
       this.#effects.push({ type: 'closed' });
       return;
     }
-    assert(this.#openCount === 0 && this.#reads.length === 0, 'closed with calls open');
+    assert(!this.#waits, 'closed with calls open');
     this.#phase = 'closing';
     this.#sessionMessageDue = true;
     this.#restartTimer();
@@ -265,18 +242,13 @@ export class ClientSession {
       return;
     }
     if (message.session !== this.#session) return;
-    const slot = message.requestNumber % this.#options.sessionWindow;
-    const open = this.#requests[slot];
-    if (open === null || open === undefined || open.requestNumber !== message.requestNumber) return;
+    const open = this.#window.at(message.requestNumber);
+    if (open === null) return;
     if (message.code === 'sessionInvalid') {
       this.#onEvicted();
       return;
     }
-    this.#requests[slot] = null;
-    this.#openCount--;
-    this.#replyBytes -= open.replyBytes;
-    while (this.#base < this.#next && this.#requestAt(this.#base) === null) this.#base++;
-    this.#cursor = Math.max(this.#cursor, this.#base);
+    this.#window.close(open);
     this.#progress();
     if (this.#logFull) {
       this.#logFull = false;
@@ -301,9 +273,6 @@ export class ClientSession {
     this.#phase = 'open';
     this.#session = message.session;
     this.#sessionMessageDue = false;
-    this.#base = 1;
-    this.#next = 1;
-    this.#cursor = 1;
     for (const read of this.#reads) read.sent = false;
     // Numbers of an older session mean nothing in this one, and everything submitted under it was settled.
     this.#reads = this.#reads.map((read) => ({ ...read, afterRequest: 0 }));
@@ -361,7 +330,8 @@ export class ClientSession {
     if (reason !== 'log' || this.#logFull) return;
     this.#logFull = true;
     // What is open may never be executed now, and was never answered: reads need not wait for it.
-    for (const read of this.#reads) read.afterRequest = Math.min(read.afterRequest, this.#base - 1);
+    for (const read of this.#reads)
+      read.afterRequest = Math.min(read.afterRequest, this.#window.answered);
     this.#effects.push({ type: 'logFull', full: true });
   }
 
@@ -373,31 +343,24 @@ export class ClientSession {
       return;
     }
     if (this.#phase !== 'open') return;
-    for (let number = this.#base; number < this.#next; number++) {
-      const open = this.#requestAt(number);
-      if (open !== null) this.#settle(open.token, { code: 'evicted' });
-    }
-    this.#requests.fill(null);
-    this.#openCount = 0;
-    this.#replyBytes = 0;
+    for (const { token } of this.#window.restart()) this.#settle(token, { code: 'evicted' });
     this.#clientId = this.#options.freshClientId();
     this.#register();
   }
 
   // ── repetition ──
 
-  #requestAt(number: RequestNumber): OpenRequest | null {
-    const open = this.#requests[number % this.#options.sessionWindow] ?? null;
-    return open !== null && open.requestNumber === number ? open : null;
+  /** Calls are open. */
+  get #waits(): boolean {
+    return this.#window.count > 0 || this.#reads.length > 0;
   }
 
   #resendAll(): void {
-    this.#cursor = this.#base;
+    this.#window.rewind();
     for (const read of this.#reads) read.sent = false;
     this.#unsentReads = this.#reads.length;
     if (this.#phase === 'registering' || this.#phase === 'closing') this.#sessionMessageDue = true;
-    if (this.#openCount > 0 || this.#reads.length > 0)
-      this.#effects.push({ type: 'resent', requests: this.#openCount });
+    if (this.#waits) this.#effects.push({ type: 'resent', requests: this.#window.count });
   }
 
   #progress(): void {
@@ -418,12 +381,7 @@ export class ClientSession {
   #onTick(count: number, unread: boolean): void {
     this.#now += count;
     if (!unread) this.#readAt = this.#now;
-    const waits =
-      this.#openCount > 0 ||
-      this.#reads.length > 0 ||
-      this.#phase === 'registering' ||
-      this.#phase === 'closing';
-    if (!waits) return;
+    if (!this.#waits && this.#phase !== 'registering' && this.#phase !== 'closing') return;
     // Not for ever: the thread behind that ring may have ended for good before this client heard of a later view.
     const patient = this.#now - this.#readAt < this.#options.timing.retryMax;
     if (unread && patient && this.#attempt === 0) {
@@ -446,17 +404,17 @@ export class ClientSession {
     if (this.#phase !== 'open') return;
     let left = room[target] ?? 0;
     // In the order of their numbers, each read behind the requests it follows (BP1: what does not fit waits).
-    while (left > 0 && this.#cursor < this.#next) {
-      const open = this.#requestAt(this.#cursor);
-      const cost = open === null ? 0 : open.body.length + ENVELOPE_BYTES;
-      if (open !== null && cost > left && left !== room[target]) return;
-      this.#cursor++;
-      if (open === null) continue;
+    const window = this.#window;
+    for (let open = window.unwritten; open !== null && left > 0; open = window.unwritten) {
+      const request = open;
+      const cost = request.body.length + ENVELOPE_BYTES;
+      if (cost > left && left !== room[target]) return;
+      window.advance();
       left -= cost;
-      this.#sendRequest(target, open);
-      if (this.#toAll) this.#others(room, target, (id) => this.#sendRequest(id, open));
+      this.#sendRequest(target, request);
+      if (this.#toAll) this.#others(room, target, (id) => this.#sendRequest(id, request));
     }
-    if (this.#cursor < this.#next) return;
+    if (window.unwritten !== null) return;
     for (const read of this.#reads) {
       if (read.sent) continue;
       const cost = read.body.length + ENVELOPE_BYTES;
@@ -484,7 +442,7 @@ export class ClientSession {
         clientId: this.#clientId,
         session: this.#session,
         requestNumber: open.requestNumber,
-        acked: this.#base - 1,
+        acked: this.#window.answered,
         epoch: 0,
         seenView: this.#view,
         body: open.body,
