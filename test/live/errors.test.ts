@@ -88,6 +88,17 @@ test.each([
   [{ replica: 3 }, /did you mean 'replicas'/],
   [{ timing: { viewTimeoutMs: 100 } }, /timing\.viewTimeoutMs must be an integer from 400/],
   [{ batch: { maxOps: 0 } }, /batch\.maxOps/],
+  [{ limits: { logPretouchBytes: -1 } }, /limits\.logPretouchBytes .* from 0 to \d+, got -1/],
+  [{ limits: { logPretouchBytes: 1.5 } }, /limits\.logPretouchBytes .* integer .* 1\.5/],
+  [{ limits: { logPretouchBytes: '1 MiB' } }, /limits\.logPretouchBytes .* '1 MiB'/],
+  [
+    { limits: { logBytes: 2 << 20, logPretouchBytes: (2 << 20) + 1 } },
+    /limits\.logPretouchBytes .* from 0 to 2097152,/,
+  ],
+  [
+    { limits: { logBytes: 2 ** 32, logPretouchBytes: 2 ** 30 + 1 } },
+    /limits\.logPretouchBytes .* from 0 to 1073741824,/,
+  ],
   [{ ref: 'yes' }, /ref must be true or false/],
 ])('open(%o) is refused', async (options, message) => {
   await expect(open(options as unknown as OpenOptions)).rejects.toMatchObject({
@@ -178,6 +189,35 @@ test('a log that is full says so: an event at 80 %, VR_OVERLOADED at the limit, 
   });
   expect(pressures).toEqual([false, true]);
   expect(await small.kv.get('first')).toBe('here');
+});
+
+test('a log that was made resident holds what any other does, and ends where it ends (BP6)', async () => {
+  const stored: number[] = [];
+  for (const logPretouchBytes of [0, 4 << 20, 8 << 20]) {
+    const limits = { logBytes: 8 << 20, logPretouchBytes };
+    const small = await open({ replicas: 1, limits });
+    let count = 0;
+    let refused: VrError | null = null;
+    // The one that finds the log full has its number already, and waits for room: only the next is refused.
+    while (refused === null && count < 200)
+      await small.kv.set(`${count}`, new Uint8Array(100_000).fill(count), { timeoutMs: 1000 }).then(
+        () => count++,
+        (error: VrError) => {
+          if (error.code === 'VR_OVERLOADED') refused = error;
+        },
+      );
+    expect(refused).toMatchObject({ details: { limit: 'logBytes', logBytes: 8 << 20 } });
+    const pipeline = small.kv.pipeline();
+    for (let i = 0; i < 200; i++) pipeline.get(`${i}`);
+    const result = await pipeline.submit();
+    for (let i = 0; i < 200; i++)
+      if (i >= count) expect(result.value(i)).toBeUndefined();
+      else expect(Buffer.alloc(100_000, i).equals(result.value(i) as Buffer)).toBe(true);
+    stored.push(count);
+    await small.close({ drainMs: 0 });
+  }
+  expect(stored[0]).toBeGreaterThan(50);
+  expect(stored).toEqual(stored.map(() => stored[0]));
 });
 
 test('limits on clients and links', async () => {
