@@ -7,7 +7,7 @@ import type { ValueCodec } from './codecs.js';
 import { ReadLane, type Withdrawing, WriteLane } from './lane.js';
 import type { ClientSettings } from './options.js';
 import type { RequestBuffers } from './request-buffers.js';
-import { expireWaiting, ReadSubmission, WriteSubmission } from './submissions.js';
+import { allDone, expireWaiting, ReadSubmission, WriteSubmission } from './submissions.js';
 
 /** A request is sealed once it has so many bytes, so that it fits into an entry beside others. */
 const REQUEST_BYTES_AIM = 64 << 10;
@@ -104,6 +104,11 @@ export class WriteGather {
   expire(nowMs: number): void {
     expireWaiting({ calls: this.#calls, lanes: this.#lanes }, nowMs, this.#holder);
   }
+
+  /** Nobody waits for any of it. */
+  get abandoned(): boolean {
+    return allDone({ calls: this.#calls, lanes: this.#lanes });
+  }
 }
 
 /** What is unsent and only reads has no effect, whatever becomes of it. */
@@ -161,5 +166,9 @@ export class ReadGather {
 
   expire(nowMs: number): void {
     expireWaiting({ calls: this.#calls, lanes: this.#lanes }, nowMs, UNSENT_READ);
+  }
+
+  get abandoned(): boolean {
+    return allDone({ calls: this.#calls, lanes: this.#lanes });
   }
 }

@@ -201,7 +201,11 @@ export class Outbox {
     for (const submission of this.#queue)
       if (submission.deadline <= nowMs) submission.expire(nowMs);
     this.writes.expire(nowMs);
-    for (const gather of this.#reads) gather.expire(nowMs);
+    if (this.writes.abandoned) this.#sealWrites();
+    for (const gather of this.#reads) {
+      gather.expire(nowMs);
+      if (gather.abandoned) this.#sealReads(gather);
+    }
     this.#dropAbandoned();
   }
 

@@ -96,7 +96,7 @@ export class Results<V> implements PipelineResult<V> {
   // ── the walk ──
 
   #goTo(i: number): void {
-    if (i === this.#at) return;
+    if (i === this.#at && i < this.count) return;
     if (!(i >= 0 && i < this.count && Number.isInteger(i)))
       throw new VrError('VR_CONFIG', `operation must be from 0 to ${this.count - 1}, got ${i}`);
     if (i < this.#at || (this.#marks !== null && i - this.#at > MARK_EVERY)) this.#jump(i);
@@ -205,7 +205,8 @@ export class Results<V> implements PipelineResult<V> {
 
   /** Word by word: for what is mostly copied, cheaper than making a view of it. */
   #copyShort(from: number, length: number, target: Uint8Array, offset: number): void {
-    if (this.#target !== target) {
+    // A target can grow with its buffer.
+    if (this.#target !== target || this.#targetView.byteLength !== target.length) {
       this.#target = target;
       this.#targetView = new DataView(target.buffer, target.byteOffset, target.byteLength);
     }

@@ -35,7 +35,7 @@ const KEYS = 32;
 const VALUE = new Uint8Array(16);
 const CLIENT: ClientId = [0, 0, 0, 1];
 
-/** Returns after some tens of milliseconds. @throws what the protocol's own assertions find */
+/** Takes a tenth of a second. @throws what the protocol's own assertions find */
 export function rehearse(boot: ReplicaBoot, digest64: Digest64): void {
   const stage = new Stage(boot, digest64);
   for (let death = 0; death < DEATHS; death++) {
@@ -46,7 +46,6 @@ export function rehearse(boot: ReplicaBoot, digest64: Digest64): void {
     stage.start(dead);
     stage.rounds(RECOVERY);
   }
-  stage.close();
 }
 
 class Stage {
@@ -62,6 +61,7 @@ class Stage {
     this.#boot = boot;
     this.#digest64 = digest64;
     const { port1, port2 } = new MessageChannel();
+    // Closes both ends: nobody is to hear of it.
     port2.close();
     this.#notices = port1;
     this.#caller = new Caller(this.#mesh);
@@ -113,10 +113,6 @@ class Stage {
   get #primary(): ReplicaId {
     const views = this.#actors.map((actor) => actor?.replica.state.view ?? 0);
     return Math.max(...views) % REPLICAS;
-  }
-
-  close(): void {
-    this.#notices.close();
   }
 }
 

@@ -20,7 +20,7 @@ interface Waiting<C extends Call, L> {
 
 type AnyWaiting = Waiting<Call, WriteLane | ReadLane>;
 
-function allDone({ calls, lanes }: AnyWaiting): boolean {
+export function allDone({ calls, lanes }: AnyWaiting): boolean {
   for (const call of calls) if (!call.done) return false;
   for (const lane of lanes) if (!lane.done) return false;
   return true;

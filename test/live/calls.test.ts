@@ -347,3 +347,39 @@ async function unhandledDuring(calls: readonly (() => unknown)[]): Promise<unkno
   }
   return seen;
 }
+
+test('calls that have ended unsent leave their places to others', async () => {
+  const limits = { callsInFlight: 1, callsWaiting: 4 };
+  await using cluster = await open({ replicas: 1, timeoutMs: 60_000, limits });
+  await cluster.admin.pause(0);
+  const sent = cluster.kv.incr('n');
+  await nextTurn();
+  const sealed = cluster.kv.incr('n');
+  await nextTurn();
+  const hasty = cluster.with({ timeoutMs: 50 }).kv;
+  const ended = await Promise.allSettled([1, 2, 3].map(() => hasty.incr('n')));
+  expect(ended.every(({ status }) => status === 'rejected')).toBe(true);
+  const next = cluster.kv.incr('n', 1, { timeoutMs: 200 });
+  await expect(next).rejects.toMatchObject({ code: 'VR_TIMEOUT' });
+  await cluster.admin.resume(0);
+  expect([await sent, await sealed]).toEqual([1, 2]);
+});
+
+test('an empty pipeline has no result, and a target may grow between two copies', async () => {
+  await using cluster = await open({ replicas: 1 });
+  const kv = cluster.kv.namespace<Uint8Array>('', { encoding: 'bytes' });
+  const empty = await kv.pipeline().submit();
+  for (const ask of ['value', 'ok', 'revision', 'error'] as const)
+    expect(() => empty[ask](0)).toThrow(expect.objectContaining({ code: 'VR_CONFIG' }));
+  const pipeline = kv.pipeline().set('a', new Uint8Array(4)).set('b', new Uint8Array(50));
+  const result = await pipeline.get('a').get('b').submit();
+  const Growable = ArrayBuffer as unknown as new (
+    bytes: number,
+    options: { maxByteLength: number },
+  ) => ArrayBuffer & { resize(bytes: number): void };
+  const memory = new Growable(8, { maxByteLength: 100 });
+  const target = new Uint8Array(memory);
+  expect(result.copyValue(2, target)).toBe(4);
+  memory.resize(100);
+  expect(result.copyValue(3, target)).toBe(50);
+});
