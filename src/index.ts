@@ -1,6 +1,6 @@
 // The public names, nothing else.
 
 export type * from './actors/api.js';
-export { attach } from './actors/attach.js';
+export { attach } from './actors/client/attach.js';
 export { open } from './actors/cluster.js';
 export { type Outcome, VrError, type VrErrorCode } from './actors/errors.js';

@@ -2,8 +2,8 @@
 // thread, no copy, no turn of the event loop: what is left is what the work itself costs.
 
 import { performance } from 'node:perf_hooks';
-import { codecFor } from '#dist/actors/codecs.js';
-import { READ, Results, WRITE } from '#dist/actors/pipeline-results.js';
+import { codecFor } from '#dist/actors/client/codecs.js';
+import { READ, Results, WRITE } from '#dist/actors/client/pipeline-results.js';
 import { PIPELINE_AUTO } from '#dist/cli/bench-plan.js';
 import { processCpuNs } from '#dist/cli/cpu.js';
 import { latencyHistogram, recordSince } from '#dist/cli/load.js';

@@ -4,7 +4,7 @@
 import { parseArgs } from 'node:util';
 import { Packr, Unpackr } from 'msgpackr';
 import { Bench } from 'tinybench';
-import { loadDigest } from '#dist/actors/digest.js';
+import { loadDigest } from '#dist/actors/replica/digest.js';
 import { table } from '#dist/cli/output.js';
 import { formatCount } from '#dist/cli/units.js';
 import { CANONICAL, Workload } from '#dist/cli/workload.js';

@@ -22,13 +22,19 @@ import type {
   ReplicaMetrics,
 } from './api.js';
 import type { ClusterCounts, ClusterEvent, SupervisorBoot, SupervisorNews } from './boot.js';
-import { ClientActor } from './client-actor.js';
-import { ClientHandle, CONTROL_TIMEOUT_MS, closed, DRAIN_MS, limited } from './client-handle.js';
+import { ClientActor } from './client/client-actor.js';
+import {
+  ClientHandle,
+  CONTROL_TIMEOUT_MS,
+  closed,
+  DRAIN_MS,
+  limited,
+} from './client/client-handle.js';
 import { type Connection, connect, type Port } from './control.js';
 import { VrError } from './errors.js';
 import { checkEnvironment, drainTime, linkName, openSettings, type Settings } from './options.js';
-import { spawnSupervisor } from './spawn.js';
-import type { SupervisorControl } from './supervisor-control.js';
+import { spawnSupervisor } from './supervisor/spawn.js';
+import type { SupervisorControl } from './supervisor/supervisor-control.js';
 
 class ClusterHandle implements Cluster {
   readonly name: string;

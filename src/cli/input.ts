@@ -2,7 +2,7 @@
 // line 10 000 leaves nothing half done; which line, and what is wrong with it, stands in the error.
 
 import { readFileSync, statSync } from 'node:fs';
-import { codecFor } from '../actors/codecs.js';
+import { codecFor } from '../actors/client/codecs.js';
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from '../service/operation.js';
 import { wellFormed } from '../service/utf8.js';
 import { formatBytes } from './units.js';

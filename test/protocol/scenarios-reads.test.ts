@@ -2,7 +2,12 @@
 // what the supervisor calls a loss (H8), and what the replicas that are left do about it.
 
 import { expect, test } from 'vitest';
-import { assessLoss, CRASHES_MAX, CrashCounter, type Loss } from '../../src/actors/loss.js';
+import {
+  assessLoss,
+  CRASHES_MAX,
+  CrashCounter,
+  type Loss,
+} from '../../src/actors/supervisor/loss.js';
 import { quorumSize } from '../../src/protocol/configuration.js';
 import { TICK_MS } from '../../src/protocol/limits.js';
 import { type Story, scenario, story } from './story.js';

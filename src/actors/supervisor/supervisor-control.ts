@@ -2,8 +2,8 @@
 // for a port has to be transferred before anybody can wait for an answer.
 
 import type { MessagePort } from 'node:worker_threads';
-import type { ClusterStatus, ViewInfo } from './api.js';
-import type { ClientBoot } from './boot.js';
+import type { ClusterStatus, ViewInfo } from '../api.js';
+import type { ClientBoot } from '../boot.js';
 import type { Supervisor } from './supervisor.js';
 
 export interface SupervisorControl {

@@ -1,17 +1,17 @@
 // Ends the session of a client whose thread is gone (CS8). The dead cannot write any more, so its rings are taken over: an
 // Unregister goes to every replica until the primary answers. What the client left open is then never executed later.
 
-import type { ReplicaId } from '../protocol/types.js';
-import { sameClient } from '../protocol/types.js';
-import { EVERYTHING, InLink, OutLink } from '../transport/link.js';
+import type { ReplicaId } from '../../protocol/types.js';
+import { sameClient } from '../../protocol/types.js';
+import { EVERYTHING, InLink, OutLink } from '../../transport/link.js';
 import {
   type ClientLinkMemory,
   clientDoorbell,
   type MeshMemory,
   ReplicaBlock,
   readClientId,
-} from '../transport/mesh.js';
-import { RingReader, RingWriter } from '../transport/ring.js';
+} from '../../transport/mesh.js';
+import { RingReader, RingWriter } from '../../transport/ring.js';
 
 const REPEAT_MS = 50;
 /** Attempts before the session is left to eviction (CS1): half a minute. */

@@ -1,12 +1,12 @@
 // The echo service: a value through one full replication round and back. For measuring, and for trying a cluster out.
 
-import { SERVICE_ECHO } from '../service/operation.js';
-import type { CallOptions, Echo } from './api.js';
+import { SERVICE_ECHO } from '../../service/operation.js';
+import type { CallOptions, Echo } from '../api.js';
+import { type Outcome, VrError } from '../errors.js';
+import { checkCall, timeout } from '../options.js';
 import { aborted, Call, type Submission, timedOut } from './calls.js';
 import type { ClientActor } from './client-actor.js';
 import { codecFor } from './codecs.js';
-import { type Outcome, VrError } from './errors.js';
-import { checkCall, timeout } from './options.js';
 
 class EchoCall extends Call implements Submission {
   readonly read = false;

@@ -18,11 +18,11 @@ import {
   UNCHANGED,
   VALUE_TOO_LARGE,
   WRONG_TYPE,
-} from '../service/operation.js';
-import type { ReadResult, WriteResult } from '../service/result-reader.js';
-import type { CallOptions, CasResult, Item, Key } from './api.js';
+} from '../../service/operation.js';
+import type { ReadResult, WriteResult } from '../../service/result-reader.js';
+import type { CallOptions, CasResult, Item, Key } from '../api.js';
+import { type Outcome, VrError, type VrErrorCode } from '../errors.js';
 import type { ValueCodec } from './codecs.js';
-import { type Outcome, VrError, type VrErrorCode } from './errors.js';
 
 /** A request that is gathered or waits to be sent: an operation can still be taken out of it. */
 export interface Holder {

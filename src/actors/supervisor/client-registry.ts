@@ -1,13 +1,13 @@
 // The clients of a cluster: their rings, and the end of their sessions when their threads are gone. It outlives every replica.
 
 import type { MessagePort } from 'node:worker_threads';
-import type { ClientAddress } from '../protocol/types.js';
-import { allocateClientLink, clientDoorbell, type MeshMemory } from '../transport/mesh.js';
-import type { ClusterStatus } from './api.js';
-import type { AttachedClient, ClientBoot } from './boot.js';
-import { offer, type Port } from './control.js';
-import { VrError } from './errors.js';
-import type { Settings } from './options.js';
+import type { ClientAddress } from '../../protocol/types.js';
+import { allocateClientLink, clientDoorbell, type MeshMemory } from '../../transport/mesh.js';
+import type { ClusterStatus } from '../api.js';
+import type { AttachedClient, ClientBoot } from '../boot.js';
+import { offer, type Port } from '../control.js';
+import { VrError } from '../errors.js';
+import type { Settings } from '../options.js';
 import { endSession } from './undertaker.js';
 
 /** What the registry needs of whoever runs the replicas. */

@@ -9,12 +9,12 @@ import type {
   ClusterStatus,
   Echo,
   Kv,
-} from './api.js';
+} from '../api.js';
+import { VrError } from '../errors.js';
+import { checkCall, clientDefaults, timeout } from '../options.js';
 import type { ClientActor } from './client-actor.js';
 import { EchoClient } from './echo-client.js';
-import { VrError } from './errors.js';
 import { KvClient } from './kv-client.js';
-import { checkCall, clientDefaults, timeout } from './options.js';
 
 export const DRAIN_MS = 5000;
 export const CONTROL_TIMEOUT_MS = 30_000;

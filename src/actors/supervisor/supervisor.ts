@@ -3,13 +3,13 @@
 // user thread cannot delay it. It decides nothing about the protocol.
 
 import { randomBytes } from 'node:crypto';
-import { type Configuration, makeConfiguration, quorumSize } from '../protocol/configuration.js';
-import type { ViewReason } from '../protocol/effect.js';
-import { allocateMesh, ClusterBlock, type MeshMemory } from '../transport/mesh.js';
-import type { ClusterStatus, ReplicaState, ViewInfo } from './api.js';
-import type { ClusterCounts, ClusterEvent, ReplicaNotice, SupervisorBoot } from './boot.js';
+import { type Configuration, makeConfiguration, quorumSize } from '../../protocol/configuration.js';
+import type { ViewReason } from '../../protocol/effect.js';
+import { allocateMesh, ClusterBlock, type MeshMemory } from '../../transport/mesh.js';
+import type { ClusterStatus, ReplicaState, ViewInfo } from '../api.js';
+import type { ClusterCounts, ClusterEvent, ReplicaNotice, SupervisorBoot } from '../boot.js';
+import { VrError } from '../errors.js';
 import { ClientRegistry } from './client-registry.js';
-import { VrError } from './errors.js';
 import { assessLoss } from './loss.js';
 import { Seat } from './seat.js';
 import { HangDetector } from './watchdog.js';

@@ -1,7 +1,7 @@
 // What a client says of calls that the service never answered, or whose answer was lost. Errors that the service answers with,
 // and those of a call's own deadline or signal, stand with the calls.
 
-import { type Outcome, VrError } from './errors.js';
+import { type Outcome, VrError } from '../errors.js';
 
 /** Why calls end together; what became of each is its own. */
 export type Ending = (outcome: Outcome) => VrError;

@@ -2,10 +2,10 @@
 // It has one promise, from which that of each call is derived; promises derived from one are settled in the order in which they were
 // derived, so a cursor says whose turn it is. A call costs no object but its promise, and answers are looked at when it settles.
 
-import type { WriteResult } from '../service/result-reader.js';
+import type { WriteResult } from '../../service/result-reader.js';
+import type { Outcome, VrError } from '../errors.js';
 import { type ReadAnswer, readOutcome, timedOut, writeOutcome } from './calls.js';
 import type { ValueCodec } from './codecs.js';
-import type { Outcome, VrError } from './errors.js';
 
 /** What can take unsent operations back. */
 export interface Withdrawing {

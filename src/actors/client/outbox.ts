@@ -2,13 +2,13 @@
 // the session, and kept under a token until it settles them. It counts them at every stage, and ends those that nobody will
 // answer. It knows no rings and no timers: when something goes is the client's affair.
 
-import type { ClientEvent, ClientOutcome } from '../protocol/client-event.js';
-import { OP_GET, OP_GET_ITEM, OP_HAS } from '../service/operation.js';
+import type { ClientEvent, ClientOutcome } from '../../protocol/client-event.js';
+import { OP_GET, OP_GET_ITEM, OP_HAS } from '../../service/operation.js';
+import type { ClientSettings } from '../options.js';
 import type { ReadCall, Submission, WriteCall } from './calls.js';
 import { type Ending, evictedError, resultLostError } from './client-errors.js';
 import type { ValueCodec } from './codecs.js';
 import { ReadGather, WriteGather } from './gather.js';
-import type { ClientSettings } from './options.js';
 import type { RequestBuffers } from './request-buffers.js';
 
 /** What the outbox asks of the session before it hands something over. */

@@ -2,31 +2,31 @@
 // of pass, publish; then execute a bounded number of entries, publish again. No rule of the protocol stands here.
 
 import { readFileSync, readlinkSync } from 'node:fs';
-import { roleOf } from '../protocol/configuration.js';
-import type { Effect } from '../protocol/effect.js';
-import { TICK_MS } from '../protocol/limits.js';
-import { head, touchedSegments } from '../protocol/log.js';
+import { roleOf } from '../../protocol/configuration.js';
+import type { Effect } from '../../protocol/effect.js';
+import { TICK_MS } from '../../protocol/limits.js';
+import { head, touchedSegments } from '../../protocol/log.js';
 import type {
   ClientMessage,
   Message,
   MessageKind,
   ReplicaMessage,
   ServerMessage,
-} from '../protocol/message.js';
-import { Replica } from '../protocol/replica.js';
-import type { ClientAddress, Digest64, ReplicaId } from '../protocol/types.js';
-import { Services } from '../service/services.js';
-import { InLink, OutLink, type PollLimit } from '../transport/link.js';
+} from '../../protocol/message.js';
+import { Replica } from '../../protocol/replica.js';
+import type { ClientAddress, Digest64, ReplicaId } from '../../protocol/types.js';
+import { Services } from '../../service/services.js';
+import { InLink, OutLink, type PollLimit } from '../../transport/link.js';
 import {
   type ClientLinkMemory,
   ClusterBlock,
   clientDoorbell,
   ReplicaBlock,
   ReplicaCounters,
-} from '../transport/mesh.js';
-import { RingReader, RingWriter } from '../transport/ring.js';
-import { type ReplicaBoot, STATUS_CODES } from './boot.js';
-import { random32 } from './random.js';
+} from '../../transport/mesh.js';
+import { RingReader, RingWriter } from '../../transport/ring.js';
+import { type ReplicaBoot, STATUS_CODES } from '../boot.js';
+import { random32 } from '../random.js';
 
 /** Taken from one ring per pass: bounds a pass, so that the phases of different entries overlap. */
 const POLL_LIMIT: PollLimit = { frames: 64, bytes: 256 << 10 };

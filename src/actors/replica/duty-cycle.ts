@@ -3,8 +3,8 @@
 // few milliseconds under load, after every sleep that nobody ended, and whenever a control call asks for it.
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { SpinThenBlock } from '../transport/idle.js';
-import type { ReplicaBlock } from '../transport/mesh.js';
+import { SpinThenBlock } from '../../transport/idle.js';
+import type { ReplicaBlock } from '../../transport/mesh.js';
 
 /** How often an idle thread wakes for its ticks; ticks are counted from the time that has passed, so this need not be one. */
 const WAKE_MS = 20;

@@ -1,8 +1,8 @@
 // Thread entry of the supervisor.
 
 import { parentPort, workerData } from 'node:worker_threads';
-import type { SupervisorBoot } from './boot.js';
-import { offer, type Port } from './control.js';
+import type { SupervisorBoot } from '../boot.js';
+import { offer, type Port } from '../control.js';
 import { Supervisor } from './supervisor.js';
 import { supervisorControl } from './supervisor-control.js';
 

@@ -1,6 +1,7 @@
 // Requests with the calls and lanes that they carry.
 
-import { ReadResult, WriteResult } from '../service/result-reader.js';
+import { ReadResult, WriteResult } from '../../service/result-reader.js';
+import { type Outcome, VrError } from '../errors.js';
 import {
   type Call,
   type Holder,
@@ -9,7 +10,6 @@ import {
   timedOut,
   type WriteCall,
 } from './calls.js';
-import { type Outcome, VrError } from './errors.js';
 import type { ReadLane, ReadPart, Withdrawing, WriteLane } from './lane.js';
 
 /** Whoever waits for one request. */

@@ -1,12 +1,12 @@
 // The rings between one client and all replicas, as links. They carry messages both ways; what these mean, and when to look for
 // them, is the client's affair.
 
-import type { ClientMessage, Message } from '../protocol/message.js';
-import type { ReplicaId } from '../protocol/types.js';
-import { EVERYTHING, InLink, OutLink, type PollLimit } from '../transport/link.js';
-import { ReplicaBlock } from '../transport/mesh.js';
-import { RingReader, RingWriter } from '../transport/ring.js';
-import type { ClientBoot } from './boot.js';
+import type { ClientMessage, Message } from '../../protocol/message.js';
+import type { ReplicaId } from '../../protocol/types.js';
+import { EVERYTHING, InLink, OutLink, type PollLimit } from '../../transport/link.js';
+import { ReplicaBlock } from '../../transport/mesh.js';
+import { RingReader, RingWriter } from '../../transport/ring.js';
+import type { ClientBoot } from '../boot.js';
 
 const POLL_LIMIT: PollLimit = { ...EVERYTHING, frames: 64 };
 

@@ -1,6 +1,6 @@
 // H8: when is the data of a memory-mode cluster gone for good? Pure arithmetic over what the supervisor sees of its replicas.
 
-import type { ReplicaState } from './api.js';
+import type { ReplicaState } from '../api.js';
 
 export interface LossView {
   /** State of each replica; `down`: no thread, or none yet. */

@@ -7,12 +7,12 @@ import {
   COUNTED,
   READ_RESULT_HEADER,
   UNCHANGED,
-} from '../service/operation.js';
-import type { WriteResult } from '../service/result-reader.js';
-import type { PipelineResult } from './api.js';
+} from '../../service/operation.js';
+import type { WriteResult } from '../../service/result-reader.js';
+import type { PipelineResult } from '../api.js';
+import { VrError } from '../errors.js';
 import { statusError } from './calls.js';
 import type { ValueCodec } from './codecs.js';
-import { VrError } from './errors.js';
 
 /** Sorts of operations: each has its own requests. */
 export const WRITE = 0;

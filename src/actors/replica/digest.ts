@@ -1,7 +1,7 @@
 // XXH64 in WebAssembly as the digest of the hash chain (D23): about 5 microseconds for an entry of 32 KiB, copy included.
 
 import xxhash from 'xxhash-wasm';
-import type { Digest64 } from '../protocol/types.js';
+import type { Digest64 } from '../../protocol/types.js';
 
 const LOW_WORD = 0xffff_ffffn;
 

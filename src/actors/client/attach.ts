@@ -1,13 +1,13 @@
 // attach(): a client of a cluster that another thread has opened. It ends when its thread lets go, or when the cluster does.
 
 import type { MessagePort } from 'node:worker_threads';
-import type { CallOptions, Client, ClientOptions, ClusterLink, ClusterStatus } from './api.js';
-import type { ClientBoot } from './boot.js';
+import type { CallOptions, Client, ClientOptions, ClusterLink, ClusterStatus } from '../api.js';
+import type { ClientBoot } from '../boot.js';
+import { type Connection, connect, type Port } from '../control.js';
+import { VrError } from '../errors.js';
+import { attachSettings, checkEnvironment, drainTime } from '../options.js';
 import { ClientActor } from './client-actor.js';
 import { ClientHandle, CONTROL_TIMEOUT_MS, closed, DRAIN_MS, limited } from './client-handle.js';
-import { type Connection, connect, type Port } from './control.js';
-import { VrError } from './errors.js';
-import { attachSettings, checkEnvironment, drainTime } from './options.js';
 
 /** What a client may ask over its link, whether it opened the cluster or joined it. */
 interface LinkControl {

@@ -1,7 +1,7 @@
 // Which threads hang? A replica counts its passes in shared memory; one that makes none for too long, over several looks of a
 // watcher that itself came on time, is stuck in something that will not end. A watcher that was late proves nothing.
 
-import type { ReplicaId, StartNumber } from '../protocol/types.js';
+import type { ReplicaId, StartNumber } from '../../protocol/types.js';
 
 const CHECKS_MIN = 4;
 /** A look that comes later than this after the previous one does not count. */

@@ -1,15 +1,15 @@
 // The fast path: operations written straight into request bytes, one promise for all of them, results read in place. A pipeline
 // is split where a request would become too large; writes and reads travel in requests of their own (reads never enter the log).
 
-import { READ_RESULT_HEADER, RESULT_MALFORMED } from '../service/operation.js';
-import { OperationWriter, type Refusal } from '../service/operation-writer.js';
-import { WriteResult } from '../service/result-reader.js';
-import type { CallOptions, Key, Pipeline } from './api.js';
+import { READ_RESULT_HEADER, RESULT_MALFORMED } from '../../service/operation.js';
+import { OperationWriter, type Refusal } from '../../service/operation-writer.js';
+import { WriteResult } from '../../service/result-reader.js';
+import type { CallOptions, Key, Pipeline } from '../api.js';
+import { type Outcome, VrError } from '../errors.js';
+import { checkCall, timeout } from '../options.js';
 import { aborted, Call, type Submission, timedOut } from './calls.js';
 import type { ClientActor } from './client-actor.js';
 import type { ValueCodec } from './codecs.js';
-import { type Outcome, VrError } from './errors.js';
-import { checkCall, timeout } from './options.js';
 import { READ, type ReadPart, Results, WRITE, type WritePart } from './pipeline-results.js';
 import { restOfRead } from './submissions.js';
 

@@ -3,16 +3,16 @@
 
 import { markAsUntransferable } from 'node:worker_threads';
 import { Packr, Unpackr } from 'msgpackr';
-import { readInteger, writeInteger } from '../service/msgpack-integer.js';
+import { readInteger, writeInteger } from '../../service/msgpack-integer.js';
 import {
   msgpackTextHeader,
   type OperationWriter,
   plainTextHeader,
   type Refusal,
-} from '../service/operation-writer.js';
-import { wellFormed } from '../service/utf8.js';
-import type { Codec, Encoding, Key } from './api.js';
-import { VrError } from './errors.js';
+} from '../../service/operation-writer.js';
+import { wellFormed } from '../../service/utf8.js';
+import type { Codec, Encoding, Key } from '../api.js';
+import { VrError } from '../errors.js';
 
 /** What the clients need of an encoding, beyond a user's Codec. */
 export interface ValueCodec {

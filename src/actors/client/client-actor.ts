@@ -2,12 +2,13 @@
 // then it sleeps on its doorbell. It moves what its outbox holds through the session of the protocol's client half and over the
 // rings. No rule of the protocol stands here, and no call is kept here.
 
-import type { ClientSession } from '../protocol/client.js';
-import type { ClientEffect, ClientEvent } from '../protocol/client-event.js';
-import { TICK_MS } from '../protocol/limits.js';
-import type { ServerMessage } from '../protocol/message.js';
-import { ClusterBlock, clientDoorbell } from '../transport/mesh.js';
-import type { ClientBoot } from './boot.js';
+import type { ClientSession } from '../../protocol/client.js';
+import type { ClientEffect, ClientEvent } from '../../protocol/client-event.js';
+import { TICK_MS } from '../../protocol/limits.js';
+import type { ServerMessage } from '../../protocol/message.js';
+import { ClusterBlock, clientDoorbell } from '../../transport/mesh.js';
+import type { ClientBoot } from '../boot.js';
+import type { VrError } from '../errors.js';
 import type { ReadCall, Submission, WriteCall } from './calls.js';
 import {
   callsWaitingError,
@@ -19,7 +20,6 @@ import {
 import { ClientRings } from './client-rings.js';
 import { newSession } from './client-session.js';
 import type { ValueCodec } from './codecs.js';
-import type { VrError } from './errors.js';
 import type { ReadGather, WriteGather } from './gather.js';
 import { Outbox } from './outbox.js';
 import { RequestBuffers } from './request-buffers.js';

@@ -1,11 +1,11 @@
 // Where calls of one turn of the event loop come together: operations are written one behind the other into the bytes of one
 // request; beside it stand the lanes and calls that wait for them.
 
-import { OperationWriter, skipOperation, skipRun } from '../service/operation-writer.js';
+import { OperationWriter, skipOperation, skipRun } from '../../service/operation-writer.js';
+import type { ClientSettings } from '../options.js';
 import type { Holder, ReadCall, WriteCall } from './calls.js';
 import type { ValueCodec } from './codecs.js';
 import { ReadLane, type Withdrawing, WriteLane } from './lane.js';
-import type { ClientSettings } from './options.js';
 import type { RequestBuffers } from './request-buffers.js';
 import { allDone, expireWaiting, ReadSubmission, WriteSubmission } from './submissions.js';
 

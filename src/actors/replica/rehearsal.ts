@@ -3,12 +3,12 @@
 // thread has rehearsed is compiled; nothing else of it remains.
 
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { type Configuration, makeConfiguration } from '../protocol/configuration.js';
-import type { Message } from '../protocol/message.js';
-import type { ClientId, Digest64, ReplicaId } from '../protocol/types.js';
-import { OperationWriter } from '../service/operation-writer.js';
-import { STORE_BYTES_MIN } from '../service/paged-heap.js';
-import { EVERYTHING, InLink, OutLink } from '../transport/link.js';
+import { type Configuration, makeConfiguration } from '../../protocol/configuration.js';
+import type { Message } from '../../protocol/message.js';
+import type { ClientId, Digest64, ReplicaId } from '../../protocol/types.js';
+import { OperationWriter } from '../../service/operation-writer.js';
+import { STORE_BYTES_MIN } from '../../service/paged-heap.js';
+import { EVERYTHING, InLink, OutLink } from '../../transport/link.js';
 import {
   allocateClientLink,
   allocateMesh,
@@ -16,9 +16,9 @@ import {
   ClusterBlock,
   type MeshMemory,
   ReplicaBlock,
-} from '../transport/mesh.js';
-import { RingReader, RingWriter } from '../transport/ring.js';
-import type { ReplicaBoot } from './boot.js';
+} from '../../transport/mesh.js';
+import { RingReader, RingWriter } from '../../transport/ring.js';
+import type { ReplicaBoot } from '../boot.js';
 import { ReplicaActor } from './replica-actor.js';
 
 const REPLICAS = 3;

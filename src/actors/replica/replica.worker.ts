@@ -2,10 +2,10 @@
 
 import { availableParallelism } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
-import { spinBudgetMicros } from '../transport/idle.js';
-import { ReplicaBlock } from '../transport/mesh.js';
-import type { ReplicaBoot, ReplicaControl } from './boot.js';
-import { offer, type Port } from './control.js';
+import { spinBudgetMicros } from '../../transport/idle.js';
+import { ReplicaBlock } from '../../transport/mesh.js';
+import type { ReplicaBoot, ReplicaControl } from '../boot.js';
+import { offer, type Port } from '../control.js';
 import { loadDigest } from './digest.js';
 import { runDutyCycle } from './duty-cycle.js';
 import { rehearse } from './rehearsal.js';

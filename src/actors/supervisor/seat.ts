@@ -2,13 +2,18 @@
 // it last said of itself. It starts and watches one thread at a time; what its end means is the supervisor's affair.
 
 import { MessageChannel, type Worker } from 'node:worker_threads';
-import { type Configuration, primaryOf, roleOf } from '../protocol/configuration.js';
-import type { ReplicaId } from '../protocol/types.js';
-import { type MeshMemory, ReplicaBlock, ReplicaCounters } from '../transport/mesh.js';
-import type { ReplicaState, ReplicaStatus } from './api.js';
-import { type ReplicaBoot, type ReplicaControl, type ReplicaNotice, STATUS_CODES } from './boot.js';
-import { type Connection, connect, type Port } from './control.js';
-import { VrError } from './errors.js';
+import { type Configuration, primaryOf, roleOf } from '../../protocol/configuration.js';
+import type { ReplicaId } from '../../protocol/types.js';
+import { type MeshMemory, ReplicaBlock, ReplicaCounters } from '../../transport/mesh.js';
+import type { ReplicaState, ReplicaStatus } from '../api.js';
+import {
+  type ReplicaBoot,
+  type ReplicaControl,
+  type ReplicaNotice,
+  STATUS_CODES,
+} from '../boot.js';
+import { type Connection, connect, type Port } from '../control.js';
+import { VrError } from '../errors.js';
 import { CrashCounter } from './loss.js';
 import { spawnReplica } from './spawn.js';
 

@@ -9,9 +9,13 @@ import {
   OP_HAS,
   OP_INCR,
   OP_SET,
-} from '../service/operation.js';
-import { OperationWriter, type Refusal, type WriteCondition } from '../service/operation-writer.js';
-import { wellFormed } from '../service/utf8.js';
+} from '../../service/operation.js';
+import {
+  OperationWriter,
+  type Refusal,
+  type WriteCondition,
+} from '../../service/operation-writer.js';
+import { wellFormed } from '../../service/utf8.js';
 import type {
   BatchOp,
   CallOptions,
@@ -24,12 +28,12 @@ import type {
   Many,
   Pipeline,
   Revision,
-} from './api.js';
+} from '../api.js';
+import { VrError } from '../errors.js';
+import { attempts, checkCall, timeout } from '../options.js';
 import { aborted, BatchCall, type Call, ReadCall, SingleWriteCall } from './calls.js';
 import type { ClientActor } from './client-actor.js';
 import { codecFor, type ValueCodec } from './codecs.js';
-import { VrError } from './errors.js';
-import { attempts, checkCall, timeout } from './options.js';
 import { notAnInteger, OperationPipeline } from './pipeline.js';
 import { WriteSubmission } from './submissions.js';
 

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type ResourceLimits, Worker } from 'node:worker_threads';
-import { VrError } from './errors.js';
+import { VrError } from '../errors.js';
 
 /** Large enough that a replica under load collects rarely; small enough to stay in the caches of most machines. */
 const YOUNG_GENERATION_MIB = 48;
@@ -42,7 +42,7 @@ function start(file: URL, options: SpawnOptions): Worker {
 }
 
 export function spawnReplica(options: SpawnOptions): Worker {
-  return start(new URL('./replica.worker.js', import.meta.url), options);
+  return start(new URL('../replica/replica.worker.js', import.meta.url), options);
 }
 
 export function spawnSupervisor(options: SpawnOptions): Worker {
