@@ -26,7 +26,7 @@ import { RequestBuffers } from './request-buffers.js';
 
 /** Gathered operations of one sort that do not wait for the end of the turn: more of them the more are open already. */
 const FLUSH_OPERATIONS = 128;
-const FLUSH_SHARE = 1 / 8;
+const FLUSH_SHARE = 1 / 4;
 /** Looks for further answers before a smaller flush: the calls that they bring about go along. */
 const GATHER_ROUNDS = 4;
 /** Ticks between two looks for calls whose time is over. */
