@@ -27,7 +27,7 @@ const FULL = {
   settleMs: 2500,
   times: { warmUpMs: 200, measureMs: 1500 },
   kills: 20,
-  loadMs: 1500,
+  loadMs: 2500,
 };
 const QUICK = {
   rounds: 1,

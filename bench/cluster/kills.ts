@@ -6,7 +6,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { open } from 'viewstamp';
 import { type Failover, killUnderLoad } from '#dist/cli/failover.js';
 import { type Audit, Ledger } from '#dist/cli/ledger.js';
-import { logBudget } from '#dist/cli/run.js';
 
 export interface Kill extends Failover {
   /** How long the log of the cluster had been written when the primary was killed. */
@@ -19,8 +18,10 @@ export interface Kills {
   readonly audits: readonly Audit[];
 }
 
-/** A new cluster takes over when the log has used this share of what a run may use. */
-const FRESH_AT = 0.25;
+/** A new cluster takes over when this share of the log is used. */
+const FRESH_AT = 0.15;
+/** Room for what is written while a killed replica recovers. */
+const LOG_BYTES = 2 ** 31;
 
 export async function killPrimaries(options: {
   readonly kills: number;
@@ -42,12 +43,12 @@ async function oneCluster(
   },
   kills: Kill[],
 ): Promise<Audit> {
-  await using cluster = await open({ name: 'kills', replicas: 3 });
+  await using cluster = await open({ name: 'kills', replicas: 3, limits: { logBytes: LOG_BYTES } });
   const ledger = new Ledger(cluster);
   const begin = performance.now();
   ledger.start();
   let used = 0;
-  while (kills.length < options.kills && used < FRESH_AT * logBudget({})) {
+  while (kills.length < options.kills && used < FRESH_AT * LOG_BYTES) {
     options.begin(kills.length / options.kills);
     await sleep(options.loadMs);
     const { primary } = await cluster.status();
