@@ -1,5 +1,7 @@
 // Bad input gets a typed error that names what was wrong, and changes nothing.
 
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { attach, type Cluster, type ClusterLink, type OpenOptions, open, VrError } from 'viewstamp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
@@ -235,4 +237,37 @@ test('limits on clients and links', async () => {
 
 test('replica numbers of admin are checked', async () => {
   await expect(cluster.admin.kill(7)).rejects.toMatchObject({ code: 'VR_CONFIG' });
+});
+
+/** What `code` makes of the runtime before the package is loaded, in a process of its own. */
+const LACKING = [
+  ['delete Atomics.waitAsync', 'Atomics.waitAsync is missing'],
+  ['delete globalThis.SharedArrayBuffer', 'SharedArrayBuffer is missing'],
+  ['globalThis.Bun = {}', 'Bun is untested'],
+  [
+    "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.18.3' } })",
+    'Node 20.18.3 is older than 20.19',
+  ],
+] as const;
+
+test.each(LACKING)('a runtime after `%s` is refused: %s', async (code, why) => {
+  const index = new URL('../../dist/index.js', import.meta.url).href;
+  const script = `${code}; const { open } = await import('${index}');
+    await open().catch((error) => console.log(error.code, error.message));`;
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    '--input-type=module',
+    '--eval',
+    script,
+  ]);
+  expect(stdout.trim()).toBe(`VR_UNSUPPORTED viewstamp cannot run here: ${why}`);
+});
+
+test('the command says the same in a line, and with an exit code of its own', async () => {
+  const main = new URL('../../dist/cli/main.js', import.meta.url).pathname;
+  const preload = 'data:text/javascript,delete Atomics.waitAsync';
+  const run = promisify(execFile)(process.execPath, ['--import', preload, main, 'demo']);
+  await expect(run).rejects.toMatchObject({
+    code: 5,
+    stderr: expect.stringMatching(/^error: .*Atomics.waitAsync is missing \(VR_UNSUPPORTED\)\n$/),
+  });
 });
