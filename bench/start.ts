@@ -45,7 +45,9 @@ async function main(): Promise<number> {
   const begin = performance.now();
   say(describeEnvironment(recordEnvironment()));
   say('half get, half set · 16-byte keys · values of 16 to 100 bytes · 10,000 keys');
-  say(`pipelines of 512 operations, 32 in flight · ${size.rounds} interleaved rounds, medians`);
+  say(
+    `pipelines of 512 operations, 32 in flight · logs resident before · ${size.rounds} interleaved rounds, medians`,
+  );
   const gate = new CapacityGate();
   const progress = startProgress(false);
   try {

@@ -405,7 +405,11 @@ export class ClientSession {
     let left = room[target] ?? 0;
     // In the order of their numbers, each read behind the requests it follows (BP1: what does not fit waits).
     const window = this.#window;
-    for (let open = window.unwritten; open !== null && left > 0; open = window.unwritten) {
+    for (
+      let open = window.nextUnwritten();
+      open !== null && left > 0;
+      open = window.nextUnwritten()
+    ) {
       const request = open;
       const cost = request.body.length + ENVELOPE_BYTES;
       if (cost > left && left !== room[target]) return;
@@ -414,7 +418,7 @@ export class ClientSession {
       this.#sendRequest(target, request);
       if (this.#toAll) this.#others(room, target, (id) => this.#sendRequest(id, request));
     }
-    if (window.unwritten !== null) return;
+    if (window.nextUnwritten() !== null) return;
     for (const read of this.#reads) {
       if (read.sent) continue;
       const cost = read.body.length + ENVELOPE_BYTES;

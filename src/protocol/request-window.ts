@@ -72,8 +72,8 @@ export class RequestWindow {
     this.#cursor = Math.max(this.#cursor, this.#base);
   }
 
-  /** The next open request that was not written, or null. */
-  get unwritten(): OpenRequest | null {
+  /** The next open request that was not written, or null; the cursor passes over what was answered meanwhile. */
+  nextUnwritten(): OpenRequest | null {
     while (this.#cursor < this.#next) {
       const open = this.at(this.#cursor);
       if (open !== null) return open;
@@ -82,7 +82,7 @@ export class RequestWindow {
     return null;
   }
 
-  /** `unwritten` was written. */
+  /** `nextUnwritten` was written. */
   advance(): void {
     this.#cursor++;
   }

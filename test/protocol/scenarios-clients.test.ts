@@ -6,12 +6,7 @@ import type { Message } from '../../src/protocol/message.js';
 import type { Mutations } from '../../src/protocol/mutations.js';
 import { type Story, scenario, story } from './story.js';
 import type { Rule } from './story-network.js';
-
-/** `count` increments by each client, not waited for. */
-function load(s: Story, count: number, key = 'n'): void {
-  for (let round = 0; round < count; round++)
-    for (let client = 0; client < s.clients.length; client++) s.incr(key, client);
-}
+import { load } from './story-words.js';
 
 /** What `rule` kept, sent `times` more to whoever leads now. */
 function again(s: Story, rule: Rule, times = 1): void {

@@ -9,16 +9,7 @@ import { Services } from '../../src/service/services.js';
 import { type Story, scenario, story } from './story.js';
 import type { Call } from './story-actor.js';
 import { fromHex } from './story-machine.js';
-
-/** `count` increments by each client, not waited for. */
-function load(s: Story, count: number, key = 'n'): void {
-  for (let round = 0; round < count; round++)
-    for (let client = 0; client < s.clients.length; client++) s.incr(key, client);
-}
-
-function head(s: Story, who: string): number {
-  return s.state(who).log.entries.length;
-}
+import { head, load } from './story-words.js';
 
 scenario(
   'pipeline-reorder (N4, N5, N9, T1): Prepares in reverse, some twice, make contiguous logs and cumulative acks',

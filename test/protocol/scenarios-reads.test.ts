@@ -13,20 +13,7 @@ import { TICK_MS } from '../../src/protocol/limits.js';
 import { type Story, scenario, story } from './story.js';
 import type { Call } from './story-actor.js';
 import { CLIENT_BASE } from './story-network.js';
-
-/** `count` increments by each client, not waited for. */
-function load(s: Story, count: number, key = 'n'): void {
-  for (let round = 0; round < count; round++)
-    for (let client = 0; client < s.clients.length; client++) s.incr(key, client);
-}
-
-function head(s: Story, who: string): number {
-  return s.state(who).log.entries.length;
-}
-
-function statusOf(s: Story, id: number): string {
-  return s.actors[id]?.replica.state.status ?? 'down';
-}
+import { head, load, statusOf } from './story-words.js';
 
 for (const { replicas, witnesses } of [
   { replicas: 3, witnesses: 1 },

@@ -7,20 +7,7 @@ import { startViewChange } from './solo.js';
 import { type Story, scenario, story } from './story.js';
 import type { StoryOptions } from './story-cast.js';
 import type { Rule } from './story-network.js';
-
-/** `count` increments by each client, not waited for. */
-function load(s: Story, count: number, key = 'n'): void {
-  for (let round = 0; round < count; round++)
-    for (let client = 0; client < s.clients.length; client++) s.incr(key, client);
-}
-
-function head(s: Story, who: string): number {
-  return s.state(who).log.entries.length;
-}
-
-function statusOf(s: Story, id: number): string {
-  return s.actors[id]?.replica.state.status ?? 'down';
-}
+import { head, load, statusOf } from './story-words.js';
 
 /** R2 enters view 1 alone and says so, but everything it says is held back; then it loses its memory. */
 function promiseAndForget(s: Story, forced: boolean): Rule {

@@ -5,16 +5,7 @@ import { expect } from 'vitest';
 import type { Message, NewState } from '../../src/protocol/message.js';
 import { requestStartView } from './solo.js';
 import { type Story, scenario } from './story.js';
-
-/** `count` increments by each client, not waited for. */
-function load(s: Story, count: number, key = 'n'): void {
-  for (let round = 0; round < count; round++)
-    for (let client = 0; client < s.clients.length; client++) s.incr(key, client);
-}
-
-function head(s: Story, who: string): number {
-  return s.state(who).log.entries.length;
-}
+import { head, load } from './story-words.js';
 
 function staged(s: Story, who: string): number {
   return s.state(who).transfer?.staged.length ?? 0;

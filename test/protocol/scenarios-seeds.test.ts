@@ -2,17 +2,12 @@
 // core. Names are those of the table; each is told with hints of the host and without.
 
 import { expect } from 'vitest';
-import { type Story, scenario } from './story.js';
+import { scenario } from './story.js';
 import type { Rule } from './story-network.js';
+import { load } from './story-words.js';
 
 function end(rules: readonly Rule[]): void {
   for (const rule of rules) rule.end();
-}
-
-/** `count` increments by each client, not waited for. */
-function load(s: Story, count: number, key = 'n'): void {
-  for (let round = 0; round < count; round++)
-    for (let client = 0; client < s.clients.length; client++) s.incr(key, client);
 }
 
 scenario(

@@ -4,16 +4,7 @@
 import { expect, test } from 'vitest';
 import type { Message, MessageKind } from '../../src/protocol/message.js';
 import { type Story, scenario, story } from './story.js';
-
-/** `count` increments by each client, not waited for. */
-function load(s: Story, count: number, key = 'n'): void {
-  for (let round = 0; round < count; round++)
-    for (let client = 0; client < s.clients.length; client++) s.incr(key, client);
-}
-
-function head(s: Story, who: string): number {
-  return s.state(who).log.entries.length;
-}
+import { head, load } from './story-words.js';
 
 /** `who` leave the view that they are in; whoever leads it steps down. */
 function depose(s: Story, who: readonly string[]): void {

@@ -270,6 +270,6 @@ export interface Submission {
   settle(result: Uint8Array): Submission | null;
   /** Everybody who waits gets `error`. */
   fail(error: VrError): void;
-  /** Fails those whose time is over. @returns the next deadline. */
-  expire(nowMs: number): number;
+  /** Fails those whose time is over. */
+  expire(nowMs: number): void;
 }

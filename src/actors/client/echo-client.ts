@@ -46,10 +46,8 @@ class EchoCall extends Call implements Submission {
     return null;
   }
 
-  expire(nowMs: number): number {
-    if (this.deadline > nowMs) return this.deadline;
-    this.fail(timedOut(this.outcome));
-    return Number.POSITIVE_INFINITY;
+  expire(nowMs: number): void {
+    if (this.deadline <= nowMs) this.fail(timedOut(this.outcome));
   }
 }
 

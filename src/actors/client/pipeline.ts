@@ -132,10 +132,8 @@ class PipelinePart implements Submission {
     this.#call.fail(error);
   }
 
-  expire(nowMs: number): number {
-    if (this.#call.deadline > nowMs) return this.#call.deadline;
-    this.#call.fail(timedOut(this.#call.giveUp()));
-    return Number.POSITIVE_INFINITY;
+  expire(nowMs: number): void {
+    if (this.#call.deadline <= nowMs) this.#call.fail(timedOut(this.#call.giveUp()));
   }
 }
 

@@ -123,10 +123,9 @@ export class WriteSubmission implements Submission, Holder {
     failAll(this.#waiting, error);
   }
 
-  expire(nowMs: number): number {
+  expire(nowMs: number): void {
     expireWaiting(this.#waiting, nowMs, this);
     this.deadline = nextDeadline(this.#waiting);
-    return this.deadline;
   }
 }
 
@@ -201,10 +200,9 @@ export class ReadSubmission implements Submission, Holder {
     failAll(this.#waiting, error);
   }
 
-  expire(nowMs: number): number {
+  expire(nowMs: number): void {
     expireWaiting(this.#waiting, nowMs, this);
     this.deadline = nextDeadline(this.#waiting);
-    return this.deadline;
   }
 }
 

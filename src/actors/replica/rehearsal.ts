@@ -142,7 +142,7 @@ class Caller {
     const common = { clientId: CLIENT, epoch: 0, seenView: 0 } as const;
     if (this.#session === 0) out.send({ kind: 'register', ...common, nonce: 1 });
     else {
-      const { session } = { session: this.#session };
+      const session = this.#session;
       for (let at = 0; at < REQUESTS_PER_ROUND; at++) {
         const body = this.#write(at);
         const acked = this.#answered;
