@@ -136,6 +136,7 @@ function tellVerdicts(verdicts: readonly Verdict[], comparison: Comparison): voi
 async function main(): Promise<number> {
   const env = recordEnvironment();
   say(describeEnvironment(env));
+  say(`pipelines of 512 operations, 32 in flight · logs resident before · ${size.rounds} rounds`);
   const gate = new CapacityGate();
   const progress = startProgress(values.json);
   let comparison: Comparison;
