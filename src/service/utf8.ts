@@ -35,6 +35,28 @@ export function writeUtf8(text: string, target: Uint8Array, at: number): number 
   return to;
 }
 
+export function toUtf8(text: string): Uint8Array {
+  const bytes = new Uint8Array(utf8BytesMax(text));
+  return bytes.subarray(0, writeUtf8(text, bytes, 0));
+}
+
+/** Text of `bytes[from..to)`, which must be well-formed UTF-8. */
+export function fromUtf8(bytes: Uint8Array, from: number, to: number): string {
+  let text = '';
+  for (let at = from; at < to; ) {
+    const first = bytes[at++] as number;
+    if (first < 0x80) {
+      text += String.fromCharCode(first);
+      continue;
+    }
+    let more = first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+    let code = first & (0x3f >> more);
+    for (; more > 0; more--) code = (code << 6) | ((bytes[at++] as number) & 0x3f);
+    text += String.fromCodePoint(code);
+  }
+  return text;
+}
+
 /** False for half a surrogate pair, which would come back as another character. (Node 20 has it, the library types do not.) */
 export function wellFormed(text: string): boolean {
   return (text as unknown as { isWellFormed(): boolean }).isWellFormed();

@@ -12,7 +12,7 @@ import {
   type VrError,
 } from 'viewstamp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { seeded } from '../protocol/story-machine.js';
+import { seeded } from '../../src/simulation/seeded.js';
 import { callOne, Model, type Space, spaces } from './call-model.js';
 
 function ascending(numbers: readonly number[]): boolean {

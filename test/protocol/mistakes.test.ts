@@ -3,9 +3,9 @@
 
 import { expect, test } from 'vitest';
 import type { Mutations } from '../../src/protocol/mutations.js';
+import type { StoryOptions } from '../../src/simulation/cast.js';
+import { type Story, story } from '../../src/simulation/story.js';
 import { entries, prepare, Solo } from './solo.js';
-import { type Story, story } from './story.js';
-import type { StoryOptions } from './story-cast.js';
 import { randomRun } from './story-random.js';
 
 function load(s: Story, count: number, client = 0): void {

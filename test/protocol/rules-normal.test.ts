@@ -3,6 +3,8 @@
 import { expect, test } from 'vitest';
 import type { NewState, Prepare, ReplicaMessage } from '../../src/protocol/message.js';
 import { REQUEST_HEADER_BYTES } from '../../src/protocol/request-body.js';
+import { story } from '../../src/simulation/story.js';
+import { scenario } from './scenario.js';
 import {
   chainOf,
   commit,
@@ -14,7 +16,6 @@ import {
   Solo,
   startViewChange,
 } from './solo.js';
-import { scenario, story } from './story.js';
 
 const LOG = entries(6);
 

@@ -1,7 +1,7 @@
 // Reads one rule at a time: what a read waits for (RD0, RD2), and what waiting may cost.
 
 import { expect } from 'vitest';
-import { scenario } from './story.js';
+import { scenario } from './scenario.js';
 
 scenario(
   'RD0: a read that waits for its own write is no work, and its repetitions wait only once (SP2, I22)',

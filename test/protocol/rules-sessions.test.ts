@@ -6,6 +6,7 @@ import type { ClientEffect } from '../../src/protocol/client-event.js';
 import type { Reply, Request, ServerMessage } from '../../src/protocol/message.js';
 import type { ApplyContext, ResultSink } from '../../src/protocol/state-machine.js';
 import type { ClientId } from '../../src/protocol/types.js';
+import { operation, StoryMachine } from '../../src/simulation/story-machine.js';
 import {
   CLIENT,
   doViewChange,
@@ -15,7 +16,6 @@ import {
   Solo,
   startViewChange,
 } from './solo.js';
-import { operation, StoryMachine } from './story-machine.js';
 
 const NONE = new Uint8Array(0);
 

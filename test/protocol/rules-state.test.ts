@@ -3,8 +3,9 @@
 import { expect, test } from 'vitest';
 import { describeEffect, describeReplica } from '../../src/protocol/describe.js';
 import { hashState } from '../../src/protocol/state.js';
+import { seeded } from '../../src/simulation/seeded.js';
+import { StoryMachine } from '../../src/simulation/story-machine.js';
 import { doViewChange, entries, prepare, Solo, startViewChange } from './solo.js';
-import { StoryMachine, seeded } from './story-machine.js';
 
 const LOG = entries(5);
 

@@ -2,6 +2,8 @@
 
 import { expect, test } from 'vitest';
 import type { NewState, ReplicaMessage } from '../../src/protocol/message.js';
+import { story } from '../../src/simulation/story.js';
+import { scenario } from './scenario.js';
 import {
   chainOf,
   commit,
@@ -18,7 +20,6 @@ import {
   startView,
   startViewChange,
 } from './solo.js';
-import { scenario, story } from './story.js';
 
 const LOG = entries(12);
 const joined = startViewChange(2, 1, 'joined');

@@ -4,9 +4,10 @@
 import { expect, test } from 'vitest';
 import type { Message } from '../../src/protocol/message.js';
 import type { Mutations } from '../../src/protocol/mutations.js';
-import { type Story, scenario, story } from './story.js';
-import type { Rule } from './story-network.js';
-import { load } from './story-words.js';
+import type { Rule } from '../../src/simulation/network.js';
+import { type Story, story } from '../../src/simulation/story.js';
+import { load } from '../../src/simulation/words.js';
+import { scenario } from './scenario.js';
 
 /** What `rule` kept, sent `times` more to whoever leads now. */
 function again(s: Story, rule: Rule, times = 1): void {

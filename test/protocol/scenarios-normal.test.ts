@@ -6,10 +6,11 @@ import { CHANGED, STORE_FULL } from '../../src/service/operation.js';
 import { OperationWriter } from '../../src/service/operation-writer.js';
 import { WriteResult } from '../../src/service/result-reader.js';
 import { Services } from '../../src/service/services.js';
-import { type Story, scenario, story } from './story.js';
-import type { Call } from './story-actor.js';
-import { fromHex } from './story-machine.js';
-import { head, load } from './story-words.js';
+import type { Call } from '../../src/simulation/client-actor.js';
+import { type Story, story } from '../../src/simulation/story.js';
+import { fromHex } from '../../src/simulation/story-machine.js';
+import { head, load } from '../../src/simulation/words.js';
+import { scenario } from './scenario.js';
 
 scenario(
   'pipeline-reorder (N4, N5, N9, T1): Prepares in reverse, some twice, make contiguous logs and cumulative acks',

@@ -3,11 +3,12 @@
 
 import { expect, test } from 'vitest';
 import type { Mutations } from '../../src/protocol/mutations.js';
+import type { StoryOptions } from '../../src/simulation/cast.js';
+import type { Rule } from '../../src/simulation/network.js';
+import { type Story, story } from '../../src/simulation/story.js';
+import { head, load, statusOf } from '../../src/simulation/words.js';
+import { scenario } from './scenario.js';
 import { startViewChange } from './solo.js';
-import { type Story, scenario, story } from './story.js';
-import type { StoryOptions } from './story-cast.js';
-import type { Rule } from './story-network.js';
-import { head, load, statusOf } from './story-words.js';
 
 /** R2 enters view 1 alone and says so, but everything it says is held back; then it loses its memory. */
 function promiseAndForget(s: Story, forced: boolean): Rule {

@@ -3,9 +3,10 @@
 
 import { expect } from 'vitest';
 import type { Message, NewState } from '../../src/protocol/message.js';
+import type { Story } from '../../src/simulation/story.js';
+import { head, load } from '../../src/simulation/words.js';
+import { scenario } from './scenario.js';
 import { requestStartView } from './solo.js';
-import { type Story, scenario } from './story.js';
-import { head, load } from './story-words.js';
 
 function staged(s: Story, who: string): number {
   return s.state(who).transfer?.staged.length ?? 0;

@@ -2,9 +2,9 @@
 // core. Names are those of the table; each is told with hints of the host and without.
 
 import { expect } from 'vitest';
-import { scenario } from './story.js';
-import type { Rule } from './story-network.js';
-import { load } from './story-words.js';
+import type { Rule } from '../../src/simulation/network.js';
+import { load } from '../../src/simulation/words.js';
+import { scenario } from './scenario.js';
 
 function end(rules: readonly Rule[]): void {
   for (const rule of rules) rule.end();

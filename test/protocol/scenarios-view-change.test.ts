@@ -3,8 +3,9 @@
 
 import { expect, test } from 'vitest';
 import type { Message, MessageKind } from '../../src/protocol/message.js';
-import { type Story, scenario, story } from './story.js';
-import { head, load } from './story-words.js';
+import { type Story, story } from '../../src/simulation/story.js';
+import { head, load } from '../../src/simulation/words.js';
+import { scenario } from './scenario.js';
 
 /** `who` leave the view that they are in; whoever leads it steps down. */
 function depose(s: Story, who: readonly string[]): void {

@@ -25,7 +25,8 @@ import { Replica } from '../../src/protocol/replica.js';
 import { requestSpace, writeRequest } from '../../src/protocol/request-body.js';
 import type { ReplicaState } from '../../src/protocol/state.js';
 import type { Chain, ClientId, Stamp } from '../../src/protocol/types.js';
-import { digest64, operation, StoryMachine, seeded } from './story-machine.js';
+import { digest64, seeded } from '../../src/simulation/seeded.js';
+import { operation, StoryMachine } from '../../src/simulation/story-machine.js';
 
 const CLUSTER = 7;
 export const CLIENT: ClientId = [1, 2, 3, 4];

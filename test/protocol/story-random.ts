@@ -5,9 +5,9 @@
 import { faultsTolerated } from '../../src/protocol/configuration.js';
 import type { MessageKind } from '../../src/protocol/message.js';
 import type { Mutations } from '../../src/protocol/mutations.js';
-import { Story } from './story.js';
-import { seeded } from './story-machine.js';
-import type { Rule } from './story-network.js';
+import type { Rule } from '../../src/simulation/network.js';
+import { seeded } from '../../src/simulation/seeded.js';
+import { Story } from '../../src/simulation/story.js';
 
 const TIMING = {
   heartbeat: 2,

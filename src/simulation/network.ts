@@ -2,7 +2,7 @@
 // message that was sent stays under way after its sender's death (ghosts). What a receiver is handed is a copy whose bytes
 // are overwritten after its step, as a ring would do it.
 
-import type { Entry, Message, MessageKind } from '../../src/protocol/message.js';
+import type { Entry, Message, MessageKind } from '../protocol/message.js';
 
 /** A replica's id, or CLIENT_BASE + the address of a client. */
 export type ActorKey = number;

@@ -2,11 +2,9 @@
 // "executed exactly once, in order" can be read off afterwards; each result carries its place in that order, so that
 // linearizability is a comparison of numbers. It stands in for real services, which have their own tests.
 
-import { makeSink } from '../../src/protocol/core.js';
-import type { ApplyContext, ResultSink, StateMachine } from '../../src/protocol/state-machine.js';
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+import { makeSink } from '../protocol/core.js';
+import type { ApplyContext, ResultSink, StateMachine } from '../protocol/state-machine.js';
+import { fromUtf8, toUtf8 } from '../service/utf8.js';
 
 export const ABSENT = '∅';
 
@@ -23,12 +21,12 @@ export interface Executed {
 
 /** `tag|verb|key|argument` */
 export function operation(tag: string, verb: string, key: string, argument = ''): Uint8Array {
-  return encoder.encode(`${tag}|${verb}|${key}|${argument}`);
+  return toUtf8(`${tag}|${verb}|${key}|${argument}`);
 }
 
 /** A result is `place|value`. */
 export function parseResult(bytes: Uint8Array): { place: number; value: string } {
-  const text = decoder.decode(bytes);
+  const text = fromUtf8(bytes, 0, bytes.length);
   const bar = text.indexOf('|');
   return { place: Number(text.slice(0, bar)), value: text.slice(bar + 1) };
 }
@@ -51,9 +49,7 @@ export class StoryMachine implements StateMachine {
     to: number,
     sink: ResultSink,
   ): void {
-    const [tag = '', verb = '', key = '', argument = ''] = decoder
-      .decode(bytes.subarray(from, to))
-      .split('|');
+    const [tag = '', verb = '', key = '', argument = ''] = fromUtf8(bytes, from, to).split('|');
     const value = verb === 'raw' ? this.#raw(context, argument) : this.#change(verb, key, argument);
     const result = `${this.history.length + 1}|${value}`;
     this.history.push({ tag, key, value: this.values.get(key) ?? ABSENT, result, ts: context.ts });
@@ -90,7 +86,7 @@ export class StoryMachine implements StateMachine {
   }
 
   read(bytes: Uint8Array, from: number, to: number, sink: ResultSink): void {
-    const [, , key = ''] = decoder.decode(bytes.subarray(from, to)).split('|');
+    const [, , key = ''] = fromUtf8(bytes, from, to).split('|');
     write(sink, `${this.history.length}|${this.values.get(key) ?? ABSENT}`);
   }
 
@@ -115,31 +111,8 @@ export function fromHex(text: string): Uint8Array {
 }
 
 function write(sink: ResultSink, text: string): void {
-  const bytes = encoder.encode(text);
+  const bytes = toUtf8(text);
   const at = sink.reserve(bytes.length);
   sink.bytes.set(bytes, at);
   sink.length += bytes.length;
-}
-
-/** Not cryptographic, pure, and good enough for logs of a few thousand entries. */
-export function digest64(bytes: Uint8Array, from: number, to: number, out: Uint32Array): void {
-  let low = 0x811c9dc5 ^ (to - from);
-  let high = 0x9e3779b9;
-  for (let at = from; at < to; at++) {
-    low = Math.imul(low ^ (bytes[at] as number), 0x01000193);
-    high = Math.imul(high ^ low ^ (low >>> 13), 0x85ebca6b) + 0x7f4a7c15;
-  }
-  out[0] = Math.imul(low ^ (high >>> 16), 0xc2b2ae35) >>> 0;
-  out[1] = Math.imul(high ^ (low >>> 15), 0x27d4eb2f) >>> 0;
-}
-
-/** mulberry32: unsigned 32-bit numbers from a seed. */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return (mixed ^ (mixed >>> 14)) >>> 0;
-  };
 }

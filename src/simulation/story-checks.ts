@@ -2,10 +2,10 @@
 // exactly once and in its client's order (I12), and a history of reads and writes that one real-time order explains (I13, I14,
 // I19: index reads see everything that was acknowledged before they began).
 
-import { checkConverged } from '../../src/protocol/invariants.js';
-import { head } from '../../src/protocol/log.js';
+import { checkConverged } from '../protocol/invariants.js';
+import { head } from '../protocol/log.js';
+import type { Call } from './client-actor.js';
 import type { Story } from './story.js';
-import type { Call } from './story-actor.js';
 import { ABSENT, type Executed } from './story-machine.js';
 
 /** All normal in one view, equal heads, everything executed, nobody on the way out. */

@@ -1,19 +1,21 @@
 // The stage of a story: the group, its registers, its clients and virtual time, in one thread. It runs the invariants after
 // every step of every replica and keeps a trace for the day when one breaks. What may happen to whom is the story's.
 
-import { DEFAULT_CLIENT_TIMING } from '../../src/protocol/client.js';
-import { makeConfiguration, primaryOf } from '../../src/protocol/configuration.js';
-import { describeReplica } from '../../src/protocol/describe.js';
-import type { Effect, Event, Hint, Notice } from '../../src/protocol/effect.js';
-import { Invariants } from '../../src/protocol/invariants.js';
-import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../../src/protocol/limits.js';
-import { Replica } from '../../src/protocol/replica.js';
-import type { ReplicaState } from '../../src/protocol/state.js';
-import type { Stamp } from '../../src/protocol/types.js';
-import { type Call, ClientActor, type ClientHost, Killed, ReplicaActor } from './story-actor.js';
-import { type Cast, resolve, type StoryOptions, type Who } from './story-cast.js';
-import { digest64, StoryMachine, seeded } from './story-machine.js';
-import { Network } from './story-network.js';
+import { DEFAULT_CLIENT_TIMING } from '../protocol/client.js';
+import { type Configuration, makeConfiguration, primaryOf } from '../protocol/configuration.js';
+import { describeReplica } from '../protocol/describe.js';
+import type { Effect, Event, Hint, Notice } from '../protocol/effect.js';
+import { Invariants } from '../protocol/invariants.js';
+import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../protocol/limits.js';
+import { Replica } from '../protocol/replica.js';
+import type { ReplicaState } from '../protocol/state.js';
+import type { Stamp } from '../protocol/types.js';
+import { type Cast, resolve, type StoryOptions, type Who } from './cast.js';
+import { type Call, ClientActor, type ClientHost } from './client-actor.js';
+import { Network } from './network.js';
+import { Killed, ReplicaActor } from './replica-actor.js';
+import { digest64, seeded } from './seeded.js';
+import { StoryMachine } from './story-machine.js';
 
 /** Passes of everybody in one tick. */
 export const ROUNDS_PER_TICK = 4;
@@ -32,10 +34,10 @@ export class Stage implements ClientHost, Cast {
   /** Promise registers and start counters: they survive their threads (H1, H2). */
   readonly registers: (Stamp | null)[] = [];
   readonly starts: number[] = [];
-  readonly #configuration;
+  readonly #configuration: Configuration;
   readonly #digests = new Map<number, string>();
   readonly #trace: (() => string)[] = [];
-  readonly skews = new Map<number, number>();
+  readonly skews: Map<number, number> = new Map();
   knownPlace = 0;
   tick = 0;
   #addresses = 0;

@@ -1,12 +1,12 @@
 // Who is meant: names of a story turned into ids, and faults into patterns of the network. Names are resolved at the moment
 // of use, so `A0` is whoever leads then.
 
-import type { ClientTiming } from '../../src/protocol/client.js';
-import type { ProtocolLimits, ProtocolTiming } from '../../src/protocol/limits.js';
-import type { Message, MessageKind } from '../../src/protocol/message.js';
-import type { Mutations } from '../../src/protocol/mutations.js';
-import type { StateMachine } from '../../src/protocol/state-machine.js';
-import { CLIENT_BASE, type Pattern } from './story-network.js';
+import type { ClientTiming } from '../protocol/client.js';
+import type { ProtocolLimits, ProtocolTiming } from '../protocol/limits.js';
+import type { Message, MessageKind } from '../protocol/message.js';
+import type { Mutations } from '../protocol/mutations.js';
+import type { StateMachine } from '../protocol/state-machine.js';
+import { CLIENT_BASE, type Pattern } from './network.js';
 
 /**
  * `R2` or 2: by id. `A0`: present primary; `B1`, `B2`: the actives behind it in the rotation. `W`, `W1`: first witness, `W2`

@@ -2,15 +2,14 @@
 // reads like its script. After every step of every replica the invariants run; `converge` ends all faults and checks that
 // nothing was lost, doubled or reordered. Everything is drawn from one seed, so a run can be repeated exactly.
 
-import { test } from 'vitest';
-import type { Event } from '../../src/protocol/effect.js';
-import type { Message } from '../../src/protocol/message.js';
-import type { Call, ClientActor } from './story-actor.js';
-import { type Faults, patternOf, resolve, type StoryOptions, type Who } from './story-cast.js';
+import type { Event } from '../protocol/effect.js';
+import type { Message } from '../protocol/message.js';
+import { type Faults, patternOf, resolve, type StoryOptions, type Who } from './cast.js';
+import type { Call, ClientActor } from './client-actor.js';
+import type { RingDepth, Rule } from './network.js';
+import { ROUNDS_PER_TICK, Stage } from './stage.js';
 import { checkHistory, converged } from './story-checks.js';
 import { toHex } from './story-machine.js';
-import type { RingDepth, Rule } from './story-network.js';
-import { ROUNDS_PER_TICK, Stage } from './story-stage.js';
 
 const READ_REPLY_BYTES = 256;
 
@@ -198,12 +197,4 @@ export class Story extends Stage {
 
 export function story(options: StoryOptions = {}): Story {
   return new Story(options);
-}
-
-/** A named scenario, told twice: with the host's hints and without. */
-export function scenario(title: string, options: StoryOptions, script: (s: Story) => void): void {
-  for (const hints of [true, false])
-    test(`${title} [${hints ? 'with' : 'without'} hints]`, () => {
-      script(new Story({ ...options, hints }));
-    });
 }

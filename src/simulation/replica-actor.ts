@@ -1,0 +1,196 @@
+// A simulated replica: it makes its passes as the worker does (messages, tick, endOfPass, effects, execute, effects, idle; SP2).
+// It knows the core and the network, nothing of scenarios.
+
+import { describeMessage } from '../protocol/describe.js';
+import type { Effect, Event, Hint, Notice } from '../protocol/effect.js';
+import type { ClientMessage, Message, ReplicaMessage } from '../protocol/message.js';
+import type { Replica } from '../protocol/replica.js';
+import type { Stamp } from '../protocol/types.js';
+import { CLIENT_BASE, copyMessage, type Network, overwrite } from './network.js';
+import type { StoryMachine } from './story-machine.js';
+
+/** Messages taken from the rings in one pass. */
+const TURN = 64;
+/** SP3: at most 100 ms become ticks in one pass. */
+const TICKS_PER_PASS = 10;
+const EXECUTE_BUDGET = 16;
+
+/** The thread was killed between two effects. */
+export class Killed extends Error {}
+
+export interface Host {
+  readonly network: Network;
+  readonly tick: number;
+  readonly clientAddresses: readonly number[];
+  trace(line: () => string): void;
+  /** After each step, with those of its effects that are performed. */
+  stepped(actor: ReplicaActor, event: Event, effects: readonly Effect[]): void;
+  register(id: number, stamp: Stamp): void;
+}
+
+export class ReplicaActor {
+  readonly id: number;
+  readonly start: number;
+  readonly replica: Replica;
+  readonly machine: StoryMachine | null;
+  readonly #host: Host;
+  readonly hints: Hint[] = [];
+  readonly notices: Notice[] = [];
+  paused = false;
+  /** Added to the clock that feeds entry timestamps. */
+  skewUs = 0;
+  /** Ticks that an `execute` with something to do takes. */
+  slowTicks = 0;
+  /** Effects until the thread is killed. */
+  killAfter: number = Number.POSITIVE_INFINITY;
+  #outbox: { to: number; message: Message }[] = [];
+  #lastTick: number;
+  #asleepUntil = 0;
+  #dirty = true;
+
+  constructor(
+    host: Host,
+    at: { id: number; start: number; replica: Replica; machine: StoryMachine | null },
+  ) {
+    this.#host = host;
+    this.id = at.id;
+    this.start = at.start;
+    this.replica = at.replica;
+    this.machine = at.machine;
+    this.#lastTick = host.tick;
+  }
+
+  /** One event by itself; what it sends is published at once. */
+  event(event: Event): void {
+    this.#step(event);
+    this.#publish();
+    this.#dirty = true;
+  }
+
+  #step(event: Event): void {
+    const { id } = this;
+    const effects = this.replica.step(event);
+    const performed = effects.length > this.killAfter ? effects.slice(0, this.killAfter) : effects;
+    this.#host.stepped(this, event, performed);
+    for (const effect of performed) this.#perform(effect);
+    this.killAfter -= performed.length;
+    if (performed.length < effects.length) throw new Killed(`R${id} was killed`);
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.type) {
+      case 'writeRegister':
+        this.#host.register(this.id, { epoch: effect.epoch, view: effect.view });
+        return;
+      case 'send':
+        this.#outbox.push({ to: effect.to, message: effect.message });
+        return;
+      case 'reply':
+        this.#outbox.push({
+          to: CLIENT_BASE + effect.address,
+          message: copyMessage(effect.message),
+        });
+        return;
+      case 'announce':
+        for (const address of this.#host.clientAddresses)
+          this.#outbox.push({ to: CLIENT_BASE + address, message: effect.message });
+        return;
+      case 'notice':
+        this.notices.push(effect.notice);
+        return;
+    }
+  }
+
+  #publish(): void {
+    for (const { to, message } of this.#outbox) {
+      this.#host.trace(() => `R${this.id} -> ${actorName(to)}: ${describeMessage(message)}`);
+      this.#host.network.post(this.id, to, message);
+    }
+    this.#outbox = [];
+  }
+
+  pass(): void {
+    const { network, tick } = this.#host;
+    if (this.paused || tick < this.#asleepUntil) return;
+    const due = tick - this.#lastTick;
+    const { replica } = this;
+    const calm = !this.#dirty && due === 0 && this.hints.length === 0 && !replica.hasWork;
+    if (calm && !network.hasMail(this.id)) return;
+    const taken = this.#takeMail();
+    this.#lastTick = tick;
+    if (due > 0) this.#step({ type: 'tick', count: Math.min(due, TICKS_PER_PASS) });
+    const room: number[] = [];
+    for (const member of replica.state.configuration.members)
+      room[member.id] = network.room(this.id, member.id);
+    this.#step({ type: 'endOfPass', nowUs: 1e9 + tick * 10_000 + this.skewUs, room });
+    this.#publish();
+    const worked = replica.hasWork;
+    if (worked) {
+      const before = replica.state.applied;
+      this.#step({ type: 'execute', budget: EXECUTE_BUDGET });
+      this.#publish();
+      if (replica.state.applied > before) this.#asleepUntil = tick + this.slowTicks;
+    }
+    const idle = taken === 0 && !worked && !replica.lingering;
+    if (idle && this.#dirty) {
+      this.#step({ type: 'idle' });
+      this.#publish();
+    }
+    this.#dirty = !idle;
+  }
+
+  /** Rings of replicas first, then clients in turns, as far as the replica takes what lies in front (N1, N3). */
+  #takeMail(): number {
+    const { network } = this.#host;
+    let taken = 0;
+    for (const from of network.senders(this.id)) {
+      if (from >= CLIENT_BASE) continue;
+      const ring = network.ring(from, this.id);
+      for (let left = TURN; left > 0; left--) {
+        const message = ring.shift()?.message;
+        if (message === undefined) break;
+        this.#receive(message, (copy) => ({ type: 'message', message: copy as ReplicaMessage }));
+        taken++;
+      }
+    }
+    for (const hint of this.hints.splice(0)) {
+      this.#host.trace(() => `R${this.id} is told ${JSON.stringify(hint)}`);
+      this.#step({ type: 'hint', hint });
+      taken++;
+    }
+    const clients = network.senders(this.id).filter((from) => from >= CLIENT_BASE);
+    for (let turn = 0, moved = true; moved && turn < TURN; turn++) {
+      moved = false;
+      for (const from of clients) if (this.#takeFromClient(from)) moved = true;
+      if (moved) taken++;
+    }
+    return taken;
+  }
+
+  #takeFromClient(from: number): boolean {
+    const ring = this.#host.network.ring(from, this.id);
+    const first = ring[0];
+    if (first === undefined) return false;
+    const { replica } = this;
+    const wanted = first.message.kind === 'read' ? replica.takesReads : replica.takesRequests;
+    if (!wanted) return false;
+    ring.shift();
+    const address = from - CLIENT_BASE;
+    this.#receive(first.message, (copy) => ({
+      type: 'client',
+      address,
+      message: copy as ClientMessage,
+    }));
+    return true;
+  }
+
+  #receive(message: Message, wrap: (copy: Message) => Event): void {
+    const copy = copyMessage(message);
+    this.#step(wrap(copy));
+    overwrite(copy);
+  }
+}
+
+export function actorName(key: number): string {
+  return key >= CLIENT_BASE ? `client@${key - CLIENT_BASE}` : `R${key}`;
+}
