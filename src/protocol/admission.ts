@@ -2,7 +2,7 @@
 // (N3). What was admitted is the primary's own knowledge of this view; only execution decides (D15).
 
 import { keptReply, type SessionRow, sessionOf } from './client-table.js';
-import { type Core, leads, notice, primaryNow, reply } from './core.js';
+import { type Core, leads, mark, notice, primaryNow, reply } from './core.js';
 import { appendOwned, chainAt, ENTRY_OVERHEAD_BYTES, entryAt, head, reserve } from './log.js';
 import type { Busy, ClientMessage, Read, Register, Request, Unregister } from './message.js';
 import { type RequestFields, requestSpace, writeRequest } from './request-body.js';
@@ -57,7 +57,10 @@ export function onClient(core: Core, address: ClientAddress, message: ClientMess
     return;
   }
   // The client knows a later view: this replica is the one who is late, and says nothing (CS4).
-  if (compareStamps({ epoch: message.epoch, view: message.seenView }, state) > 0) return;
+  if (compareStamps({ epoch: message.epoch, view: message.seenView }, state) > 0) {
+    mark(core, 'clientOfLaterView');
+    return;
+  }
   // Without rings a message can arrive at a closed gate; the client's resend brings it again.
   if (!gateOpen(core)) return;
   switch (message.kind) {
@@ -77,6 +80,7 @@ export function onClient(core: Core, address: ClientAddress, message: ClientMess
 }
 
 function answerNotPrimary(core: Core, address: ClientAddress): void {
+  mark(core, 'notPrimary');
   const { epoch, view, status, id } = core.state;
   const primary = primaryNow(core);
   const primaryId: ReplicaId | null = status === 'recovering' || primary === id ? null : primary;
@@ -91,6 +95,7 @@ function onRegister(core: Core, address: ClientAddress, message: Register): void
     known.row.nonce === message.nonce &&
     core.mutations.registerTwice !== true
   ) {
+    mark(core, 'registerRepeated');
     answerSession(core, address, { ...message, session: known.session });
     return;
   }
@@ -132,8 +137,14 @@ function onRequest(core: Core, address: ClientAddress, message: Request): void {
     resendReply(core, address, message, row);
     return;
   }
-  if (message.requestNumber <= highest) return; // in flight
-  if (message.requestNumber > highest + 1 && mutations.gapsAdmitted !== true) return; // resent in order
+  if (message.requestNumber <= highest) {
+    mark(core, 'duplicateInFlight');
+    return;
+  }
+  if (message.requestNumber > highest + 1 && mutations.gapsAdmitted !== true) {
+    mark(core, 'requestBeforeItsPredecessor'); // resent in order
+    return;
+  }
   if (refusesForRoom(core, address, message.requestNumber)) return;
   if (message.body.length > core.limits.requestBytes) return; // the client's half never sends it
   if (admission === undefined)
@@ -150,12 +161,14 @@ function liveRow(core: Core, message: Request | Read): SessionRow | null {
 
 function answerEvicted(core: Core, address: ClientAddress, message: Request | Read): void {
   const { clientId, session } = message;
+  mark(core, 'requestOfEvictedSession');
   reply(core, address, { kind: 'evicted', clientId, session });
 }
 
 function resendReply(core: Core, address: ClientAddress, message: Request, row: SessionRow): void {
   const kept = keptReply(row, message.requestNumber);
   if (kept === null) return; // acknowledged: nobody waits for it
+  mark(core, kept.code === 'replyDropped' ? 'replyTooLarge' : 'duplicateAnswered');
   const { gen, epoch, view } = core.state;
   const { clientId, session } = message;
   reply(core, address, { kind: 'reply', clientId, session, gen, epoch, view, nonce: 0, ...kept });
@@ -192,6 +205,7 @@ function refusesForRoom(core: Core, address: ClientAddress, requestNumber: numbe
   if (state.pressure === 'full') reason = 'log';
   else if (state.building.count >= limits.queueMax) reason = 'queue';
   if (reason === null) return false;
+  mark(core, reason === 'log' ? 'busyLog' : 'busyQueue');
   const { retryAfterMs } = core.timing;
   reply(core, address, { kind: 'busy', requestNumber, readId: 0, retryAfterMs, reason });
   return true;
@@ -265,6 +279,8 @@ export function cut(core: Core): void {
   const { state } = core;
   const { building, log } = state;
   if (building.count === 0) return;
+  if (building.count === 1) mark(core, 'entryOfOneRequest');
+  else if (building.count >= core.limits.batchMax) mark(core, 'entryFull');
   const { arena } = log;
   const top = head(log);
   const body = arena.segment.subarray(arena.used, arena.used + building.bytes);

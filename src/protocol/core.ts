@@ -5,6 +5,7 @@ import type { ChainHasher } from './chain.js';
 import { type Member, primaryOf, quorumSize } from './configuration.js';
 import type { Effect, Notice } from './effect.js';
 import type { ProtocolLimits, ProtocolTiming } from './limits.js';
+import type { Mark, MarkSink } from './marks.js';
 import type { ReplicaHeader, ReplicaMessage, ServerMessage } from './message.js';
 import type { Mutations } from './mutations.js';
 import type { PeerProgress, ReplicaState } from './state.js';
@@ -20,7 +21,13 @@ export interface Core {
   readonly stateMachine: StateMachine | null;
   readonly sink: ResultSink;
   readonly mutations: Mutations;
+  readonly marks: MarkSink | null;
   readonly effects: Effect[];
+}
+
+/** A rare path is taken. */
+export function mark(core: Core, what: Mark): void {
+  core.marks?.(what);
 }
 
 export function members(core: Core): readonly Member[] {
@@ -29,6 +36,10 @@ export function members(core: Core): readonly Member[] {
 
 export function quorum(core: Core): number {
   return quorumSize(members(core).length);
+}
+
+export function isWitness(core: Core, id: ReplicaId): boolean {
+  return members(core).some((member) => member.id === id && member.role === 'witness');
 }
 
 export function isMember(core: Core, id: ReplicaId): boolean {

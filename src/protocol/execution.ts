@@ -5,7 +5,7 @@
 import { answerSession, gateOpen } from './admission.js';
 import { assert } from './assert.js';
 import { keepReply, register, sessionOf, unregister } from './client-table.js';
-import { type Core, isPrimary, leads, notice, primaryNow, reply } from './core.js';
+import { type Core, isPrimary, leads, mark, notice, primaryNow, reply } from './core.js';
 import { behind } from './install.js';
 import { entryAt } from './log.js';
 import type { Entry, ReplyCode } from './message.js';
@@ -88,7 +88,10 @@ function applyRequest(core: Core, stateMachine: StateMachine, at: Applied): void
     answer(core, at, 'sessionInvalid', NO_BYTES);
     return;
   }
-  if (requestNumber <= row.lastRequest && mutations.duplicatesExecuted !== true) return;
+  if (requestNumber <= row.lastRequest && mutations.duplicatesExecuted !== true) {
+    mark(core, 'duplicateNotExecuted');
+    return;
+  }
   const gap = requestNumber > row.lastRequest + 1;
   if (gap && mutations.gapsAdmitted !== true) return; // the gate of N2 keeps it out; both guards stand alone
   const { sink } = core;
@@ -139,6 +142,8 @@ function applyRegister(core: Core, entry: Entry, cursor: RequestCursor, idx: num
   const { state, limits, mutations } = core;
   const { clientId } = cursor;
   const nonce = cursor.session;
+  const full = state.table.rows.size >= limits.maxSessions;
+  if (full && sessionOf(state.table, clientId) === null) mark(core, 'sessionEvicted');
   const session = register(
     state.table,
     { clientId, nonce, op: entry.op, idx },
@@ -195,6 +200,7 @@ function blockRead(core: Core, read: WaitingRead): void {
   const known = state.blockedReads.some(
     (other) => other.readId === read.readId && other.session === read.session,
   );
+  mark(core, 'readWaitsForOwnWrite');
   if (known) state.readBytes -= read.body.length;
   else state.blockedReads.push(read);
 }

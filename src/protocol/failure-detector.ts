@@ -9,7 +9,9 @@ import {
   drawTicks,
   header,
   isPrimary,
+  isWitness,
   jitter,
+  mark,
   noticeStatus,
   primaryNow,
   quorum,
@@ -45,10 +47,16 @@ export function resetFailureTimer(core: Core): void {
 export function heard(core: Core, message: Prepare | Commit): void {
   const { state } = core;
   if (state.primaryStart === 0) state.primaryStart = message.start;
-  if (message.hbSeq <= state.lastHbSeq && core.mutations.staleHeartbeats !== true) return;
+  if (message.hbSeq <= state.lastHbSeq && core.mutations.staleHeartbeats !== true) {
+    mark(core, 'staleHeartbeat');
+    return;
+  }
   state.lastHbSeq = Math.max(state.lastHbSeq, message.hbSeq);
-  const mark = state.down.get(message.from);
-  if (mark !== undefined && message.start <= mark.start) return;
+  const down = state.down.get(message.from);
+  if (down !== undefined && message.start <= down.start) {
+    mark(core, 'heartbeatOfDeadThread');
+    return;
+  }
   resetFailureTimer(core);
   state.suspect = false;
   state.votes.delete(state.id);
@@ -83,13 +91,19 @@ export function onVote(core: Core, from: ReplicaId): void {
 
 function countVotes(core: Core): void {
   const { state } = core;
-  if (state.votes.size >= quorum(core)) enter(core, state.view + 1);
+  if (state.votes.size < quorum(core)) return;
+  const voters = [...state.votes.keys()];
+  if (voters.filter((id) => !isWitness(core, id)).length < quorum(core))
+    mark(core, 'voteByWitnessDecides');
+  enter(core, state.view + 1);
 }
 
 /** VC4: the only way to leave a view. What is promised here is in the register before anybody hears of it. */
 export function enter(core: Core, view: ViewNumber): void {
   const { state } = core;
   assert(view > state.view, `cannot enter view ${view} from ${state.view}`);
+  mark(core, 'viewChangeStarted');
+  if (state.status === 'view-change') mark(core, 'viewChangeOvertaken');
   state.failedViewChanges =
     state.status === 'view-change' ? state.failedViewChanges + 1 : state.failedViewChanges;
   if (state.leaveReason === null) state.leaveReason = 'higher-view';
@@ -104,11 +118,17 @@ export function enter(core: Core, view: ViewNumber): void {
   sendJoined(core);
   if (mutations.registerAfterSend === true) writeRegister(core, { epoch: state.epoch, view });
   // HH3: the next primary is known to be dead: nobody needs to wait for it to stay silent.
-  if (state.down.get(primaryNow(core))?.skip === true) suspect(core, 'crash');
+  if (state.down.get(primaryNow(core))?.skip === true) {
+    mark(core, 'deadElectSkipped');
+    suspect(core, 'crash');
+  }
+  if (isWitness(core, view % state.configuration.members.length)) mark(core, 'witnessTurnSkipped');
 }
 
 function leaveView(core: Core): void {
   const { state, mutations } = core;
+  if (state.reads.length + state.blockedReads.length > 0) mark(core, 'readsForgotten');
+  if (state.building.count > 0) mark(core, 'requestsForgotten');
   state.transfer = null;
   state.installing = null;
   state.votes.clear();
@@ -138,6 +158,7 @@ export function writeRegister(core: Core, stamp: Stamp): void {
 /** VC10: grows with each view change that failed, up to sixteen failure timeouts. */
 export function startViewChangeTimer(core: Core): void {
   const { state, timing } = core;
+  if (state.failedViewChanges > 1) mark(core, 'viewChangeBackedOff');
   const base = VIEW_CHANGE * timing.viewTimeout * VIEW_CHANGE_GROWTH ** state.failedViewChanges;
   const capped = Math.min(base, VIEW_CHANGE_MAX * timing.viewTimeout);
   state.viewChangeDeadline = state.now + jitter(core, capped);
@@ -202,7 +223,10 @@ function onSuspected(core: Core, id: ReplicaId, start: StartNumber | undefined):
   const { state, timing } = core;
   if (start !== undefined) {
     const known = state.down.get(id);
-    if (known !== undefined && known.start >= start) return;
+    if (known !== undefined && known.start >= start) {
+      mark(core, 'hintOfOlderStart');
+      return;
+    }
     const expires = state.now + timing.downExpiry;
     state.down.set(id, { start, expires, exited: false, skip: false });
     if (state.status === 'normal' && state.primaryStart > start) return;
@@ -214,7 +238,10 @@ function onSuspected(core: Core, id: ReplicaId, start: StartNumber | undefined):
 export function onExited(core: Core, id: ReplicaId, start: StartNumber): void {
   const { state, timing } = core;
   const known = state.down.get(id);
-  if (known !== undefined && known.start > start) return;
+  if (known !== undefined && known.start > start) {
+    mark(core, 'hintOfOlderStart');
+    return;
+  }
   // HH4: told once more, after a later start was seen, it skips nobody.
   const skip = known === undefined || known.start < start || !known.exited || known.skip;
   state.down.set(id, { start, expires: state.now + timing.downExpiry, exited: true, skip });
@@ -225,14 +252,16 @@ export function onExited(core: Core, id: ReplicaId, start: StartNumber): void {
 
 /** HH4: a later start of `id` lives; the mark stays only for comparing starts. */
 export function onStarted(core: Core, id: ReplicaId, start: StartNumber): void {
-  const mark = core.state.down.get(id);
-  if (mark !== undefined && start > mark.start) mark.skip = false;
+  const down = core.state.down.get(id);
+  if (down !== undefined && start > down.start) down.skip = false;
 }
 
 /** HB5, HB8: stops leading, and says so by its vote; sticky until the next view. */
 export function abdicate(core: Core, reason: ViewReason): void {
   const { state } = core;
   if (state.abdicating) return;
+  mark(core, 'abdication');
+  if (state.building.count > 0) mark(core, 'requestsForgotten');
   state.abdicating = true;
   dropBuilding(core);
   state.admissions.clear();
@@ -249,7 +278,7 @@ export function onTick(core: Core): void {
   const { state } = core;
   for (const [id, expires] of state.votes)
     if (expires <= state.now && id !== state.id) state.votes.delete(id);
-  for (const [id, mark] of state.down) if (mark.expires <= state.now) state.down.delete(id);
+  for (const [id, down] of state.down) if (down.expires <= state.now) state.down.delete(id);
   if (state.status === 'recovering') return;
   const view = state.view;
   // VC10: at backups too, for the next view change is theirs.

@@ -2,7 +2,7 @@
 // one atomic switch the old log, lastNormal and state stay untouched and valid. The same machinery fills gaps inside a view (T1).
 
 import { assert } from './assert.js';
-import { type Core, header, isPrimary, noticeStatus, primaryNow, send } from './core.js';
+import { type Core, header, isPrimary, mark, noticeStatus, primaryNow, send } from './core.js';
 import { donorOrder } from './donors.js';
 import { resetFailureTimer, writeRegister } from './failure-detector.js';
 import {
@@ -157,12 +157,17 @@ function ask(core: Core, transfer: Transfer): void {
 export function onNewState(core: Core, message: NewState): void {
   const { transfer } = core.state;
   const chunk = transfer?.chunks.find((open) => open.reqId === message.reqId);
-  if (transfer === null || chunk === undefined || chunk.entries !== null) return;
+  if (transfer === null || chunk === undefined || chunk.entries !== null) {
+    mark(core, 'transferAnswerLate');
+    return;
+  }
   if (message.status === 'mismatch') {
+    mark(core, 'transferMismatch');
     restartFromCommit(core, transfer);
     return;
   }
   if (message.status === 'refuse' || message.entries.length === 0) {
+    mark(core, 'transferRefused');
     if (message.status === 'refuse' && transfer.purpose === 'vc')
       donorLost(core, transfer, message.from);
     else nextDonor(core, transfer);
@@ -256,6 +261,7 @@ function nextDonor(core: Core, transfer: Transfer): void {
 /** Every donor was asked without progress. */
 function askedInVain(core: Core, transfer: Transfer): void {
   const { state } = core;
+  mark(core, 'transferInVain');
   transfer.fruitless = 0;
   // The elect has nobody else: its donors may be slow, and the view-change timer acts if they are not.
   if (transfer.purpose === 'vc') return;
@@ -279,6 +285,7 @@ export function donorLost(core: Core, transfer: Transfer, id: ReplicaId): void {
     askAgain(core, transfer);
     return;
   }
+  mark(core, 'doViewChangeLogLost');
   core.state.doViewChanges.delete(id);
   core.state.transfer = null;
   core.state.installing = null;
@@ -293,6 +300,7 @@ export function tickTransfer(core: Core): void {
     state.transfer = null;
     return;
   }
+  mark(core, 'transferNextDonor');
   transfer.donor++;
   transfer.fruitless++;
   if (transfer.donor % transfer.donors.length === 0)
@@ -305,6 +313,7 @@ export function tickTransfer(core: Core): void {
 function finish(core: Core, transfer: Transfer): void {
   const { state } = core;
   if (transfer.target === null) {
+    mark(core, 'transferSameView');
     state.transfer = null;
     drainBuffered(core);
     advanceCommit(core);
@@ -335,6 +344,10 @@ function finish(core: Core, transfer: Transfer): void {
 /** Step 5: the one atomic switch. */
 function switchTo(core: Core, transfer: Transfer, target: TransferTarget): void {
   const { state, mutations } = core;
+  if (state.status === 'recovering') mark(core, 'recoveryFinished');
+  else if (transfer.staged.length > 0)
+    mark(core, transfer.purpose === 'vc' ? 'transferByElect' : 'transferLaterView');
+  if (transfer.base < head(state.log)) mark(core, 'uncommittedTailDropped');
   assert(transfer.base >= state.applied, `base ${transfer.base} is below applied ${state.applied}`);
   if (mutations.registerOnlyOnDoViewChange !== true) writeRegister(core, target.stamp);
   truncateTo(state.log, transfer.base);

@@ -7,7 +7,9 @@ import {
   type Core,
   header,
   isPrimary,
+  isWitness,
   leads,
+  mark,
   members,
   peer,
   primaryNow,
@@ -32,6 +34,7 @@ export function onPrepare(core: Core, message: Prepare): boolean {
   heard(core, message);
   let gap = false;
   if (message.first > head(state.log) + 1) {
+    mark(core, 'prepareEarly');
     keepForLater(core, message);
     gap = true;
   } else {
@@ -71,7 +74,10 @@ export function appendVerified(core: Core, prevChain: Chain, entries: readonly E
 /** Prepares that came too early wait, at most a window of them; the rest is repaired (T1). */
 export function keepForLater(core: Core, message: Prepare): void {
   const { buffered } = core.state;
-  if (buffered.has(message.first) || buffered.size >= core.limits.window) return;
+  if (buffered.has(message.first) || buffered.size >= core.limits.window) {
+    mark(core, 'prepareNotKept');
+    return;
+  }
   const entries = message.entries.map((entry) => ({ ...entry, body: entry.body.slice() }));
   buffered.set(message.first, { prevChain: message.prevChain, entries });
 }
@@ -163,8 +169,16 @@ export function countAcknowledgements(core: Core): void {
   held.push(head(state.log));
   held.sort((a, b) => b - a);
   const committed = held[mutations.commitAlone === true ? 0 : quorum(core) - 1] ?? 0;
+  if (core.marks !== null && committed > state.commitMax) markQuorum(core, committed);
   state.commitMax = Math.max(state.commitMax, committed);
   advanceCommit(core);
+}
+
+function markQuorum(core: Core, op: OpNumber): void {
+  const holders = core.state.peers.filter((progress) => progress.matchOp >= op);
+  if (holders.length + 1 === quorum(core)) mark(core, 'commitWithSmallestQuorum');
+  const actives = holders.filter((progress) => !isWitness(core, progress.id));
+  if (actives.length + 1 < quorum(core)) mark(core, 'acknowledgementByWitnessDecides');
 }
 
 /** Highest heartbeat number that a quorum has echoed, self counted (RD2). */
@@ -214,6 +228,7 @@ function stream(core: Core, progress: PeerProgress, hbSeq: number, room: number)
       : head(state.log);
   let left = room;
   let sent = false;
+  if (left <= 0 && progress.sentOp < last) mark(core, 'streamDeferred');
   while (left > 0 && progress.sentOp < last) {
     const first = progress.sentOp + 1;
     // Only the first message of a pass may be larger than the room that is left.
@@ -269,7 +284,10 @@ function passBudget(core: Core, room: readonly number[]): number {
     const alive = state.now - progress.echoTick <= 2 * timing.heartbeat;
     const behind = progress.matchOp >= 0 && head(state.log) - progress.matchOp > limits.window;
     const fetches = state.now - progress.fetchTick <= 2 * timing.heartbeat;
-    if ((alive && behind) || fetches) budget = Math.min(budget, (room[progress.id] ?? 0) / 2);
+    if ((alive && behind) || fetches) {
+      mark(core, 'catchUpBudget');
+      budget = Math.min(budget, (room[progress.id] ?? 0) / 2);
+    }
   }
   return budget;
 }
@@ -280,6 +298,7 @@ export function repeatStreams(core: Core): void {
   for (const progress of state.peers) {
     if (progress.matchOp < 0 || progress.matchOp >= progress.sentOp) continue;
     if (state.now - progress.grewTick < timing.prepareResend) continue;
+    mark(core, 'streamRepeated');
     progress.sentOp = progress.matchOp;
     progress.grewTick = state.now;
   }
@@ -311,5 +330,6 @@ export function startLeading(core: Core): void {
   state.serving = false;
   state.passBytes = Number.POSITIVE_INFINITY;
   if (mutations.admissionsKept !== true) state.admissions.clear();
+  if (state.applied < state.viewStartOp) mark(core, 'servingDelayed');
   countAcknowledgements(core);
 }

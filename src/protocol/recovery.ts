@@ -1,7 +1,7 @@
 // How a thread that lost its memory comes back (protocol.md 3.7): it may forget what it knows, never what it promised. The
 // promise register outlived it; until an acceptable StartView is installed it asks, and does nothing else.
 
-import { type Core, header, isMember, jitter, members, noticeStatus, send } from './core.js';
+import { type Core, header, isMember, jitter, mark, members, noticeStatus, send } from './core.js';
 import { enter, resetFailureTimer, writeRegister } from './failure-detector.js';
 import type { StartView } from './message.js';
 import { startLeading } from './normal.js';
@@ -46,8 +46,9 @@ function askEverybody(core: Core): void {
 
 export function tickRecovery(core: Core): void {
   const { state } = core;
-  if (state.status === 'recovering' && state.transfer === null && state.now >= state.askAt)
-    askEverybody(core);
+  if (state.status !== 'recovering' || state.transfer !== null || state.now < state.askAt) return;
+  mark(core, 'recoveryRepeated');
+  askEverybody(core);
 }
 
 /** R4: at an equal stamp only an answer to this very start counts; an older one could lack what was acknowledged (E45). */
@@ -55,9 +56,13 @@ export function onStartViewWhileRecovering(core: Core, message: StartView): void
   const { state, mutations } = core;
   if (!isMember(core, message.from) || message.from === state.id) return;
   const order = compareStamps(message, state.register ?? { epoch: 0, view: -1 });
-  if (order < 0) return;
-  if (order === 0 && message.nonce !== state.start && mutations.nonceIgnored !== true) return;
+  const foreign = order === 0 && message.nonce !== state.start;
+  if (order < 0 || (foreign && mutations.nonceIgnored !== true)) {
+    mark(core, 'recoveryAnswerRefused');
+    return;
+  }
   if (state.installing !== null && supersedes(core, message, state.installing)) {
+    mark(core, 'recoveryAnswerSuperseded');
     state.installing = null;
     state.transfer = null;
   }

@@ -5,13 +5,14 @@ import { onClient, takesReads, takesRequests } from './admission.js';
 import { assert } from './assert.js';
 import { ChainHasher } from './chain.js';
 import { type Configuration, roleOf } from './configuration.js';
-import { type Core, isMember, leads, makeSink } from './core.js';
+import { type Core, isMember, leads, makeSink, mark } from './core.js';
 import { onGetState } from './donors.js';
 import type { Effect, Event } from './effect.js';
 import { assertRole, execute, hasWork } from './execution.js';
 import { onHint, onTick } from './failure-detector.js';
 import { beginGapRepair, donorExited, onNewState, tickTransfer } from './install.js';
 import type { ProtocolLimits, ProtocolTiming } from './limits.js';
+import type { MarkSink } from './marks.js';
 import type { ReplicaMessage } from './message.js';
 import type { Mutations } from './mutations.js';
 import { endPass, onCommit, onIdle, onPrepare, onPrepareOk, repeatStreams } from './normal.js';
@@ -57,6 +58,8 @@ export interface ReplicaOptions {
   readonly logSegments?: readonly Uint8Array[];
   /** Mistakes to switch on; only tests pass it. */
   readonly mutations?: Mutations;
+  /** Hears of rare paths; only simulations pass it. */
+  readonly marks?: MarkSink;
 }
 
 /**
@@ -94,6 +97,7 @@ export class Replica {
       stateMachine: options.stateMachine,
       sink: makeSink(SINK_BYTES),
       mutations: options.mutations ?? {},
+      marks: options.marks ?? null,
       effects: [],
     };
   }
@@ -195,7 +199,10 @@ function onMessage(core: Core, message: ReplicaMessage): void {
   }
   if (message.view < state.view) {
     const late = message.kind === 'requestStartView' && message.nonce > 0;
-    if (!late) return;
+    if (!late) {
+      mark(core, 'messageOfEarlierView');
+      return;
+    }
   }
   if (message.view > state.view) jump(core, message);
   onMessageOfView(core, message);

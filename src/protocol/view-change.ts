@@ -9,6 +9,7 @@ import {
   header,
   isPrimary,
   leads,
+  mark,
   peer,
   primaryNow,
   quorum,
@@ -61,6 +62,7 @@ export function jump(core: Core, message: ReplicaMessage): void {
       Math.min(message.commitMax, head(core.state.log)),
     );
   enter(core, message.view);
+  mark(core, 'viewJoinedByMessage');
   // The view has begun without us. A StartView says all by itself.
   if (started && !isPrimary(core)) askStartView(core);
 }
@@ -111,11 +113,15 @@ export function onDoViewChange(core: Core, message: DoViewChange): void {
   const { state } = core;
   if (!isPrimary(core)) return;
   if (state.status === 'normal') {
+    mark(core, 'doViewChangeLate');
     onJoined(core, message.from);
     return;
   }
   const known = state.doViewChanges.get(message.from);
-  if (known !== undefined && known.start > message.start) return;
+  if (known !== undefined && known.start > message.start) {
+    mark(core, 'doViewChangeOfEarlierStart');
+    return;
+  }
   state.doViewChanges.set(message.from, { ...message, tail: message.tail.map(detach) });
 }
 
@@ -130,6 +136,7 @@ export function considerStart(core: Core): void {
   const needed = quorum(core) - (mutations.smallViewChangeQuorum === true ? 1 : 0);
   if (state.doViewChanges.size < needed || !state.doViewChanges.has(state.id)) return;
   const chosen = select(core);
+  if (chosen.from !== state.id) mark(core, 'electBehind');
   let commitMax = state.commitMax;
   for (const message of state.doViewChanges.values())
     commitMax = Math.max(commitMax, message.commitMax);
@@ -192,6 +199,7 @@ function moreDonors(core: Core, transfer: Transfer): void {
 
 /** VC9: only after the switch. The caller noticed that this replica began to lead. */
 export function announceView(core: Core): void {
+  mark(core, 'viewChangeFinished');
   broadcast(core, startView(core, 0));
   core.state.heartbeatForced = true;
 }
@@ -233,8 +241,12 @@ export function sendStartView(core: Core, to: ReplicaId, nonce: StartNumber): vo
 export function onStartView(core: Core, message: StartView): void {
   const { state, mutations } = core;
   if (message.from !== primaryNow(core) || isPrimary(core)) return;
-  if (state.status === 'normal' && mutations.startViewWhileNormal !== true) return; // E4
+  if (state.status === 'normal' && mutations.startViewWhileNormal !== true) {
+    mark(core, 'startViewOfStartedView'); // E4
+    return;
+  }
   if (compareStamps(state.lastNormal, message) === 0 && message.op < head(state.log)) {
+    mark(core, 'startViewBelowHead');
     if (mutations.startViewWhileNormal !== true) return;
     truncateTo(state.log, message.op);
   }
@@ -244,7 +256,10 @@ export function onStartView(core: Core, message: StartView): void {
 export function installStartView(core: Core, message: StartView): void {
   const { state, mutations } = core;
   // E49: what is newer comes by the entry stream after the switch.
-  if (state.installing !== null && compareStamps(state.installing, message) === 0) return;
+  if (state.installing !== null && compareStamps(state.installing, message) === 0) {
+    mark(core, 'startViewWhileInstalling');
+    return;
+  }
   state.installing = { ...message, tail: [] };
   const { epoch, view, op, chain, viewStartOp, commitMax, hbSeq, start } = message;
   const stamp = { epoch, view };
@@ -275,6 +290,7 @@ export function missedStartView(core: Core, message: Prepare | Commit): void {
 function askStartView(core: Core): void {
   const { state, timing } = core;
   if (state.now - state.startViewAskedAt < timing.startViewRequest) return;
+  mark(core, 'startViewMissed');
   state.startViewAskedAt = state.now;
   startViewChangeTimer(core);
   send(core, primaryNow(core), {
@@ -297,7 +313,10 @@ function noteRestart(core: Core, message: RequestStartView): void {
   const { state } = core;
   const begun = state.status === 'normal' && state.primaryStart > 0;
   const led = message.from === primaryNow(core) && (!begun || message.nonce > state.primaryStart);
-  if (led) onExited(core, message.from, message.nonce - 1);
+  if (led) {
+    mark(core, 'restartedPrimaryDeposed');
+    onExited(core, message.from, message.nonce - 1);
+  }
   onStarted(core, message.from, message.nonce);
 }
 

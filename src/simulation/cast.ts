@@ -3,6 +3,7 @@
 
 import type { ClientTiming } from '../protocol/client.js';
 import type { ProtocolLimits, ProtocolTiming } from '../protocol/limits.js';
+import type { MarkSink } from '../protocol/marks.js';
 import type { Message, MessageKind } from '../protocol/message.js';
 import type { Mutations } from '../protocol/mutations.js';
 import type { StateMachine } from '../protocol/state-machine.js';
@@ -24,6 +25,8 @@ export interface StoryOptions {
   /** Real services beside the machine of the story, for `raw` calls. */
   readonly services?: () => StateMachine;
   readonly mutations?: Mutations;
+  /** Hears of every rare path that a replica takes. */
+  readonly marks?: MarkSink;
   readonly limits?: Partial<ProtocolLimits>;
   readonly timing?: Partial<ProtocolTiming>;
   readonly clientTiming?: Partial<ClientTiming>;

@@ -1,49 +1,59 @@
-// A simulated client: the client's half of the protocol with a queue of calls before it.
+// A simulated client: the client's half of the protocol with a queue of calls before it. What a call means is its owner's.
 
 import { ClientSession, type ClientTiming } from '../protocol/client.js';
 import type { ClientOutcome } from '../protocol/client-event.js';
 import { describeMessage } from '../protocol/describe.js';
 import type { ProtocolLimits } from '../protocol/limits.js';
-import { CLIENT_BASE, copyMessage, overwrite } from './network.js';
-import type { Host } from './replica-actor.js';
-import { operation, parseResult } from './story-machine.js';
+import { CLIENT_BASE, copyMessage, type Network, overwrite } from './network.js';
 
 /** Messages taken from one ring in one pass. */
 const TURN = 64;
 
-export interface Call {
-  readonly tag: string;
+/** One request, from its issue to its outcome. */
+export interface Submission {
   readonly kind: 'write' | 'read';
-  readonly key: string;
   readonly body: Uint8Array;
+  /** Bytes of its reply at most (CS6). */
   readonly replyBytes: number;
-  readonly client: number;
-  /** Order of issue within the client's start. */
-  readonly number: number;
-  /** Highest place in the history that was known to be executed when it was issued. */
-  floor: number;
+  /** Session that it was submitted in; 0 before. */
   session: number;
+  /** null while it is open. */
   code: ClientOutcome['code'] | null;
-  place: number;
-  value: string;
   /** Its client died with it. */
   abandoned: boolean;
 }
 
-export interface ClientHost extends Host {
+export interface ClientHost<C extends Submission> {
+  readonly network: Network;
+  readonly tick: number;
   readonly replicas: number;
-  readonly knownPlace: number;
-  settled(call: Call): void;
+  trace(line: () => string): void;
+  /** The session takes `call` now. */
+  issued(call: C): void;
+  /** `call.code` is known; the result of 'ok' must be read now. */
+  settled(call: C, outcome: ClientOutcome): void;
 }
 
-export class ClientActor {
+export interface ClientActorOptions {
+  readonly index: number;
+  readonly address: number;
+  readonly actives: number;
+  readonly timing: ClientTiming;
+  readonly limits: ProtocolLimits;
+  readonly random: () => number;
+  readonly readsMax: number;
+  /** The client does not bound the bytes of open replies (CS6). */
+  readonly ignoreReplyBytes: boolean;
+}
+
+export class ClientActor<C extends Submission> {
   readonly index: number;
   readonly address: number;
   readonly session: ClientSession;
-  readonly calls: Call[] = [];
-  readonly waiting: Call[] = [];
-  readonly #open = new Map<number, Call>();
-  readonly #host: ClientHost;
+  readonly calls: C[] = [];
+  readonly waiting: C[] = [];
+  readonly #open = new Map<number, C>();
+  readonly #host: ClientHost<C>;
   paused = false;
   closed = false;
   resent = 0;
@@ -52,19 +62,7 @@ export class ClientActor {
   #lastTick: number;
   #token = 0;
 
-  constructor(
-    host: ClientHost,
-    at: {
-      index: number;
-      address: number;
-      actives: number;
-      timing: ClientTiming;
-      limits: ProtocolLimits;
-      random: () => number;
-      readsMax: number;
-      ignoreReplyBytes: boolean;
-    },
-  ) {
+  constructor(host: ClientHost<C>, at: ClientActorOptions) {
     this.#host = host;
     this.index = at.index;
     this.address = at.address;
@@ -87,26 +85,15 @@ export class ClientActor {
   }
 
   /** Queued; it is submitted as soon as the session has room. */
-  call(kind: Call['kind'], verb: string, key: string, argument: string, replyBytes: number): Call {
-    const tag = `${this.address}.${this.calls.length}`;
-    const call: Call = {
-      tag,
-      kind,
-      key,
-      body: operation(tag, verb, key, argument),
-      replyBytes,
-      client: this.address,
-      number: this.calls.length,
-      floor: this.#host.knownPlace,
-      session: 0,
-      code: null,
-      place: 0,
-      value: '',
-      abandoned: false,
-    };
+  enqueue(call: C): C {
     this.calls.push(call);
     this.waiting.push(call);
     return call;
+  }
+
+  /** Submitted and not answered. */
+  get openCalls(): number {
+    return this.#open.size;
   }
 
   /** In the order of issue: a write that must wait holds back the reads behind it (RD0). */
@@ -120,7 +107,7 @@ export class ClientActor {
       const token = ++this.#token;
       this.#open.set(token, call);
       call.session = session.session;
-      call.floor = this.#host.knownPlace;
+      this.#host.issued(call);
       const { body, replyBytes } = call;
       this.step(
         call.kind === 'write'
@@ -155,25 +142,19 @@ export class ClientActor {
     this.#open.delete(token);
     call.code = outcome.code;
     if (outcome.code === 'evicted') this.evictions++;
-    if (outcome.code === 'ok') {
-      const { place, value } = parseResult(outcome.result);
-      call.place = place;
-      call.value = value;
-    }
-    this.#host.settled(call);
+    this.#host.settled(call, outcome);
   }
 
   pass(): void {
     const { network, tick, replicas } = this.#host;
     if (this.paused) return;
     const key = CLIENT_BASE + this.address;
-    for (const from of network.senders(key)) {
-      const ring = network.ring(from, key);
-      for (let left = TURN; left > 0 && ring.length > 0; left--) {
-        const message = ring.shift()?.message;
+    for (const ring of network.mail(key)) {
+      for (let left = TURN; left > 0; left--) {
+        const message = ring.take();
         if (message === undefined) break;
         const copy = copyMessage(message);
-        this.step({ type: 'message', from, message: copy as never });
+        this.step({ type: 'message', from: ring.from, message: copy as never });
         overwrite(copy);
       }
     }

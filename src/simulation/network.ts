@@ -14,6 +14,8 @@ export interface Envelope {
   readonly message: Message;
   /** Round of arrival. */
   due: number;
+  /** Roughly what it takes in a ring. */
+  readonly bytes: number;
 }
 
 export interface Pattern {
@@ -111,17 +113,90 @@ export interface RingDepth {
   readonly frames: number;
 }
 
+const UNBOUNDED: RingDepth = { bytes: 1 << 20, frames: 1 << 20 };
+
+/** The ring from one actor to another: what is unread, and how much is unread or under way. */
+export class Ring {
+  readonly from: ActorKey;
+  readonly to: ActorKey;
+  #unread: Envelope[] = [];
+  #at = 0;
+  frames = 0;
+  bytes = 0;
+
+  constructor(from: ActorKey, to: ActorKey) {
+    this.from = from;
+    this.to = to;
+  }
+
+  /** Unread messages. */
+  get length(): number {
+    return this.#unread.length - this.#at;
+  }
+
+  /** Counts a message that was written; it is read after it `arrived`. */
+  wrote(envelope: Envelope): void {
+    this.frames++;
+    this.bytes += envelope.bytes;
+  }
+
+  arrived(envelope: Envelope): void {
+    this.#unread.push(envelope);
+  }
+
+  get first(): Message | undefined {
+    return this.#unread[this.#at]?.message;
+  }
+
+  take(): Message | undefined {
+    const envelope = this.#unread[this.#at];
+    if (envelope === undefined) return undefined;
+    this.#at++;
+    if (this.#at === this.#unread.length) {
+      this.#unread = [];
+      this.#at = 0;
+    }
+    this.gone(envelope);
+    return envelope.message;
+  }
+
+  gone(envelope: Envelope): void {
+    this.frames--;
+    this.bytes -= envelope.bytes;
+  }
+
+  discard(where: (envelope: Envelope) => boolean): void {
+    const kept: Envelope[] = [];
+    for (const envelope of this.#unread.slice(this.#at))
+      if (where(envelope)) this.gone(envelope);
+      else kept.push(envelope);
+    this.#unread = kept;
+    this.#at = 0;
+  }
+}
+
+/** What the way does to every message that no rule has caught. */
+export interface Weather {
+  /** Rounds after the present one, at least 1, in which copies arrive; none: it is lost. */
+  arrivals(from: ActorKey, to: ActorKey, message: Message, round: number): readonly number[];
+}
+
 export class Network {
   readonly #random: () => number;
-  readonly #rings = new Map<ActorKey, Map<ActorKey, Envelope[]>>();
+  readonly #rings = new Map<ActorKey, Map<ActorKey, Ring>>();
   readonly #depths: { from: ActorKey | null; to: ActorKey | null; depth: RingDepth }[] = [];
-  #flying: Envelope[] = [];
+  /** Under way, by the round of arrival. */
+  readonly #flying = new Map<number, Envelope[]>();
   readonly rules: Rule[] = [];
   /** Rounds that a message takes: drawn uniformly. */
   latency: { low: number; high: number } = { low: 1, high: 1 };
+  /** Instead of `latency`. */
+  weather: Weather | null = null;
   round = 0;
   /** Messages that found their ring full (BP1a). */
   refused = 0;
+  /** Messages written. */
+  posted = 0;
 
   constructor(random: () => number) {
     this.#random = random;
@@ -146,6 +221,7 @@ export class Network {
     for (const rule of this.rules) rule.end();
     this.rules.length = 0;
     this.latency = { low: 1, high: 1 };
+    this.weather = null;
     this.#depths.length = 0;
   }
 
@@ -157,33 +233,18 @@ export class Network {
     for (const known of this.#depths)
       if ((known.from === null || known.from === from) && (known.to === null || known.to === to))
         return known.depth;
-    return { bytes: 1 << 20, frames: 1 << 20 };
-  }
-
-  #used(from: ActorKey, to: ActorKey): { bytes: number; frames: number } {
-    let bytes = 0;
-    let frames = 0;
-    for (const envelope of this.ring(from, to)) {
-      bytes += sizeOf(envelope.message);
-      frames++;
-    }
-    for (const envelope of this.#flying)
-      if (envelope.from === from && envelope.to === to) {
-        bytes += sizeOf(envelope.message);
-        frames++;
-      }
-    return { bytes, frames };
+    return UNBOUNDED;
   }
 
   /** Bytes that may still be written; 0 when nothing fits. */
   room(from: ActorKey, to: ActorKey): number {
     const depth = this.#depth(from, to);
-    const used = this.#used(from, to);
-    if (used.frames >= depth.frames) return 0;
-    return depth.frames - used.frames === 1 ? 1 : Math.max(0, depth.bytes - used.bytes);
+    const { frames, bytes } = this.ring(from, to);
+    if (frames >= depth.frames) return 0;
+    return depth.frames - frames === 1 ? 1 : Math.max(0, depth.bytes - bytes);
   }
 
-  ring(from: ActorKey, to: ActorKey): Envelope[] {
+  ring(from: ActorKey, to: ActorKey): Ring {
     let into = this.#rings.get(to);
     if (into === undefined) {
       into = new Map();
@@ -191,7 +252,7 @@ export class Network {
     }
     let ring = into.get(from);
     if (ring === undefined) {
-      ring = [];
+      ring = new Ring(from, to);
       into.set(from, ring);
     }
     return ring;
@@ -202,29 +263,29 @@ export class Network {
     return false;
   }
 
-  senders(to: ActorKey): ActorKey[] {
-    const senders: ActorKey[] = [];
-    for (const [from, ring] of this.#rings.get(to) ?? []) if (ring.length > 0) senders.push(from);
-    return senders;
+  /** Rings into `to` that hold something unread. */
+  mail(to: ActorKey): Ring[] {
+    const rings: Ring[] = [];
+    for (const ring of this.#rings.get(to)?.values() ?? []) if (ring.length > 0) rings.push(ring);
+    return rings;
   }
 
   /** Unread or under way. */
   pending(from: ActorKey, to: ActorKey): number {
-    return this.#used(from, to).frames;
+    return this.ring(from, to).frames;
   }
 
   post(from: ActorKey, to: ActorKey, message: Message): void {
-    const { bytes, frames } = this.#depth(from, to);
-    if (bytes < 1 << 20 || frames < 1 << 20) {
-      const used = this.#used(from, to);
-      const full = used.frames >= frames || (used.frames > 0 && used.bytes >= bytes);
-      if (full) {
-        this.refused++;
-        return;
-      }
+    this.posted++;
+    const depth = this.#depth(from, to);
+    const { frames, bytes } = this.ring(from, to);
+    if (depth !== UNBOUNDED && (frames >= depth.frames || (frames > 0 && bytes >= depth.bytes))) {
+      this.refused++;
+      return;
     }
-    const due = this.round + this.between(this.latency.low, this.latency.high);
-    const envelope: Envelope = { from, to, message, due };
+    const { low, high } = this.latency;
+    const due = this.round + (this.weather === null ? this.between(low, high) : 1);
+    const envelope: Envelope = { from, to, message, due, bytes: sizeOf(message) };
     for (const rule of this.rules) {
       if (!rule.active || !matches(rule.pattern, envelope)) continue;
       if (rule.pattern.share < 1 && !this.chance(rule.pattern.share)) continue;
@@ -236,9 +297,19 @@ export class Network {
       }
       if (rule.action === 'record') rule.kept.push({ ...envelope, message: copyMessage(message) });
       else if (rule.action === 'delay') envelope.due += rule.rounds;
-      else this.#flying.push({ ...envelope, due: envelope.due + this.between(0, rule.rounds) });
+      else this.#fly({ ...envelope, due: envelope.due + this.between(0, rule.rounds) });
     }
-    this.#flying.push(envelope);
+    if (this.weather === null) this.#fly(envelope);
+    else
+      for (const after of this.weather.arrivals(from, to, message, this.round))
+        this.#fly({ ...envelope, due: this.round + after });
+  }
+
+  #fly(envelope: Envelope): void {
+    this.ring(envelope.from, envelope.to).wrote(envelope);
+    const due = this.#flying.get(envelope.due);
+    if (due === undefined) this.#flying.set(envelope.due, [envelope]);
+    else due.push(envelope);
   }
 
   /** Puts messages that a rule kept under way again, in their order or as `order` says. */
@@ -247,34 +318,32 @@ export class Network {
     const rest = rule.kept.filter((envelope) => !pick(envelope));
     rule.kept.length = 0;
     rule.kept.push(...rest);
-    for (const envelope of chosen) this.#flying.push({ ...envelope, due: this.round + 1 });
+    for (const envelope of chosen) this.#fly({ ...envelope, due: this.round + 1 });
     return chosen.length;
   }
 
   inject(from: ActorKey, to: ActorKey, message: Message): void {
-    this.#flying.push({ from, to, message, due: this.round + 1 });
+    this.#fly({ from, to, message, due: this.round + 1, bytes: sizeOf(message) });
   }
 
   /** Forgets what is under way or unread, e.g. of a sender whose frames never became visible. */
   discard(where: (envelope: Envelope) => boolean): void {
-    this.#flying = this.#flying.filter((envelope) => !where(envelope));
-    for (const into of this.#rings.values())
-      for (const [from, ring] of into)
-        into.set(
-          from,
-          ring.filter((envelope) => !where(envelope)),
-        );
+    for (const [due, envelopes] of this.#flying) {
+      const kept: Envelope[] = [];
+      for (const envelope of envelopes)
+        if (where(envelope)) this.ring(envelope.from, envelope.to).gone(envelope);
+        else kept.push(envelope);
+      this.#flying.set(due, kept);
+    }
+    for (const into of this.#rings.values()) for (const ring of into.values()) ring.discard(where);
   }
 
   /** One round later: what is due lies in its ring, in order of arrival. */
   advance(): void {
     this.round++;
-    if (this.#flying.length === 0) return;
-    const due: Envelope[] = [];
-    const later: Envelope[] = [];
-    for (const envelope of this.#flying) (envelope.due <= this.round ? due : later).push(envelope);
-    this.#flying = later;
-    due.sort((a, b) => a.due - b.due);
-    for (const envelope of due) this.ring(envelope.from, envelope.to).push(envelope);
+    const due = this.#flying.get(this.round);
+    if (due === undefined) return;
+    this.#flying.delete(this.round);
+    for (const envelope of due) this.ring(envelope.from, envelope.to).arrived(envelope);
   }
 }

@@ -5,9 +5,9 @@ import { describeMessage } from '../protocol/describe.js';
 import type { Effect, Event, Hint, Notice } from '../protocol/effect.js';
 import type { ClientMessage, Message, ReplicaMessage } from '../protocol/message.js';
 import type { Replica } from '../protocol/replica.js';
+import type { StateMachine } from '../protocol/state-machine.js';
 import type { Stamp } from '../protocol/types.js';
-import { CLIENT_BASE, copyMessage, type Network, overwrite } from './network.js';
-import type { StoryMachine } from './story-machine.js';
+import { CLIENT_BASE, copyMessage, type Network, overwrite, type Ring } from './network.js';
 
 /** Messages taken from the rings in one pass. */
 const TURN = 64;
@@ -18,39 +18,42 @@ const EXECUTE_BUDGET = 16;
 /** The thread was killed between two effects. */
 export class Killed extends Error {}
 
-export interface Host {
+export interface Host<M extends StateMachine> {
   readonly network: Network;
   readonly tick: number;
   readonly clientAddresses: readonly number[];
   trace(line: () => string): void;
   /** After each step, with those of its effects that are performed. */
-  stepped(actor: ReplicaActor, event: Event, effects: readonly Effect[]): void;
+  stepped(actor: ReplicaActor<M>, event: Event, effects: readonly Effect[]): void;
   register(id: number, stamp: Stamp): void;
 }
 
-export class ReplicaActor {
+export class ReplicaActor<M extends StateMachine> {
   readonly id: number;
   readonly start: number;
   readonly replica: Replica;
-  readonly machine: StoryMachine | null;
-  readonly #host: Host;
+  readonly machine: M | null;
+  readonly #host: Host<M>;
   readonly hints: Hint[] = [];
   readonly notices: Notice[] = [];
   paused = false;
   /** Added to the clock that feeds entry timestamps. */
   skewUs = 0;
+  /** Ticks of this replica per tick of true time. */
+  clockRate = 1;
   /** Ticks that an `execute` with something to do takes. */
   slowTicks = 0;
   /** Effects until the thread is killed. */
   killAfter: number = Number.POSITIVE_INFINITY;
   #outbox: { to: number; message: Message }[] = [];
   #lastTick: number;
+  #tickRest = 0;
   #asleepUntil = 0;
   #dirty = true;
 
   constructor(
-    host: Host,
-    at: { id: number; start: number; replica: Replica; machine: StoryMachine | null },
+    host: Host<M>,
+    at: { id: number; start: number; replica: Replica; machine: M | null },
   ) {
     this.#host = host;
     this.id = at.id;
@@ -112,12 +115,14 @@ export class ReplicaActor {
   pass(): void {
     const { network, tick } = this.#host;
     if (this.paused || tick < this.#asleepUntil) return;
-    const due = tick - this.#lastTick;
+    const elapsed = (tick - this.#lastTick) * this.clockRate + this.#tickRest;
+    const due = Math.floor(elapsed);
     const { replica } = this;
     const calm = !this.#dirty && due === 0 && this.hints.length === 0 && !replica.hasWork;
     if (calm && !network.hasMail(this.id)) return;
     const taken = this.#takeMail();
     this.#lastTick = tick;
+    this.#tickRest = elapsed - due;
     if (due > 0) this.#step({ type: 'tick', count: Math.min(due, TICKS_PER_PASS) });
     const room: number[] = [];
     for (const member of replica.state.configuration.members)
@@ -143,11 +148,11 @@ export class ReplicaActor {
   #takeMail(): number {
     const { network } = this.#host;
     let taken = 0;
-    for (const from of network.senders(this.id)) {
-      if (from >= CLIENT_BASE) continue;
-      const ring = network.ring(from, this.id);
+    const mail = network.mail(this.id);
+    for (const ring of mail) {
+      if (ring.from >= CLIENT_BASE) continue;
       for (let left = TURN; left > 0; left--) {
-        const message = ring.shift()?.message;
+        const message = ring.take();
         if (message === undefined) break;
         this.#receive(message, (copy) => ({ type: 'message', message: copy as ReplicaMessage }));
         taken++;
@@ -158,29 +163,24 @@ export class ReplicaActor {
       this.#step({ type: 'hint', hint });
       taken++;
     }
-    const clients = network.senders(this.id).filter((from) => from >= CLIENT_BASE);
+    const clients = mail.filter(({ from }) => from >= CLIENT_BASE);
     for (let turn = 0, moved = true; moved && turn < TURN; turn++) {
       moved = false;
-      for (const from of clients) if (this.#takeFromClient(from)) moved = true;
+      for (const ring of clients) if (this.#takeFromClient(ring)) moved = true;
       if (moved) taken++;
     }
     return taken;
   }
 
-  #takeFromClient(from: number): boolean {
-    const ring = this.#host.network.ring(from, this.id);
-    const first = ring[0];
+  #takeFromClient(ring: Ring): boolean {
+    const { first } = ring;
     if (first === undefined) return false;
     const { replica } = this;
-    const wanted = first.message.kind === 'read' ? replica.takesReads : replica.takesRequests;
+    const wanted = first.kind === 'read' ? replica.takesReads : replica.takesRequests;
     if (!wanted) return false;
-    ring.shift();
-    const address = from - CLIENT_BASE;
-    this.#receive(first.message, (copy) => ({
-      type: 'client',
-      address,
-      message: copy as ClientMessage,
-    }));
+    ring.take();
+    const address = ring.from - CLIENT_BASE;
+    this.#receive(first, (copy) => ({ type: 'client', address, message: copy as ClientMessage }));
     return true;
   }
 

@@ -1,7 +1,9 @@
-// The stage of a story: the group, its registers, its clients and virtual time, in one thread. It runs the invariants after
-// every step of every replica and keeps a trace for the day when one breaks. What may happen to whom is the story's.
+// The stage: a group, its registers, its clients and virtual time, in one thread. It runs the invariants after every step of
+// every replica and keeps a trace for the day when one breaks. What may happen to whom is decided by whoever stands on it: a
+// story that somebody wrote, or a run that was drawn from a seed.
 
 import { DEFAULT_CLIENT_TIMING } from '../protocol/client.js';
+import type { ClientOutcome } from '../protocol/client-event.js';
 import { type Configuration, makeConfiguration, primaryOf } from '../protocol/configuration.js';
 import { describeReplica } from '../protocol/describe.js';
 import type { Effect, Event, Hint, Notice } from '../protocol/effect.js';
@@ -9,36 +11,36 @@ import { Invariants } from '../protocol/invariants.js';
 import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../protocol/limits.js';
 import { Replica } from '../protocol/replica.js';
 import type { ReplicaState } from '../protocol/state.js';
+import type { StateMachine } from '../protocol/state-machine.js';
 import type { Stamp } from '../protocol/types.js';
 import { type Cast, resolve, type StoryOptions, type Who } from './cast.js';
-import { type Call, ClientActor, type ClientHost } from './client-actor.js';
+import { ClientActor, type ClientHost, type Submission } from './client-actor.js';
 import { Network } from './network.js';
-import { Killed, ReplicaActor } from './replica-actor.js';
+import { type Host, Killed, ReplicaActor } from './replica-actor.js';
 import { digest64, seeded } from './seeded.js';
-import { StoryMachine } from './story-machine.js';
 
 /** Passes of everybody in one tick. */
 export const ROUNDS_PER_TICK = 4;
 const TRACE_LINES = 60;
 
-export class Stage implements ClientHost, Cast {
+export abstract class Stage<M extends StateMachine, C extends Submission>
+  implements Host<M>, ClientHost<C>, Cast
+{
   readonly options: StoryOptions;
   readonly network: Network;
   readonly random: () => number;
   readonly replicas: number;
   readonly invariants: Invariants;
   /** Running ones; undefined: crashed. */
-  readonly actors: (ReplicaActor | undefined)[] = [];
-  readonly clients: ClientActor[] = [];
-  readonly allClients: ClientActor[] = [];
+  readonly actors: (ReplicaActor<M> | undefined)[] = [];
+  readonly clients: ClientActor<C>[] = [];
+  readonly allClients: ClientActor<C>[] = [];
   /** Promise registers and start counters: they survive their threads (H1, H2). */
   readonly registers: (Stamp | null)[] = [];
   readonly starts: number[] = [];
   readonly #configuration: Configuration;
-  readonly #digests = new Map<number, string>();
   readonly #trace: (() => string)[] = [];
   readonly skews: Map<number, number> = new Map();
-  knownPlace = 0;
   tick = 0;
   #addresses = 0;
   #lastPrimary = 0;
@@ -56,6 +58,11 @@ export class Stage implements ClientHost, Cast {
       this.starts.push(0);
       this.actors.push(undefined);
     }
+  }
+
+  /** Starts everybody; called last by the constructor of whoever stands on the stage. */
+  protected begin(): void {
+    const { options } = this;
     for (let id = 0; id < this.replicas; id++) this.boot(id);
     for (let index = 0; index < (options.clients ?? 1); index++) this.attachClient(index);
     if (this.clients.length > 0 && options.quiet !== true) {
@@ -115,7 +122,7 @@ export class Stage implements ClientHost, Cast {
     return id;
   }
 
-  actor(who: Who): ReplicaActor {
+  actor(who: Who): ReplicaActor<M> {
     const actor = this.actors[this.one(who)];
     if (actor === undefined) throw this.failure(`${String(who)} is not running`);
     return actor;
@@ -129,13 +136,13 @@ export class Stage implements ClientHost, Cast {
     return this.actor(who).notices;
   }
 
-  client(index: number): ClientActor {
+  client(index: number): ClientActor<C> {
     const client = this.clients[index];
     if (client === undefined) throw new Error(`there is no client ${index}`);
     return client;
   }
 
-  get calls(): Call[] {
+  get calls(): C[] {
     return this.allClients.flatMap((client) => client.calls);
   }
 
@@ -212,7 +219,7 @@ export class Stage implements ClientHost, Cast {
   boot(id: number): void {
     const start = (this.starts[id] ?? 0) + 1;
     this.starts[id] = start;
-    const machine = id < this.actives ? new StoryMachine(this.options.services?.() ?? null) : null;
+    const machine = id < this.actives ? this.makeMachine() : null;
     const replica = new Replica({
       id,
       configuration: this.#configuration,
@@ -226,6 +233,7 @@ export class Stage implements ClientHost, Cast {
       digest64,
       stateMachine: machine,
       ...(this.options.mutations === undefined ? {} : { mutations: this.options.mutations }),
+      ...(this.options.marks === undefined ? {} : { marks: this.options.marks }),
     });
     const actor = new ReplicaActor(this, { id, start, replica, machine });
     actor.skewUs = this.skews.get(id) ?? 0;
@@ -253,9 +261,9 @@ export class Stage implements ClientHost, Cast {
     }
   }
 
-  attachClient(index: number): ClientActor {
+  attachClient(index: number): ClientActor<C> {
     const address = this.#addresses++;
-    const client = new ClientActor(this, {
+    const client = new ClientActor<C>(this, {
       index,
       address,
       actives: this.actives,
@@ -276,23 +284,12 @@ export class Stage implements ClientHost, Cast {
     this.registers[id] = stamp;
   }
 
-  settled(call: Call): void {
-    if (call.code === 'ok') this.knownPlace = Math.max(this.knownPlace, call.place);
-  }
+  abstract issued(call: C): void;
+  abstract settled(call: C, outcome: ClientOutcome): void;
+  protected abstract makeMachine(): M;
 
-  stepped(actor: ReplicaActor, event: Event, effects: readonly Effect[]): void {
-    const { state } = actor.replica;
-    this.invariants.afterStep(state, effects);
-    if (event.type !== 'execute' || actor.machine === null) return;
-    // I11: equal applied, equal state, sessions included.
-    const { rows } = state.table;
-    let sessions = '';
-    for (const [session, row] of rows) sessions += ` ${session}:${row.lastRequest}`;
-    const digest = actor.machine.digest() + sessions;
-    const known = this.#digests.get(state.applied);
-    if (known === undefined) this.#digests.set(state.applied, digest);
-    else if (known !== digest)
-      throw new Error(`I11 R${actor.id}: '${digest}' at op ${state.applied}, elsewhere '${known}'`);
+  stepped(actor: ReplicaActor<M>, _event: Event, effects: readonly Effect[]): void {
+    this.invariants.afterStep(actor.replica.state, effects);
   }
 
   trace(line: () => string): void {

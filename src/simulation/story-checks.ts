@@ -4,8 +4,7 @@
 
 import { checkConverged } from '../protocol/invariants.js';
 import { head } from '../protocol/log.js';
-import type { Call } from './client-actor.js';
-import type { Story } from './story.js';
+import type { Call, Story } from './story.js';
 import { ABSENT, type Executed } from './story-machine.js';
 
 /** All normal in one view, equal heads, everything executed, nobody on the way out. */

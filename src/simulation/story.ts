@@ -2,18 +2,74 @@
 // reads like its script. After every step of every replica the invariants run; `converge` ends all faults and checks that
 // nothing was lost, doubled or reordered. Everything is drawn from one seed, so a run can be repeated exactly.
 
-import type { Event } from '../protocol/effect.js';
+import type { ClientOutcome } from '../protocol/client-event.js';
+import type { Effect, Event } from '../protocol/effect.js';
 import type { Message } from '../protocol/message.js';
 import { type Faults, patternOf, resolve, type StoryOptions, type Who } from './cast.js';
-import type { Call, ClientActor } from './client-actor.js';
+import type { ClientActor, Submission } from './client-actor.js';
 import type { RingDepth, Rule } from './network.js';
+import type { ReplicaActor } from './replica-actor.js';
 import { ROUNDS_PER_TICK, Stage } from './stage.js';
 import { checkHistory, converged } from './story-checks.js';
-import { toHex } from './story-machine.js';
+import { operation, parseResult, StoryMachine, toHex } from './story-machine.js';
 
 const READ_REPLY_BYTES = 256;
 
-export class Story extends Stage {
+/** One operation of a story. */
+export interface Call extends Submission {
+  readonly tag: string;
+  readonly key: string;
+  readonly client: number;
+  readonly number: number;
+  /** Highest place in the history that was acknowledged to anybody before it was submitted. */
+  floor: number;
+  place: number;
+  value: string;
+}
+
+export class Story extends Stage<StoryMachine, Call> {
+  /** I11: digest of the state after each applied op, by whoever came there first. */
+  readonly #digests = new Map<number, string>();
+  #knownPlace = 0;
+
+  constructor(options: StoryOptions) {
+    super(options);
+    this.begin();
+  }
+
+  protected override makeMachine(): StoryMachine {
+    return new StoryMachine(this.options.services?.() ?? null);
+  }
+
+  override issued(call: Call): void {
+    call.floor = this.#knownPlace;
+  }
+
+  override settled(call: Call, outcome: ClientOutcome): void {
+    if (outcome.code !== 'ok') return;
+    const { place, value } = parseResult(outcome.result);
+    call.place = place;
+    call.value = value;
+    this.#knownPlace = Math.max(this.#knownPlace, place);
+  }
+
+  override stepped(
+    actor: ReplicaActor<StoryMachine>,
+    event: Event,
+    effects: readonly Effect[],
+  ): void {
+    super.stepped(actor, event, effects);
+    if (event.type !== 'execute' || actor.machine === null) return;
+    // I11: equal applied, equal state, sessions included.
+    const { applied, table } = actor.replica.state;
+    let digest = actor.machine.digest();
+    for (const [session, row] of table.rows) digest += ` ${session}:${row.lastRequest}`;
+    const known = this.#digests.get(applied);
+    if (known === undefined) this.#digests.set(applied, digest);
+    else if (known !== digest)
+      throw new Error(`I11 R${actor.id}: '${digest}' at op ${applied}, elsewhere '${known}'`);
+  }
+
   // ── calls ──
 
   put(key: string, value: string | number, client = 0): Call {
@@ -50,7 +106,24 @@ export class Story extends Stage {
     argument: string,
     replyBytes = READ_REPLY_BYTES,
   ): Call {
-    return this.client(client).call(kind, verb, key, argument, replyBytes);
+    const actor = this.client(client);
+    const number = actor.calls.length;
+    const tag = `${actor.address}.${number}`;
+    return actor.enqueue({
+      tag,
+      kind,
+      key,
+      body: operation(tag, verb, key, argument),
+      replyBytes,
+      client: actor.address,
+      number,
+      floor: this.#knownPlace,
+      session: 0,
+      code: null,
+      place: 0,
+      value: '',
+      abandoned: false,
+    });
   }
 
   /** A read by client 0 must see `value` now; null: absent. */
@@ -166,7 +239,7 @@ export class Story extends Stage {
   }
 
   /** The client's thread ends; a new one takes its place, with a new id (CL5). */
-  crashClient(index: number): ClientActor {
+  crashClient(index: number): ClientActor<Call> {
     const old = this.client(index);
     for (const call of old.calls) if (call.code === null) call.abandoned = true;
     for (const actor of this.actors)

@@ -6,7 +6,7 @@ import { CHANGED, STORE_FULL } from '../../src/service/operation.js';
 import { OperationWriter } from '../../src/service/operation-writer.js';
 import { WriteResult } from '../../src/service/result-reader.js';
 import { Services } from '../../src/service/services.js';
-import type { Call } from '../../src/simulation/client-actor.js';
+import type { Call } from '../../src/simulation/story.js';
 import { type Story, story } from '../../src/simulation/story.js';
 import { fromHex } from '../../src/simulation/story-machine.js';
 import { head, load } from '../../src/simulation/words.js';

@@ -10,8 +10,8 @@ import {
 } from '../../src/actors/supervisor/loss.js';
 import { quorumSize } from '../../src/protocol/configuration.js';
 import { TICK_MS } from '../../src/protocol/limits.js';
-import type { Call } from '../../src/simulation/client-actor.js';
 import { CLIENT_BASE } from '../../src/simulation/network.js';
+import type { Call } from '../../src/simulation/story.js';
 import { type Story, story } from '../../src/simulation/story.js';
 import { head, load, statusOf } from '../../src/simulation/words.js';
 import { scenario } from './scenario.js';
