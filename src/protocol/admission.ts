@@ -1,7 +1,7 @@
 // How client messages get into the log: who may come in (N1), in which order (N2), and how what waits becomes one entry
 // (N3). What was admitted is the primary's own knowledge of this view; only execution decides (D15).
 
-import { keptReply, type SessionRow, sessionOf } from './client-table.js';
+import { keptReply, type SessionRow, sessionOf, strayRow } from './client-table.js';
 import { type Core, leads, mark, notice, primaryNow, reply } from './core.js';
 import { appendOwned, chainAt, ENTRY_OVERHEAD_BYTES, entryAt, head, reserve } from './log.js';
 import type { Busy, ClientMessage, Read, Register, Request, Unregister } from './message.js';
@@ -25,7 +25,8 @@ export function takesRequests(core: Core): boolean {
   if (!concernsClients(core)) return true;
   if (!gateOpen(core)) return state.abdicating;
   if (state.passBytes <= 0) return false;
-  if (head(state.log) + 1 - state.commitMax > limits.window) return false;
+  const windowFull = head(state.log) + 1 - state.commitMax > limits.window;
+  if (windowFull && core.mutations.windowIgnored !== true) return false;
   return inFlightBytes(core) < limits.windowBytes;
 }
 
@@ -125,19 +126,20 @@ function onUnregister(core: Core, address: ClientAddress, message: Unregister): 
 
 function onRequest(core: Core, address: ClientAddress, message: Request): void {
   const { state, mutations } = core;
-  const row = liveRow(core, message);
+  const row = liveRow(core, message) ?? rowOfTheEvicted(core, message);
   if (row === null) {
     answerEvicted(core, address, message);
     return;
   }
+  const again = mutations.duplicatesTaken === true;
   const admission = state.admissions.get(message.session);
   const highest = Math.max(admission?.requestNumber ?? 0, row.lastRequest);
   if (admission !== undefined) admission.address = address;
-  if (message.requestNumber <= row.lastRequest) {
+  if (message.requestNumber <= row.lastRequest && !again) {
     resendReply(core, address, message, row);
     return;
   }
-  if (message.requestNumber <= highest) {
+  if (message.requestNumber <= highest && !again) {
     mark(core, 'duplicateInFlight');
     return;
   }
@@ -145,13 +147,23 @@ function onRequest(core: Core, address: ClientAddress, message: Request): void {
     mark(core, 'requestBeforeItsPredecessor'); // resent in order
     return;
   }
-  if (refusesForRoom(core, address, message.requestNumber)) return;
+  if (refusesForRoom(core, address, message.requestNumber)) {
+    if (mutations.busyAdmits === true)
+      state.admissions.set(message.session, { requestNumber: message.requestNumber, address });
+    return;
+  }
   if (message.body.length > core.limits.requestBytes) return; // the client's half never sends it
   if (admission === undefined)
     state.admissions.set(message.session, { requestNumber: message.requestNumber, address });
-  else admission.requestNumber = message.requestNumber;
+  else admission.requestNumber = Math.max(admission.requestNumber, message.requestNumber);
   const { clientId, session, requestNumber, acked, body } = message;
   take(core, { type: 'op', clientId, session, requestNumber, acked }, body);
+}
+
+/** CS3 as a mistake: as if the session still stood right before this request. */
+function rowOfTheEvicted(core: Core, message: Request): SessionRow | null {
+  if (core.mutations.evictedExecuted !== true) return null;
+  return strayRow(message.clientId, message.requestNumber);
 }
 
 function liveRow(core: Core, message: Request | Read): SessionRow | null {
@@ -237,7 +249,7 @@ function onRead(core: Core, address: ClientAddress, message: Read): void {
   const body = message.body.slice();
   const { clientId, session, afterRequest, readId } = message;
   state.reads.push({
-    need: state.hbSeq + 1,
+    need: core.mutations.oldEchoesCount === true ? state.hbSeq : state.hbSeq + 1,
     address,
     clientId,
     session,
@@ -270,7 +282,8 @@ function take(core: Core, fields: RequestFields, bytes: Uint8Array = NO_BYTES): 
 export function lingers(core: Core, nowUs: number): boolean {
   const { building, log, commitMax } = core.state;
   if (core.limits.lingerUs === 0 || building.count === 0 || head(log) > commitMax) return false;
-  if (building.sinceUs < 0) building.sinceUs = nowUs;
+  // Anew after the clock went back: an unfinished entry must not wait until it has caught up.
+  if (building.sinceUs < 0 || nowUs < building.sinceUs) building.sinceUs = nowUs;
   return nowUs - building.sinceUs < core.limits.lingerUs;
 }
 
@@ -290,7 +303,8 @@ export function cut(core: Core): void {
     op: top + 1,
     epoch: state.epoch,
     view: state.view,
-    ts: Math.max(previousTs + 1, state.clockUs),
+    ts:
+      core.mutations.tsBackwards === true ? state.clockUs : Math.max(previousTs + 1, state.clockUs),
     seed: core.random(),
     kind: 'batch' as const,
     count: building.count,

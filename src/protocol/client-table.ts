@@ -105,6 +105,12 @@ export function unregister(table: ClientTable, clientId: ClientId, session: Sess
   removeRow(table, known.session);
 }
 
+/** A row outside the table that expects `requestNumber`: what a replica pretends that forgets CS3. */
+export function strayRow(clientId: ClientId, requestNumber: RequestNumber): SessionRow {
+  const lastRequest = requestNumber - 1;
+  return { clientId, nonce: 0, lastRequest, lastOp: 0, replies: [], replyBytes: 0 };
+}
+
 function removeRow(table: ClientTable, session: SessionNumber): void {
   const row = table.rows.get(session);
   assert(row !== undefined, `session ${session} to remove has no row`);

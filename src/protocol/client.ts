@@ -58,6 +58,8 @@ type Phase = 'idle' | 'registering' | 'open' | 'closing' | 'closed';
 
 /** Header fields of a request or read in a ring, generously: keeps several messages of one flush within the room. */
 const ENVELOPE_BYTES = 128;
+/** The pause before another registration grows to this power of two. */
+const PAUSE_DOUBLINGS = 5;
 
 export class ClientSession {
   readonly #options: ClientSessionOptions;
@@ -83,6 +85,8 @@ export class ClientSession {
   /** From the second attempt on, everybody is asked, in this flush. */
   #toAll = false;
   #waitUntil = 0;
+  /** Sessions lost in a row before anything was answered in them. */
+  #lostSessions = 0;
   #logFull = false;
 
   constructor(options: ClientSessionOptions) {
@@ -294,6 +298,7 @@ export class ClientSession {
   }
 
   #settle(token: number, outcome: ClientOutcome): void {
+    if (outcome.code === 'ok') this.#lostSessions = 0;
     this.#effects.push({ type: 'settle', token, outcome });
   }
 
@@ -346,6 +351,13 @@ export class ClientSession {
     for (const { token } of this.#window.restart()) this.#settle(token, { code: 'evicted' });
     this.#clientId = this.#options.freshClientId();
     this.#register();
+    // More clients than sessions, each evicting the next in step, would register for ever: chance gets them out of step.
+    if (this.#lostSessions > 0) {
+      const { notPrimary } = this.#options.timing;
+      const most = notPrimary * 2 ** Math.min(this.#lostSessions, PAUSE_DOUBLINGS);
+      this.#waitUntil = this.#now + 1 + (this.#options.random() % most);
+    }
+    this.#lostSessions++;
   }
 
   // ── repetition ──

@@ -35,7 +35,8 @@ export function members(core: Core): readonly Member[] {
 }
 
 export function quorum(core: Core): number {
-  return quorumSize(members(core).length);
+  const { length } = members(core);
+  return core.mutations.smallEvenQuorum === true ? Math.ceil(length / 2) : quorumSize(length);
 }
 
 export function isWitness(core: Core, id: ReplicaId): boolean {

@@ -65,17 +65,21 @@ function donorStatus(core: Core, message: GetState): NewState['status'] {
 }
 
 function maySupply(core: Core, message: GetState): boolean {
-  const { state } = core;
+  const { state, mutations } = core;
   if (!isMember(core, message.from)) return false;
   switch (message.purpose) {
     case 'gap':
-      return state.status === 'normal' && message.view === state.view;
+      return (
+        state.status === 'normal' &&
+        (message.view === state.view || mutations.anyViewDonates === true)
+      );
     case 'install':
       // The requester may still be recovering at a lower stamp; chains decide whether the entries fit (R5).
       return state.status === 'normal' && message.view <= state.view;
     case 'vc':
       return (
         state.status !== 'recovering' &&
+        (state.status === 'normal' || mutations.frozenLogRefused !== true) &&
         message.view === state.view &&
         message.from === primaryNow(core)
       );

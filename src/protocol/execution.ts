@@ -4,7 +4,7 @@
 
 import { answerSession, gateOpen } from './admission.js';
 import { assert } from './assert.js';
-import { keepReply, register, sessionOf, unregister } from './client-table.js';
+import { keepReply, register, sessionOf, strayRow, unregister } from './client-table.js';
 import { type Core, isPrimary, leads, mark, notice, primaryNow, reply } from './core.js';
 import { behind } from './install.js';
 import { entryAt } from './log.js';
@@ -83,15 +83,14 @@ function applyRequest(core: Core, stateMachine: StateMachine, at: Applied): void
   const { state, mutations } = core;
   const { entry, cursor, idx } = at;
   const { session, requestNumber } = cursor;
-  const row = state.table.rows.get(session);
+  const gone =
+    mutations.evictedExecuted === true ? strayRow(cursor.clientId, requestNumber) : undefined;
+  const row = state.table.rows.get(session) ?? gone;
   if (row === undefined) {
     answer(core, at, 'sessionInvalid', NO_BYTES);
     return;
   }
-  if (requestNumber <= row.lastRequest && mutations.duplicatesExecuted !== true) {
-    mark(core, 'duplicateNotExecuted');
-    return;
-  }
+  if (requestNumber <= row.lastRequest && mutations.duplicatesExecuted !== true) return;
   const gap = requestNumber > row.lastRequest + 1;
   if (gap && mutations.gapsAdmitted !== true) return; // the gate of N2 keeps it out; both guards stand alone
   const { sink } = core;
@@ -100,8 +99,8 @@ function applyRequest(core: Core, stateMachine: StateMachine, at: Applied): void
     gen: state.gen,
     op: entry.op,
     idx,
-    ts: entry.ts,
-    seed: entry.seed,
+    ts: mutations.ownClock === true ? state.clockUs : entry.ts,
+    seed: mutations.ownSeed === true ? core.random() : entry.seed,
     clientId: cursor.clientId,
     session,
   };
@@ -110,6 +109,7 @@ function applyRequest(core: Core, stateMachine: StateMachine, at: Applied): void
   sink.length = from;
   const limits = mutations.fewReplies === true ? { ...core.limits, sessionWindow: 2 } : core.limits;
   keepReply(row, { requestNumber, op: entry.op, idx, result }, cursor.acked, limits);
+  if (mutations.repliesAtPrimaryOnly === true && !leads(core)) row.replies.length = 0;
   answer(core, at, 'ok', result);
 }
 
@@ -194,14 +194,21 @@ function serveReads(core: Core, stateMachine: StateMachine, budget: number): voi
   if (at > 0) state.reads = state.reads.slice(at);
 }
 
-/** Set aside, so that it is no work while nothing is executed; a repetition of it waits only once. */
+/**
+ * Set aside, so that it is no work while nothing is executed; a repetition of it waits only once. What it waits for may lie
+ * behind other reads in its client's ring, so those set aside take half of the room at most; more are forgotten and come again.
+ */
 function blockRead(core: Core, read: WaitingRead): void {
-  const { state } = core;
+  const { state, limits } = core;
   const known = state.blockedReads.some(
     (other) => other.readId === read.readId && other.session === read.session,
   );
   mark(core, 'readWaitsForOwnWrite');
-  if (known) state.readBytes -= read.body.length;
+  const bytes = state.blockedReads.reduce((sum, other) => sum + other.body.length, 0);
+  const full =
+    2 * (state.blockedReads.length + 1) > limits.waitingReads ||
+    2 * (bytes + read.body.length) > limits.waitingReadBytes;
+  if (known || full) state.readBytes -= read.body.length;
   else state.blockedReads.push(read);
 }
 

@@ -18,8 +18,9 @@ import {
   send,
 } from './core.js';
 import type { Hint, ViewReason } from './effect.js';
-import { chainAt, head, ladder, tail } from './log.js';
+import { appendOwned, chainAt, head, type Log, ladder, tail, truncateTo } from './log.js';
 import type { Commit, DoViewChange, Prepare } from './message.js';
+import type { Transfer } from './state.js';
 import {
   compareStamps,
   type ReplicaId,
@@ -53,7 +54,8 @@ export function heard(core: Core, message: Prepare | Commit): void {
   }
   state.lastHbSeq = Math.max(state.lastHbSeq, message.hbSeq);
   const down = state.down.get(message.from);
-  if (down !== undefined && message.start <= down.start) {
+  const dead = down !== undefined && message.start <= down.start;
+  if (dead && core.mutations.lastFramesHeard !== true) {
     mark(core, 'heartbeatOfDeadThread');
     return;
   }
@@ -91,7 +93,8 @@ export function onVote(core: Core, from: ReplicaId): void {
 
 function countVotes(core: Core): void {
   const { state } = core;
-  if (state.votes.size < quorum(core)) return;
+  const needed = core.mutations.leaveWithoutQuorum === true ? 1 : quorum(core);
+  if (state.votes.size < needed) return;
   const voters = [...state.votes.keys()];
   if (voters.filter((id) => !isWitness(core, id)).length < quorum(core))
     mark(core, 'voteByWitnessDecides');
@@ -118,7 +121,8 @@ export function enter(core: Core, view: ViewNumber): void {
   sendJoined(core);
   if (mutations.registerAfterSend === true) writeRegister(core, { epoch: state.epoch, view });
   // HH3: the next primary is known to be dead: nobody needs to wait for it to stay silent.
-  if (state.down.get(primaryNow(core))?.skip === true) {
+  const dead = state.down.get(primaryNow(core))?.skip === true;
+  if (dead && mutations.deadPrimaryAwaited !== true) {
     mark(core, 'deadElectSkipped');
     suspect(core, 'crash');
   }
@@ -127,6 +131,8 @@ export function enter(core: Core, view: ViewNumber): void {
 
 function leaveView(core: Core): void {
   const { state, mutations } = core;
+  if (mutations.stagedKept === true && state.transfer !== null)
+    keepStaged(state.log, state.transfer);
   if (state.reads.length + state.blockedReads.length > 0) mark(core, 'readsForgotten');
   if (state.building.count > 0) mark(core, 'requestsForgotten');
   state.transfer = null;
@@ -145,6 +151,13 @@ function leaveView(core: Core): void {
   state.serving = false;
   state.heartbeatForced = false;
   state.owesOk = false;
+}
+
+/** E35 as a mistake: what was fetched of another log so far becomes the own one before its last normal view does. */
+function keepStaged(log: Log, transfer: Transfer): void {
+  if (transfer.staged.length === 0 || transfer.target === null) return;
+  truncateTo(log, transfer.base);
+  for (const entry of transfer.staged) appendOwned(log, entry);
 }
 
 /** R0: the stamp only grows, and is written before anything that carries it. */
@@ -247,7 +260,8 @@ export function onExited(core: Core, id: ReplicaId, start: StartNumber): void {
   state.down.set(id, { start, expires: state.now + timing.downExpiry, exited: true, skip });
   if (id !== primaryNow(core) || id === state.id) return;
   const unknown = state.primaryStart === 0 || state.status !== 'normal';
-  if (unknown || state.primaryStart <= start) suspect(core, 'crash');
+  const meant = state.primaryStart <= start || core.mutations.exitOfOlderStart === true;
+  if (unknown || meant) suspect(core, 'crash');
 }
 
 /** HH4: a later start of `id` lives; the mark stays only for comparing starts. */
@@ -277,7 +291,8 @@ export function abdicate(core: Core, reason: ViewReason): void {
 export function onTick(core: Core): void {
   const { state } = core;
   for (const [id, expires] of state.votes)
-    if (expires <= state.now && id !== state.id) state.votes.delete(id);
+    if (expires <= state.now && id !== state.id && core.mutations.votesNeverExpire !== true)
+      state.votes.delete(id);
   for (const [id, down] of state.down) if (down.expires <= state.now) state.down.delete(id);
   if (state.status === 'recovering') return;
   const view = state.view;
@@ -292,7 +307,7 @@ export function onTick(core: Core): void {
 
 function tickViewChange(core: Core): void {
   const { state } = core;
-  if (state.now >= state.joinResendAt) sendJoined(core);
+  if (state.now >= state.joinResendAt && core.mutations.joinNotRepeated !== true) sendJoined(core);
   if (state.now < state.viewChangeDeadline) return;
   startViewChangeTimer(core);
   suspect(core, 'timeout');

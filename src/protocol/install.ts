@@ -156,7 +156,8 @@ function ask(core: Core, transfer: Transfer): void {
 /** Ignored unless it answers a request of the transfer under way (E40). */
 export function onNewState(core: Core, message: NewState): void {
   const { transfer } = core.state;
-  const chunk = transfer?.chunks.find((open) => open.reqId === message.reqId);
+  const any = core.mutations.staleNewState === true;
+  const chunk = transfer?.chunks.find((open) => any || open.reqId === message.reqId);
   if (transfer === null || chunk === undefined || chunk.entries !== null) {
     mark(core, 'transferAnswerLate');
     return;
@@ -286,7 +287,11 @@ export function donorLost(core: Core, transfer: Transfer, id: ReplicaId): void {
     return;
   }
   mark(core, 'doViewChangeLogLost');
-  core.state.doViewChanges.delete(id);
+  const { doViewChanges } = core.state;
+  const held = doViewChanges.get(id);
+  if (core.mutations.lostLogCounts === true && held !== undefined)
+    doViewChanges.set(id, { ...held, lastNormal: { epoch: 0, view: -1 } });
+  else doViewChanges.delete(id);
   core.state.transfer = null;
   core.state.installing = null;
 }

@@ -1,13 +1,10 @@
 // One-line mistakes that tests switch on to show that they would notice them. Production never passes this record; a rule
 // that can be switched off here has a directed scenario that fails when it is (test/protocol/mistakes).
 
-/** A mistake: the rules and errata of docs/protocol.md that it breaks, and what a replica that makes it does. */
-export interface Mistake {
-  readonly rules: string;
-  readonly what: string;
-}
-
-/** Every mistake that can be switched on, by name; tools and tests enumerate it. */
+/**
+ * Every mistake that can be switched on, by name; tools and tests enumerate it. `rules`: the rules and errata of
+ * docs/protocol.md that it breaks; `what`: what a replica does that makes it.
+ */
 export const MISTAKES = {
   // ── view change and Install ──
   truncateOnLaterView: {
@@ -91,8 +88,12 @@ export const MISTAKES = {
     rules: 'R0, E8, E29',
     what: 'after a restart ignores its register and boots normal in view 0',
   },
+  registerForgotten: {
+    rules: 'R0, R1, E8',
+    what: 'after a restart recovers as the paper has it: asks, and knows of no promise that it made before',
+  },
   registerAfterSend: {
-    rules: 'R0',
+    rules: 'R0, E28',
     what: 'writes the register after the messages of the new view',
   },
   registerOnlyOnDoViewChange: {

@@ -63,7 +63,8 @@ export function appendVerified(core: Core, prevChain: Chain, entries: readonly E
       continue;
     }
     assert(
-      core.hasher.links(chainAt(log, entry.op - 1), entry),
+      core.mutations.chainUnverified === true ||
+        core.hasher.links(chainAt(log, entry.op - 1), entry),
       `entry ${entry.op} breaks the chain`,
     );
     appendCopy(log, entry);
@@ -99,7 +100,7 @@ export function onCommit(core: Core, message: Commit): boolean {
   if (isPrimary(core)) return false;
   heard(core, message);
   noteCommit(core, message.commitMax);
-  state.owesOk = true;
+  state.owesOk ||= core.mutations.heartbeatsUnanswered !== true;
   if (message.op <= head(state.log)) {
     state.headTick = state.now;
     return false;
@@ -117,7 +118,8 @@ export function noteCommit(core: Core, commitMax: OpNumber): void {
 export function advanceCommit(core: Core): void {
   const { state } = core;
   if (state.status !== 'normal') return;
-  state.commit = Math.max(state.commit, Math.min(state.commitMax, head(state.log)));
+  const last = core.mutations.commitBeyondHead === true ? state.commitMax : head(state.log);
+  state.commit = Math.max(state.commit, Math.min(state.commitMax, last));
 }
 
 /** N5: one cumulative acknowledgement per pass, before anything is executed. */
@@ -200,6 +202,7 @@ export function endPass(core: Core, nowUs: number, room: readonly number[]): voi
     return;
   }
   if (state.abdicating) return;
+  if (core.mutations.fullRingBlocks === true && room.includes(0)) return;
   if (!lingers(core, nowUs)) cut(core);
   if (members(core).length === 1) countAcknowledgements(core);
   const hbSeq = state.hbSeq + 1;

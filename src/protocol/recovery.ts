@@ -20,9 +20,10 @@ export function boot(core: Core, register: Stamp | null): void {
     if (state.configuration.members[0]?.id === state.id) startLeading(core);
     return;
   }
-  state.register = register;
-  state.epoch = register.epoch;
-  state.view = register.view;
+  const promised = mutations.registerForgotten === true ? { ...register, view: 0 } : register;
+  state.register = promised;
+  state.epoch = promised.epoch;
+  state.view = promised.view;
   state.status = 'recovering';
   state.askTicks = core.timing.recoveryResend;
   noticeStatus(core);
@@ -56,8 +57,9 @@ export function onStartViewWhileRecovering(core: Core, message: StartView): void
   const { state, mutations } = core;
   if (!isMember(core, message.from) || message.from === state.id) return;
   const order = compareStamps(message, state.register ?? { epoch: 0, view: -1 });
+  const below = order < 0 && mutations.recoverBelowRegister !== true;
   const foreign = order === 0 && message.nonce !== state.start;
-  if (order < 0 || (foreign && mutations.nonceIgnored !== true)) {
+  if (below || (foreign && mutations.nonceIgnored !== true)) {
     mark(core, 'recoveryAnswerRefused');
     return;
   }

@@ -65,11 +65,15 @@ export function openRequests(body: Uint8Array): RequestCursor {
   };
 }
 
-/** Moves to the next request. @returns false at the end of the body. */
+/** Moves to the next request. @returns false at the end of the body. @throws {ProtocolViolation} */
 export function nextRequest(cursor: RequestCursor): boolean {
   if (cursor.at >= cursor.end) return false;
-  const { view, at } = cursor;
+  const { view, at, end } = cursor;
+  const from = at + REQUEST_HEADER_BYTES;
+  assert(from <= end, `the body ends at ${end}, inside the header of the request at ${at}`);
   const length = view.getUint32(at, true);
+  // Before anything is added up: a length beyond 2^31 would wrap, and the cursor step backwards.
+  assert(length <= end - from, `request at ${at} of ${length} bytes passes the end ${end}`);
   const type = TYPES[view.getUint8(at + 4)];
   assert(type !== undefined, `unknown request type ${view.getUint8(at + 4)} at ${at}`);
   cursor.type = type;
@@ -82,13 +86,10 @@ export function nextRequest(cursor: RequestCursor): boolean {
   cursor.session = view.getUint32(at + 24, true) + view.getUint32(at + 28, true) * 2 ** 32;
   cursor.requestNumber = view.getUint32(at + 32, true);
   cursor.acked = view.getUint32(at + 36, true);
-  cursor.from = at + REQUEST_HEADER_BYTES;
-  cursor.to = cursor.from + length;
+  cursor.from = from;
+  cursor.to = from + length;
   cursor.at = at + requestSpace(length);
-  assert(
-    cursor.at <= cursor.end,
-    `request at ${at} of ${length} bytes passes the end ${cursor.end}`,
-  );
+  assert(cursor.at <= end, `the body ends at ${end}, inside the padding of the request at ${at}`);
   return true;
 }
 

@@ -6,6 +6,7 @@ import type { Configuration } from './configuration.js';
 import type { ViewReason } from './effect.js';
 import { type Arena, emptyArena, emptyLog, type Log } from './log.js';
 import type { DoViewChange, Entry, StartView, TransferPurpose } from './message.js';
+import { cloneValue, hashValue } from './plain-data.js';
 import type {
   Chain,
   ClientAddress,
@@ -291,88 +292,21 @@ export function cloneState(state: ReplicaState): ReplicaState {
     arena.segment.set(log.arena.segment.subarray(from, from + building.bytes));
     arena.view = new DataView(arena.segment.buffer);
   }
-  const { log: _log, ...rest } = state;
-  const copy = cloneValue(rest) as Omit<ReplicaState, 'log'>;
+  const copy: Record<string, unknown> = { ...state };
+  for (const name in copy) if (!APART.has(name)) copy[name] = cloneValue(copy[name]);
+  const { entries, origin, bytes } = log;
   return {
-    ...copy,
-    log: { entries: [...log.entries], origin: log.origin, bytes: log.bytes, arena },
+    ...(copy as unknown as ReplicaState),
+    log: { entries: [...entries], origin, bytes, arena },
   };
-}
-
-function cloneValue(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value;
-  if (value instanceof Uint8Array) return value.slice();
-  if (Array.isArray(value)) return value.map(cloneValue);
-  if (value instanceof Map) {
-    const copy = new Map<unknown, unknown>();
-    for (const [key, item] of value) copy.set(key, cloneValue(item));
-    return copy;
-  }
-  const copy: Record<string, unknown> = {};
-  for (const [key, item] of Object.entries(value)) copy[key] = cloneValue(item);
-  return copy;
 }
 
 /** 64 bits over everything that can influence a later step, as text; equal states have equal hashes. */
 export function hashState(state: ReplicaState): string {
-  const mix: Mix = { low: 0x811c9dc5, high: 0x9e3779b9 };
-  const { log, building, ...rest } = state;
-  mixValue(
-    mix,
-    log.entries.map((entry) => [entry.op, ...entry.chain]),
-  );
-  mixValue(mix, building);
-  mixValue(mix, log.arena.segment.subarray(log.arena.used, log.arena.used + building.bytes));
-  mixValue(mix, rest);
-  return (
-    (mix.high >>> 0).toString(16).padStart(8, '0') + (mix.low >>> 0).toString(16).padStart(8, '0')
-  );
+  const { log, building } = state;
+  const unfinished = log.arena.segment.subarray(log.arena.used, log.arena.used + building.bytes);
+  return hashValue([log.entries, unfinished, state], APART);
 }
 
-interface Mix {
-  low: number;
-  high: number;
-}
-
-function mixWord(mix: Mix, word: number): void {
-  mix.low = Math.imul(mix.low ^ word, 0x01000193);
-  mix.high = Math.imul((mix.high ^ word ^ (mix.low >>> 15)) + 0x7f4a7c15, 0x85ebca6b);
-}
-
-const DOUBLE = new DataView(new ArrayBuffer(8));
-
-function mixNumber(mix: Mix, value: number): void {
-  DOUBLE.setFloat64(0, value);
-  mixWord(mix, DOUBLE.getInt32(0));
-  mixWord(mix, DOUBLE.getInt32(4));
-}
-
-function mixText(mix: Mix, value: string): void {
-  for (let at = 0; at < value.length; at++) mixWord(mix, value.charCodeAt(at));
-  mixWord(mix, value.length);
-}
-
-function mixValue(mix: Mix, value: unknown): void {
-  if (typeof value === 'number') mixNumber(mix, value);
-  else if (typeof value === 'string') mixText(mix, value);
-  else if (typeof value === 'boolean') mixWord(mix, value ? 3 : 5);
-  else if (value === null || value === undefined) mixWord(mix, 7);
-  else if (value instanceof Uint8Array) {
-    for (const byte of value) mixWord(mix, byte);
-    mixWord(mix, value.length);
-  } else if (Array.isArray(value)) {
-    for (const item of value) mixValue(mix, item);
-    mixWord(mix, value.length + 11);
-  } else if (value instanceof Map) {
-    const items = [...value].map(([key, item]) => [String(key), item] as const);
-    items.sort((a, b) => (a[0] < b[0] ? -1 : 1));
-    mixValue(mix, items);
-  } else {
-    // Sorted by name: two records with the same fields hash alike however they were made.
-    const record = value as Record<string, unknown>;
-    for (const name of Object.keys(record).sort()) {
-      mixText(mix, name);
-      mixValue(mix, record[name]);
-    }
-  }
-}
+/** The log has ways of its own; everybody's configuration is the same, and nothing changes it yet. */
+const APART: ReadonlySet<string> = new Set(['log', 'configuration']);

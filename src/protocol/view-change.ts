@@ -23,6 +23,7 @@ import {
   onStarted,
   onVote,
   rejoin,
+  resetFailureTimer,
   startViewChangeTimer,
 } from './failure-detector.js';
 import { becomeNormal, beginGapRepair, beginInstall, donorLost } from './install.js';
@@ -143,7 +144,9 @@ export function considerStart(core: Core): void {
   assert(
     commitMax <= chosen.op ||
       mutations.smallViewChangeQuorum === true ||
-      mutations.longestLog === true,
+      mutations.longestLog === true ||
+      mutations.ownLogSelected === true ||
+      mutations.lostLogCounts === true,
     `commit-number ${commitMax} is above the selected head ${chosen.op}`,
   );
   beginInstall(
@@ -164,6 +167,8 @@ export function considerStart(core: Core): void {
 /** VC7: the largest (last normal view, head); ties to self, then to the lowest id. */
 function select(core: Core): DoViewChange {
   const { state, mutations } = core;
+  const own = state.doViewChanges.get(state.id);
+  if (mutations.ownLogSelected === true && own !== undefined) return own;
   const all = [...state.doViewChanges.values()].sort((a, b) => {
     const byLog =
       (mutations.longestLog === true ? 0 : compareStamps(b.lastNormal, a.lastNormal)) ||
@@ -246,7 +251,6 @@ export function onStartView(core: Core, message: StartView): void {
     return;
   }
   if (compareStamps(state.lastNormal, message) === 0 && message.op < head(state.log)) {
-    mark(core, 'startViewBelowHead');
     if (mutations.startViewWhileNormal !== true) return;
     truncateTo(state.log, message.op);
   }
@@ -256,7 +260,8 @@ export function onStartView(core: Core, message: StartView): void {
 export function installStartView(core: Core, message: StartView): void {
   const { state, mutations } = core;
   // E49: what is newer comes by the entry stream after the switch.
-  if (state.installing !== null && compareStamps(state.installing, message) === 0) {
+  const same = state.installing !== null && compareStamps(state.installing, message) === 0;
+  if (same && mutations.chasesTarget !== true) {
     mark(core, 'startViewWhileInstalling');
     return;
   }
@@ -305,6 +310,8 @@ function askStartView(core: Core): void {
 export function onRequestStartView(core: Core, message: RequestStartView): void {
   if (message.nonce > 0) noteRestart(core, message);
   if (leads(core)) sendStartView(core, message.from, message.nonce);
+  else if (core.mutations.backupsAnswerRecovery === true && core.state.status === 'normal')
+    send(core, message.from, startView(core, message.nonce));
   else if (message.nonce > 0) forgetLostLog(core, message.from, message.nonce);
 }
 
@@ -313,6 +320,10 @@ function noteRestart(core: Core, message: RequestStartView): void {
   const { state } = core;
   const begun = state.status === 'normal' && state.primaryStart > 0;
   const led = message.from === primaryNow(core) && (!begun || message.nonce > state.primaryStart);
+  if (led && core.mutations.restartUnnoticed === true) {
+    resetFailureTimer(core);
+    return;
+  }
   if (led) {
     mark(core, 'restartedPrimaryDeposed');
     onExited(core, message.from, message.nonce - 1);

@@ -222,6 +222,10 @@ export class Network {
     this.rules.length = 0;
     this.latency = { low: 1, high: 1 };
     this.weather = null;
+    this.clearDepths();
+  }
+
+  clearDepths(): void {
     this.#depths.length = 0;
   }
 

@@ -14,6 +14,8 @@ const TURN = 64;
 /** SP3: at most 100 ms become ticks in one pass. */
 const TICKS_PER_PASS = 10;
 const EXECUTE_BUDGET = 16;
+/** Late enough that a clock may go back by hours. */
+const CLOCK_START_US = 1e12;
 
 /** The thread was killed between two effects. */
 export class Killed extends Error {}
@@ -127,7 +129,7 @@ export class ReplicaActor<M extends StateMachine> {
     const room: number[] = [];
     for (const member of replica.state.configuration.members)
       room[member.id] = network.room(this.id, member.id);
-    this.#step({ type: 'endOfPass', nowUs: 1e9 + tick * 10_000 + this.skewUs, room });
+    this.#step({ type: 'endOfPass', nowUs: CLOCK_START_US + tick * 10_000 + this.skewUs, room });
     this.#publish();
     const worked = replica.hasWork;
     if (worked) {

@@ -254,6 +254,52 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
     return id;
   }
 
+  restart(who: Who): number {
+    const id = this.one(who);
+    if (this.actors[id] !== undefined) return id;
+    this.trace(() => `R${id} restarts`);
+    this.boot(id);
+    if (this.hints) this.tell('R_', { kind: 'started', id, start: this.starts[id] ?? 0 });
+    return id;
+  }
+
+  /** Killed after `effects` more effects, between any two of them; frames not yet published are lost. */
+  killAfter(who: Who, effects: number): void {
+    this.actor(who).killAfter = effects;
+  }
+
+  stepDown(): void {
+    this.tell('A0', { kind: 'stepDown' });
+  }
+
+  /** One event for one replica, outside its passes. */
+  event(who: Who, event: Event): void {
+    const actor = this.actor(who);
+    this.guard(actor.id, () => actor.event(event));
+  }
+
+  pause(who: Who): number {
+    const actor = this.actor(who);
+    actor.paused = true;
+    return actor.id;
+  }
+
+  resume(who: Who): void {
+    this.actor(who).paused = false;
+  }
+
+  slowApply(who: Who, ticks: number): void {
+    for (const id of resolve(this, who)) this.actor(id).slowTicks = ticks;
+  }
+
+  skewClock(who: Who, us: number): void {
+    for (const id of resolve(this, who)) {
+      this.skews.set(id, us);
+      const actor = this.actors[id];
+      if (actor !== undefined) actor.skewUs = us;
+    }
+  }
+
   tell(who: Who, hint: Hint): void {
     for (const id of resolve(this, who)) {
       if ('id' in hint && hint.id === id) continue;
@@ -276,6 +322,15 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
     this.clients[index] = client;
     this.allClients.push(client);
     return client;
+  }
+
+  /** The client's thread ends; a new one takes its place, with a new id (CL5). */
+  crashClient(index: number): ClientActor<C> {
+    const old = this.client(index);
+    for (const call of old.calls) if (call.code === null) call.abandoned = true;
+    for (const actor of this.actors)
+      if (actor !== undefined) this.event(actor.id, { type: 'detach', address: old.address });
+    return this.attachClient(index);
   }
 
   // ── what the actors tell ──

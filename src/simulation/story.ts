@@ -6,7 +6,7 @@ import type { ClientOutcome } from '../protocol/client-event.js';
 import type { Effect, Event } from '../protocol/effect.js';
 import type { Message } from '../protocol/message.js';
 import { type Faults, patternOf, resolve, type StoryOptions, type Who } from './cast.js';
-import type { ClientActor, Submission } from './client-actor.js';
+import type { Submission } from './client-actor.js';
 import type { RingDepth, Rule } from './network.js';
 import type { ReplicaActor } from './replica-actor.js';
 import { ROUNDS_PER_TICK, Stage } from './stage.js';
@@ -137,52 +137,6 @@ export class Story extends Stage<StoryMachine, Call> {
 
   // ── faults ──
 
-  restart(who: Who): number {
-    const id = this.one(who);
-    if (this.actors[id] !== undefined) return id;
-    this.trace(() => `R${id} restarts`);
-    this.boot(id);
-    if (this.hints) this.tell('R_', { kind: 'started', id, start: this.starts[id] ?? 0 });
-    return id;
-  }
-
-  /** Killed after `effects` more effects, between any two of them; frames not yet published are lost. */
-  killAfter(who: Who, effects: number): void {
-    this.actor(who).killAfter = effects;
-  }
-
-  stepDown(): void {
-    this.tell('A0', { kind: 'stepDown' });
-  }
-
-  /** One event for one replica, outside its passes. */
-  event(who: Who, event: Event): void {
-    const actor = this.actor(who);
-    this.guard(actor.id, () => actor.event(event));
-  }
-
-  pause(who: Who): number {
-    const actor = this.actor(who);
-    actor.paused = true;
-    return actor.id;
-  }
-
-  resume(who: Who): void {
-    this.actor(who).paused = false;
-  }
-
-  slowApply(who: Who, ticks: number): void {
-    for (const id of resolve(this, who)) this.actor(id).slowTicks = ticks;
-  }
-
-  skewClock(who: Who, us: number): void {
-    for (const id of resolve(this, who)) {
-      this.skews.set(id, us);
-      const actor = this.actors[id];
-      if (actor !== undefined) actor.skewUs = us;
-    }
-  }
-
   drop(faults: Faults): Rule {
     return this.network.addRule('drop', patternOf(this, faults));
   }
@@ -236,15 +190,6 @@ export class Story extends Stage<StoryMachine, Call> {
 
   inject(from: Who, to: Who, message: Message): void {
     for (const target of resolve(this, to)) this.network.inject(this.one(from), target, message);
-  }
-
-  /** The client's thread ends; a new one takes its place, with a new id (CL5). */
-  crashClient(index: number): ClientActor<Call> {
-    const old = this.client(index);
-    for (const call of old.calls) if (call.code === null) call.abandoned = true;
-    for (const actor of this.actors)
-      if (actor !== undefined) this.event(actor.id, { type: 'detach', address: old.address });
-    return this.attachClient(index);
   }
 
   // ── endings ──

@@ -15,3 +15,12 @@ export function head(s: Story, who: string): number {
 export function statusOf(s: Story, id: number): string {
   return s.actors[id]?.replica.state.status ?? 'down';
 }
+
+/** `who`, all in one view, leave it by suspicion; whoever leads it steps down. */
+export function depose(s: Story, who: readonly string[]): void {
+  const view = s.state(who[0] ?? 'R0').view;
+  const primary = view % s.actives;
+  if (who.includes(`R${primary}`)) s.tell(primary, { kind: 'stepDown' });
+  s.tell(who, { kind: 'suspect', id: primary });
+  s.until(() => who.every((name) => s.state(name).view > view), 20, `view ${view + 1}`);
+}

@@ -1,23 +1,20 @@
 // Scenarios of protocol.md 6.2, the part between clients and primary: repetition, sessions, windows, kept replies, eviction,
-// registration and its end. Where the table asks for it, the mistake is switched on as well and must be noticed.
+// registration and its end. Scripts that also notice a mistake are in mistakes/sessions.ts.
 
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import type { Message } from '../../src/protocol/message.js';
-import type { Mutations } from '../../src/protocol/mutations.js';
-import type { Rule } from '../../src/simulation/network.js';
-import { type Story, story } from '../../src/simulation/story.js';
 import { load } from '../../src/simulation/words.js';
+import {
+  again,
+  IMPATIENT,
+  keptAdmission,
+  lateRequest,
+  lostFirstRequest,
+  registerTwice,
+  requestNumber,
+  smallReplyCache,
+} from './mistakes/sessions.js';
 import { scenario } from './scenario.js';
-
-/** What `rule` kept, sent `times` more to whoever leads now. */
-function again(s: Story, rule: Rule, times = 1): void {
-  for (let time = 0; time < times; time++)
-    for (const { message } of rule.kept) s.inject('C0', s.primary, message);
-}
-
-function requestNumber(message: Message): number {
-  return message.kind === 'request' ? message.requestNumber : 0;
-}
 
 scenario(
   'batch-duplicates (N2, N7, CL4): a request in ring, in flight, after commit and after a view change executes once',
@@ -101,78 +98,12 @@ for (const seed of [1, 2, 3, 4, 5, 6])
 
 // ── session-order: the three scripts of E43 ──
 
-function lostFirstRequest(s: Story): void {
-  const lost = s.drop({ kinds: 'request', where: (message) => requestNumber(message) === 1 });
-  load(s, 3);
-  s.run(5);
-  lost.end();
-  s.settle();
-  s.converge();
-  s.expect('n', 3);
-}
-
-/** The entry is dropped by a view change, no view after it admits the request, and its first primary leads again. */
-function keptAdmission(s: Story): void {
-  s.drop({ from: 'C0', to: ['R1', 'R2'] });
-  const alone = s.isolate('R0');
-  s.incr('n');
-  s.run(2);
-  expect(s.state('R0').admissions.size).toBe(1);
-  for (const view of [1, 2, 3]) {
-    const leader = s.primary;
-    s.tell('R_', { kind: 'suspect', id: leader });
-    s.newView(view);
-    for (const rule of alone) rule.end();
-    s.together();
-  }
-  expect(s.primary).toBe(0);
-  s.heal();
-  s.settle();
-  s.converge();
-  s.expect('n', 1);
-}
-
-function smallReplyCache(s: Story): void {
-  const lost = s.drop({ kinds: 'reply' });
-  load(s, 8);
-  s.run(5);
-  lost.end();
-  s.settle();
-  s.converge();
-  s.expect('n', 8);
-}
-
-const ORDER: readonly [string, (s: Story) => void, Mutations, RegExp][] = [
-  [
-    'the first request is lost',
-    lostFirstRequest,
-    { gapsAdmitted: true },
-    /an answer to every call|I12|I24/,
-  ],
-  [
-    'what was admitted is dropped',
-    keptAdmission,
-    { admissionsKept: true },
-    /an answer to every call/,
-  ],
-  [
-    'all replies of the window are lost',
-    smallReplyCache,
-    { fewReplies: true },
-    /an answer to every call/,
-  ],
-];
-for (const [what, script, mistake, noticed] of ORDER) {
-  scenario(
-    `session-order (N2, N7, VC4, CS6, CS7, E43): ${what}`,
-    { clientTiming: { retry: 20, retryMax: 40 } },
-    script,
-  );
-  test(`session-order (E43): ${what}, and the mistake ${Object.keys(mistake)[0]} is noticed`, () => {
-    const s = story({ mutations: mistake, clientTiming: { retry: 20, retryMax: 40 } });
-    expect(() => script(s)).toThrow(noticed);
-  });
-}
+for (const [what, script] of [
+  ['the first request is lost', lostFirstRequest],
+  ['what was admitted is dropped', keptAdmission],
+  ['all replies of the window are lost', smallReplyCache],
+] as const)
+  scenario(`session-order (N2, N7, VC4, CS6, CS7, E43): ${what}`, IMPATIENT, script);
 
 scenario(
   'session-large-replies (CS6, CL3): replies too large to keep answer replyDropped and never run again',
@@ -328,61 +259,16 @@ scenario(
 
 // ── registration and its end ──
 
-/** Two copies of one Register are in the log before the first is executed. */
-function registerTwice(s: Story): void {
-  s.until(() => s.state('A0').serving);
-  const acks = s.hold({ kinds: 'prepareOk' });
-  s.duplicate(0, { kinds: 'register', to: 'A0' });
-  s.attachClient(0);
-  s.run(5);
-  expect(
-    s.state('A0').log.entries.reduce((count, entry) => count + entry.count, 0),
-  ).toBeGreaterThan(1);
-  const answers = s.hold({ kinds: 'reply', to: 'C0' });
-  s.release(acks);
-  s.run(2);
-  // The client hears of the session that the first copy made.
-  answers.end();
-  s.inject('A0', 'C0', answers.kept[0]?.message as Message);
-  const calls = [s.incr('n'), s.incr('n')];
-  s.settle();
-  expect(calls.map((call) => call.code)).toEqual(['ok', 'ok']);
-  expect(s.state('A0').table.rows.size).toBe(1);
-  s.converge();
-  s.expect('n', 2);
-}
-
 scenario(
   'register-duplicate (CS1, CS5, E48): two copies of one Register make one session',
   { clients: 0 },
   registerTwice,
 );
 
-test('register-duplicate (CS1, E48): a second session for the second copy is noticed', () => {
-  expect(() => registerTwice(story({ clients: 0, mutations: { registerTwice: true } }))).toThrow(
-    /evicted/,
-  );
-});
-
 scenario(
   'unregister (CS8): a client that closes loses its session, and nothing late of it executes',
   { clients: 2 },
-  (s) => {
-    const copies = s.record({ from: 'C0', kinds: 'request' });
-    s.incr('n', 0);
-    s.settle();
-    s.client(0).close();
-    s.until(() => s.client(0).closed);
-    expect(s.state('A0').table.rows.size).toBe(1);
-    const answers = s.record({ to: 'C0' });
-    again(s, copies);
-    s.run(3);
-    expect(answers.kept.map(({ message }) => message.kind)).toEqual(
-      copies.kept.map(() => 'evicted'),
-    );
-    s.run(3);
-    expect(s.actor('A0').machine?.values.get('n')).toBe('1');
-  },
+  lateRequest,
 );
 
 scenario(

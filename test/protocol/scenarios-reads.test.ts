@@ -14,6 +14,8 @@ import { CLIENT_BASE } from '../../src/simulation/network.js';
 import type { Call } from '../../src/simulation/story.js';
 import { type Story, story } from '../../src/simulation/story.js';
 import { head, load, statusOf } from '../../src/simulation/words.js';
+import { readOvertakes, SLOW_HEIR, slowHeir } from './mistakes/reads.js';
+import { witnessCommit } from './mistakes/repair.js';
 import { scenario } from './scenario.js';
 
 for (const { replicas, witnesses } of [
@@ -21,24 +23,9 @@ for (const { replicas, witnesses } of [
   { replicas: 5, witnesses: 2 },
 ])
   scenario(
-    `witness-commit (W1, W2, W5, VC8): of n=${replicas} one active and ${witnesses} witnesses commit; the next one fetches it there`,
+    `witness-commit (W1, W2, W5, VC8, E21): of n=${replicas} one active and ${witnesses} witnesses commit; the next one fetches it there`,
     { replicas, witnesses, limits: { tailEntries: 0 } },
-    (s) => {
-      const [cut, lagging] = [s.isolate('R1'), head(s, 'R1')];
-      if (s.actives > 2) s.isolate('R2');
-      load(s, 20);
-      s.settle();
-      expect([head(s, 'W'), head(s, 'R1')]).toEqual([head(s, 'R0'), lagging]);
-      const fetched = s.record({ from: 'W', to: 'R1', kinds: 'newState' });
-      s.crash('R0');
-      for (const rule of cut) rule.end();
-      s.newView(1);
-      s.until(() => s.primary === 1 && s.state('R1').serving);
-      expect(fetched.hits).toBeGreaterThan(0);
-      expect([s.actor('W').machine, s.state('W').applied]).toEqual([null, 0]);
-      s.expect('n', 20);
-      s.converge();
-    },
+    witnessCommit,
   );
 
 scenario(
@@ -63,7 +50,7 @@ for (const { replicas, witnesses } of [
   { replicas: 5, witnesses: 2 },
 ])
   scenario(
-    `witness-never-primary (W1, W3): 20 views of n=${replicas} are led by its actives in turn`,
+    `witness-never-primary (W1, W3, E23): 20 views of n=${replicas} are led by its actives in turn`,
     { replicas, witnesses },
     (s) => {
       const all = Array.from({ length: witnesses }, (_, at) => `W${at + 1}`);
@@ -110,38 +97,11 @@ scenario(
   },
 );
 
-/** R1 leads with everything that was acknowledged, and is slow to execute it. */
-function slowHeir(s: Story): void {
-  const cut = s.isolate('R1');
-  for (let turn = 0; turn < 100; turn++) s.incr('n', 0);
-  s.settle();
-  s.crash('R0');
-  for (const rule of cut) rule.end();
-  s.slowApply('R1', 5);
-  s.until(() => s.state('R1').status === 'normal' && s.state('R1').view === 1, 200);
-  expect(s.state('R1').applied).toBeLessThan(s.state('R1').viewStartOp - 50);
-  const read = s.read('n', 1);
-  s.settle();
-  s.converge();
-  expect(read.value).toBe('100');
-}
-
-const SLOW_HEIR = {
-  clients: 2,
-  limits: { batchMax: 1 },
-  clientTiming: { retry: 8, retryMax: 8 },
-} as const;
-
 scenario(
   'read-after-failover (N1, E16): the gate waits for execution, not only for the commit',
   SLOW_HEIR,
   slowHeir,
 );
-
-test('read-after-failover (N1, E16): with the gate open, an old state is read', () => {
-  const s = story({ ...SLOW_HEIR, mutations: { gateOpen: true } });
-  expect(() => slowHeir(s)).toThrow(/I19/);
-});
 
 for (const seed of [1, 2, 3])
   scenario(
@@ -172,23 +132,7 @@ for (const seed of [1, 2, 3])
     },
   );
 
-/** The read overtakes the write before it, which waits on the way. */
-function readOvertakes(s: Story): void {
-  const late = s.hold({ kinds: 'request' });
-  const [write, read] = [s.put('a', 1), s.read('a')];
-  s.run(10);
-  s.release(late);
-  s.settle();
-  s.converge();
-  expect([write.code, read.value]).toEqual(['ok', '1']);
-}
-
 scenario('read-own-writes (RD0): a read that overtakes its write waits for it', {}, readOvertakes);
-
-test('read-own-writes (RD0, I14): a primary that does not wait is noticed', () => {
-  const s = story({ mutations: { readsIgnoreOwnWrites: true } });
-  expect(() => readOvertakes(s)).toThrow(/I14/);
-});
 
 scenario(
   'read-own-writes (RD0, CL2): a read whose answer was lost runs again, and sees what happened since',
@@ -254,7 +198,7 @@ scenario(
 );
 
 scenario(
-  'rolling-restart (VC13, R4, H8): each before the last one is normal: nobody remembers, and nobody pretends to',
+  'rolling-restart (VC13, R4, H8, E37): each before the last one is normal: nobody remembers, and nobody pretends to',
   {},
   (s) => {
     s.put('a', 1);

@@ -1,52 +1,21 @@
 // Scenarios of protocol.md 6.4 over the pure core: what a thread forgot, what it promised, and what the dead left under way.
-// Mistakes about the promise register have their schedules here; the coarse ones are also found by random runs.
+// Scripts that also notice a mistake are in mistakes/; the register's mutants are the group 'register-mutants' of mistakes.test.ts.
 
 import { expect, test } from 'vitest';
-import type { Mutations } from '../../src/protocol/mutations.js';
-import type { StoryOptions } from '../../src/simulation/cast.js';
-import type { Rule } from '../../src/simulation/network.js';
+import { promiseAndForget, staleLife } from '../../src/simulation/paper-scripts.js';
 import { type Story, story } from '../../src/simulation/story.js';
 import { head, load, statusOf } from '../../src/simulation/words.js';
+import { restartedLeader } from './mistakes/failure.js';
+import {
+  belowRegister,
+  ghostDvc,
+  ghostDvc5,
+  ghostStartView,
+  stalePrimary,
+} from './mistakes/recovery.js';
+import { ghostDvcBodies } from './mistakes/repair.js';
 import { scenario } from './scenario.js';
 import { startViewChange } from './solo.js';
-
-/** R2 enters view 1 alone and says so, but everything it says is held back; then it loses its memory. */
-function promiseAndForget(s: Story, forced: boolean): Rule {
-  const ghosts = s.hold({ from: 'R2' });
-  if (forced) s.inject('R1', 'R2', startViewChange(1, 1, 'joined'));
-  else {
-    const votes = s.hold({ from: 'R1', kinds: 'startViewChange' });
-    s.tell('R1', { kind: 'suspect', id: 0 });
-    s.run(1);
-    s.crash('R1');
-    votes.end();
-    s.restart('R1');
-    s.until(() => s.state('R1').status === 'normal');
-    s.tell('R2', { kind: 'suspect', id: 0 });
-    s.release(votes);
-  }
-  s.until(() => s.registers[2]?.view === 1, 20);
-  expect([s.view, s.state('R0').view, s.state('R1').view]).toEqual([1, 0, 0]);
-  s.crash('R2');
-  ghosts.end();
-  return ghosts;
-}
-
-/** E8: R1 hears nothing of `a`; R2 forgot that it promised to. */
-function ghostDvc(s: Story, forced = false): void {
-  const ghosts = promiseAndForget(s, forced);
-  s.drop({ from: 'R0', to: 'R1' });
-  s.drop({ from: 'R2', kinds: 'requestStartView' });
-  s.restart('R2');
-  const call = s.put('a', 1);
-  s.run(20);
-  expect([statusOf(s, 2), s.registers[2]?.view, call.code]).toEqual(['recovering', 1, null]);
-  s.release(ghosts);
-  s.until(() => s.state('R1').status === 'normal' && s.state('R1').view === 1, 20);
-  expect(statusOf(s, 2)).toBe('recovering');
-  s.converge();
-  s.expect('a', 1);
-}
 
 scenario('ghost-dvc (R0, R1, E8): a promise that was forgotten is kept', {}, ghostDvc);
 
@@ -56,45 +25,29 @@ scenario(
   (s) => ghostDvc(s, true),
 );
 
-for (const forced of [false, true])
-  scenario(
-    `ghost-dvc (R3, R4, E8): its question takes the others along to what it promised, ${forced ? 'forced' : 'voted'}`,
-    {},
-    (s) => {
-      const ghosts = promiseAndForget(s, forced);
-      s.restart('R2');
-      const call = s.put('a', 1);
-      s.newView(1);
-      s.together();
-      s.until(() => call.code === 'ok');
-      s.release(ghosts);
-      s.run(100);
-      expect([s.view, s.primary]).toEqual([1, 1]);
-      s.converge();
-      s.expect('a', 1);
-    },
-  );
+scenario(
+  'ghost-dvc (R3, R4, E8): its question takes the others along to what it promised',
+  {},
+  staleLife,
+);
 
-/** E8b: the elect never hears of R2's restart, so only R2's own register can know better. */
-function ghostDvc5(s: Story): void {
-  const ghosts = promiseAndForget(s, true);
-  s.drop({ from: 'R2', to: 'R1', kinds: 'requestStartView' });
-  const questions = s.hold({ from: 'R2', kinds: 'requestStartView' });
-  s.drop({ from: 'R0', to: ['R1', 'R3'] });
-  s.restart('R2');
-  const call = s.put('a', 1);
-  s.run(20);
-  expect([statusOf(s, 2), head(s, 'R4'), call.code]).toEqual(['recovering', head(s, 'R0'), null]);
-  s.network.release(ghosts, ({ to }) => to === 1 || to === 3);
-  s.until(() => s.state('R1').status === 'normal' && s.state('R1').view === 1, 20);
-  expect(head(s, 'R1')).toBe(head(s, 'R0') - 1);
-  s.release(questions);
-  s.until(() => call.code === 'ok');
-  // It heard the StartView of its own view, without its nonce.
-  expect([statusOf(s, 2), s.view]).toEqual(['recovering', 1]);
-  s.converge();
-  s.expect('a', 1);
-}
+scenario(
+  'ghost-dvc (R3, R4, E8): its question takes the others along, also when nobody had voted',
+  {},
+  (s) => {
+    const ghosts = promiseAndForget(s, startViewChange(1, 1, 'joined'));
+    s.restart('R2');
+    const call = s.put('a', 1);
+    s.newView(1);
+    s.together();
+    s.until(() => call.code === 'ok');
+    s.release(ghosts);
+    s.run(100);
+    expect([s.view, s.primary]).toEqual([1, 1]);
+    s.converge();
+    s.expect('a', 1);
+  },
+);
 
 scenario(
   'ghost-dvc-5 (R0, R3, R4, E8b): nobody has to know of a restart but the replica itself',
@@ -102,49 +55,11 @@ scenario(
   ghostDvc5,
 );
 
-/** E45: R2 acknowledged `a` in view 1; an older StartView of view 1 arrives after its crash, while R1 is cut off. */
-function ghostStartView(s: Story): void {
-  const old = s.record({ from: 'R1', to: 'R2', kinds: 'startView' });
-  s.stepDown();
-  s.newView(1);
-  s.together();
-  old.end();
-  s.drop({ from: 'R1', to: 'R0', kinds: ['prepare', 'commit'] });
-  const call = s.put('a', 1);
-  s.until(() => call.code === 'ok', 20);
-  s.crash('R2');
-  s.isolate('R1');
-  s.restart('R2');
-  expect(old.kept.length).toBeGreaterThan(0);
-  s.release(old);
-  s.run(300);
-  expect([statusOf(s, 2), s.view, head(s, 'R0')]).toEqual(['recovering', 1, head(s, 'R1') - 1]);
-  s.converge();
-  s.expect('a', 1);
-}
-
 scenario(
   'ghost-startview (R4, E45): a StartView of the own stamp from before the crash is refused',
   {},
   ghostStartView,
 );
-
-/** E44: R2's promise is counted, but only R0 can still deliver what it promised. */
-function ghostDvcBodies(s: Story): Rule {
-  s.drop({ from: 'R0', to: 'R1' });
-  load(s, 12);
-  s.settle();
-  const ghost = s.hold({ from: 'R2', to: 'R1', kinds: 'doViewChange' });
-  const late = s.hold({ from: 'R0', to: 'R1', kinds: 'doViewChange' });
-  s.tell(['R1', 'R2'], { kind: 'suspect', id: 0 });
-  s.until(() => ghost.hits > 0, 20);
-  s.crash('R2', { hint: false });
-  s.release(ghost);
-  s.run(2);
-  expect(s.state('R1').transfer).toMatchObject({ purpose: 'vc', target: { op: head(s, 'R0') } });
-  s.heal();
-  return late;
-}
 
 scenario(
   'ghost-dvc-bodies (VC6, VC8, E44): the question of the restarted sender drops its promise, others have the entries',
@@ -176,62 +91,6 @@ scenario(
     s.converge();
   },
 );
-
-/** R2 was acknowledged in view 0 only, and recovers into view 1, where it acknowledges. */
-function recoverHigher(s: Story): void {
-  s.crash('R2');
-  s.stepDown();
-  s.newView(1);
-  s.restart('R2');
-  s.until(() => statusOf(s, 2) === 'normal');
-  s.put('a', 1);
-  s.settle();
-  expect(s.registers[2]).toEqual({ epoch: 0, view: 1 });
-  s.converge();
-  s.expect('a', 1);
-}
-
-function plainViewChange(s: Story): void {
-  s.put('a', 1);
-  s.settle();
-  s.crash('R0');
-  s.newView(1);
-  s.converge();
-  s.expect('a', 1);
-}
-
-/** E9: R0 and R2 hold `a`; R2 forgot it, R0 is cut off, and R1 never heard of it. */
-function amnesicVoter(s: Story): void {
-  s.drop({ from: 'R0', to: 'R1' });
-  const call = s.put('a', 1);
-  s.until(() => call.code === 'ok');
-  s.crash('R2');
-  s.isolate('R0');
-  s.restart('R2');
-  s.tell('R1', { kind: 'suspect', id: 0 });
-  s.run(300);
-  expect([statusOf(s, 2), s.state('R1').view]).toEqual(['recovering', 0]);
-  s.converge();
-  s.expect('a', 1);
-}
-
-const MUTANTS: readonly [keyof Mutations, string, StoryOptions, (s: Story) => void, RegExp][] = [
-  ['registerIgnored', 'R0, E8', {}, ghostDvc, /I9/],
-  ['registerIgnored', 'R0, E8b', { replicas: 5 }, ghostDvc5, /I9/],
-  ['registerAfterSend', 'R0, VC4', {}, plainViewChange, /I23a/],
-  ['registerOnlyOnDoViewChange', 'R0, R5', {}, recoverHigher, /I23/],
-  ['nonceIgnored', 'R4, E45', {}, ghostStartView, /I2 /],
-  ['recoveringPromises', 'G6, VC13, E9', {}, amnesicVoter, /I2 /],
-];
-
-for (const [mistake, rules, options, script, noticed] of MUTANTS) {
-  test(`register-mutants (${rules}): without ${mistake} the schedule of ${script.name} is harmless`, () => {
-    script(story(options));
-  });
-  test(`register-mutants (${rules}): with ${mistake} it is noticed`, () => {
-    expect(() => script(story({ ...options, mutations: { [mistake]: true } }))).toThrow(noticed);
-  });
-}
 
 /** All are in view 6; `who` enters view 7, tells nobody, and loses its memory. */
 function aheadOfAll(s: Story, who: 'R1' | 'R2'): void {
@@ -293,21 +152,6 @@ for (const hints of [true, false])
     expect([...seen].sort()).toEqual(['0', '1', '1 shown']);
   });
 
-/** View 1 runs without R0, which thinks that it still leads view 0, and whose answers to R2's last recovery are under way. */
-function stalePrimary(s: Story): Rule {
-  s.crash('R2');
-  s.partition('R0', ['R1', 'R3', 'R4']);
-  const answers = s.hold({ from: 'R0', to: 'R2', kinds: 'startView' });
-  s.partition('R2', ['R1', 'R3', 'R4']);
-  s.tell(['R1', 'R3', 'R4'], { kind: 'suspect', id: 0 });
-  s.newView(1);
-  s.put('a', 1);
-  s.settle();
-  s.restart('R2');
-  s.until(() => answers.hits > 0, 20);
-  return answers;
-}
-
 scenario(
   'recover-stale-primary (R4, VC3, E10): with register 0 it follows view 0, which commits nothing, and then view 1',
   { replicas: 5 },
@@ -330,40 +174,13 @@ scenario(
 scenario(
   'recover-stale-primary (R4, E10): with register 1 it refuses view 0 and waits for view 1',
   { replicas: 5 },
-  (s) => {
-    const answers = stalePrimary(s);
-    answers.end();
-    s.heal();
-    s.until(() => s.registers[2]?.view === 1 && statusOf(s, 2) === 'normal');
-    s.crash('R2');
-    s.partition('R2', ['R1', 'R3', 'R4']);
-    s.drop({ from: 'R2', to: 'R0' });
-    s.restart('R2');
-    s.release(answers);
-    s.run(100);
-    expect([statusOf(s, 2), s.state('R2').view, head(s, 'R2')]).toEqual(['recovering', 1, 0]);
-    s.converge();
-    expect(s.view).toBe(1);
-    s.expect('a', 1);
-  },
+  belowRegister,
 );
 
 scenario(
   'recover-self-primary (HB6, R4, D20, E36): its own question ends its view at once, and it follows the next one',
   { clients: 2 },
-  (s) => {
-    s.stepDown();
-    s.newView(1);
-    load(s, 5);
-    s.settle();
-    s.crash('R1', { hint: false });
-    s.restart('R1');
-    s.newView(2, 20); // a failure timer takes 50 at least
-    s.together();
-    expect([s.view, s.primary, s.state('R1').view]).toEqual([2, 2, 2]);
-    s.converge();
-    s.expect('n', 10);
-  },
+  restartedLeader,
 );
 
 /** `who` lags, or lost its memory, and dies `effects` after its Install of view 1 began. @returns what it was by then. */

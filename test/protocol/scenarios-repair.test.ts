@@ -5,15 +5,18 @@ import { expect } from 'vitest';
 import type { Message, NewState } from '../../src/protocol/message.js';
 import type { Story } from '../../src/simulation/story.js';
 import { head, load } from '../../src/simulation/words.js';
+import {
+  foreignDonor,
+  interrupted,
+  interruptedElect,
+  NO_TAIL,
+  SLOW_TRANSFER,
+  staged,
+  staleNewState,
+} from './mistakes/repair.js';
+import { flakyVoter } from './mistakes/view-change.js';
 import { scenario } from './scenario.js';
 import { requestStartView } from './solo.js';
-
-function staged(s: Story, who: string): number {
-  return s.state(who).transfer?.staged.length ?? 0;
-}
-
-/** One entry in each message, and nothing of the log in those that name a view. */
-const SLOW_TRANSFER = { batchMax: 1, tailEntries: 0, messageBytes: 1 };
 
 // ── transfers ──
 
@@ -22,8 +25,20 @@ function installs(message: Message): message is NewState {
 }
 
 scenario(
+  'gap-then-viewchange (T1, BP4, E40): an answer of the view before fills no gap of this one',
+  { replicas: 5, limits: NO_TAIL },
+  staleNewState,
+);
+
+scenario(
+  'gap-then-viewchange (T1, T3): who is still in the view before has nothing to give',
+  { replicas: 5, clients: 2, limits: NO_TAIL },
+  foreignDonor,
+);
+
+scenario(
   'gap-then-viewchange (T1, T4, VC4, E40): what was asked for two views ago fills no log',
-  { replicas: 5, clients: 2, limits: { batchMax: 1, tailEntries: 0 } },
+  { replicas: 5, clients: 2, limits: NO_TAIL },
   (s) => {
     const before = head(s, 'R4');
     s.drop({ from: 'R0', to: 'R4', kinds: 'prepare' });
@@ -183,44 +198,10 @@ scenario(
   },
 );
 
-/** R2 was last normal in view 0 and holds entries that nobody kept; elect of view 2, it has staged a part of view 1's log. */
-function interrupted(s: Story): void {
-  s.drop({ from: 'R0', to: ['R1', 'R3', 'R4'], kinds: 'prepare' });
-  s.drop({ from: 'R2', to: 'R0', kinds: 'prepareOk' });
-  load(s, 2, 'x');
-  s.run(1);
-  s.heal();
-  s.drop({ to: 'R2', where: (message) => 'view' in message && message.view < 2 });
-  s.crash('R0', { mute: true });
-  s.newView(1);
-  load(s, 10);
-  s.settle();
-  const { commit } = s.state('R2');
-  s.hold({ to: 'R2', where: (m) => m.kind === 'newState' && m.fromOp > commit + 5 });
-  s.stepDown();
-  s.until(() => staged(s, 'R2') === 5, 300);
-  expect([s.state('R2').view, s.state('R2').status]).toEqual([2, 'view-change']);
-}
-
 scenario(
   'dvc-interrupted (VC7, VC4, T4, E35): what an elect has staged is no part of its next promise',
   { replicas: 5, clients: 2, limits: SLOW_TRANSFER },
-  (s) => {
-    interrupted(s);
-    const { log, commit } = s.state('R2');
-    const chain = log.entries[log.entries.length - 1]?.chain;
-    expect(log.entries.length).toBe(commit + 4);
-    const promises = s.record({ from: 'R2', to: 'R3', kinds: 'doViewChange' });
-    s.tell(['R1', 'R3', 'R4'], { kind: 'suspect', id: 2 });
-    s.newView(3);
-    expect(promises.kept[0]?.message).toMatchObject({
-      ...{ view: 3, lastNormal: { epoch: 0, view: 0 }, op: commit + 4, chain },
-    });
-    expect(s.view).toBe(3);
-    s.converge();
-    s.expect('n', 20);
-    s.expect('x', 4);
-  },
+  interruptedElect,
 );
 
 scenario(
@@ -241,7 +222,7 @@ scenario(
 // ── links and voters ──
 
 scenario(
-  'one-way-in (HB5, VC1, VC2): a primary that hears nobody abdicates, and the others go on without it',
+  'one-way-in (HB5, VC1, VC2, E19): a primary that hears nobody abdicates, and the others go on without it',
   { clients: 2 },
   (s) => {
     load(s, 5);
@@ -302,19 +283,7 @@ scenario(
 scenario(
   'flaky-voter (VC1, VC2, E20): one that suspects every 100 ms for a minute changes no view',
   { clients: 2 },
-  (s) => {
-    const votes = s.record({ from: 'R2', kinds: 'startViewChange' });
-    for (let turn = 0; turn < 600; turn++) {
-      s.tell('R2', { kind: 'suspect', id: 0 });
-      s.incr('n', turn % 2);
-      s.run(10);
-    }
-    s.settle();
-    expect(votes.hits).toBeGreaterThan(1000);
-    expect([s.view, s.state('R0').serving]).toEqual([0, true]);
-    s.converge();
-    s.expect('n', 600);
-  },
+  (s) => flakyVoter(s, 600),
 );
 
 scenario(

@@ -4,6 +4,8 @@
 import { expect } from 'vitest';
 import type { Rule } from '../../src/simulation/network.js';
 import { load } from '../../src/simulation/words.js';
+import { burst, TINY_WINDOW } from './mistakes/normal.js';
+import { TINY_QUEUE, tinyQueue } from './mistakes/sessions.js';
 import { scenario } from './scenario.js';
 
 function end(rules: readonly Rule[]): void {
@@ -404,30 +406,12 @@ scenario(
 
 scenario(
   'lili-irq-overflow (BP2, CL3, CS7): a tiny queue answers Busy, and nothing is lost or reordered',
-  { clients: 6, limits: { queueMax: 4 } },
-  (s) => {
-    const busy = s.record({ kinds: 'busy' });
-    load(s, 30);
-    s.settle();
-    expect(busy.hits).toBeGreaterThan(0);
-    s.converge();
-    s.expect('n', 180);
-  },
+  TINY_QUEUE,
+  tinyQueue,
 );
 
 scenario(
   'lili-irq-overflow (BP2, N3): by default the burst waits unread in its rings',
-  { clients: 6, limits: { window: 2, batchMax: 2 } },
-  (s) => {
-    const busy = s.record({ kinds: ['busy', 'notPrimary'] });
-    load(s, 30);
-    s.run(1);
-    const unread = s.clientAddresses.map((address) => s.network.ring(1000 + address, 0).length);
-    expect(Math.max(...unread)).toBeGreaterThan(0);
-    expect(s.state('R0').log.entries.length - s.state('R0').commitMax).toBeLessThanOrEqual(2);
-    s.settle();
-    expect(busy.hits).toBe(0);
-    s.converge();
-    s.expect('n', 180);
-  },
+  TINY_WINDOW,
+  burst,
 );
