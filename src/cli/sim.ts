@@ -17,6 +17,7 @@ import type { SimPart, SimTask } from './sim/part.js';
 import { replay } from './sim/replay.js';
 import { addPart, emptySum, simJson, simTable } from './sim/report.js';
 import { parseCount, parseMillis } from './units.js';
+import { UsageError } from './usage.js';
 
 interface Flags {
   readonly seeds: SeedRange | number;
@@ -75,7 +76,9 @@ export function registerSim(
       new Option(
         '--paper-defect <name>',
         'tell how a defect of the published protocol loses a write',
-      ).choices(Object.keys(PAPER_DEFECTS)),
+      )
+        .choices(Object.keys(PAPER_DEFECTS))
+        .conflicts(['replay', 'mistake', 'lines']),
     )
     .option('--lines', 'one line per seed')
     .option(
@@ -101,6 +104,7 @@ Exit codes: 0 nothing found, 4 something was.`;
 
 async function sim(flags: Flags, signal: AbortSignal): Promise<number> {
   if (flags.paperDefect !== undefined) return tellPaperDefect(flags.paperDefect);
+  checkParts(flags);
   const mutations = flags.mistake === undefined ? {} : { [flags.mistake]: true };
   if (flags.replay !== undefined) return replay(flags.replay, flags, mutations);
   const say = (text: string): void => {
@@ -117,6 +121,13 @@ async function sim(flags: Flags, signal: AbortSignal): Promise<number> {
   if (first === undefined) return 0;
   say(`\nseed ${first.seed} is being made short ...`);
   return replay(first.seed, { shrink: true, to: say }, mutations);
+}
+
+/** Parts of a run are parts of the one that is replayed. */
+function checkParts(flags: Flags): void {
+  if (flags.replay !== undefined) return;
+  for (const name of ['storm', 'requests', 'faults', 'without'] as const)
+    if (flags[name] !== undefined) throw new UsageError(`--${name} needs --replay <seed>`);
 }
 
 function freshRange(count: number): SeedRange {

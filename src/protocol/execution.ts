@@ -90,7 +90,10 @@ function applyRequest(core: Core, stateMachine: StateMachine, at: Applied): void
     answer(core, at, 'sessionInvalid', NO_BYTES);
     return;
   }
-  if (requestNumber <= row.lastRequest && mutations.duplicatesExecuted !== true) return;
+  if (requestNumber <= row.lastRequest && mutations.duplicatesExecuted !== true) {
+    mark(core, 'duplicateNotExecuted');
+    return;
+  }
   const gap = requestNumber > row.lastRequest + 1;
   if (gap && mutations.gapsAdmitted !== true) return; // the gate of N2 keeps it out; both guards stand alone
   const { sink } = core;

@@ -5,10 +5,10 @@
 
 import { assert } from './assert.js';
 import type { SessionRow } from './client-table.js';
-import { primaryOf, quorumSize, roleOf } from './configuration.js';
+import { faultsTolerated, primaryOf, quorumSize, roleOf } from './configuration.js';
 import type { Effect } from './effect.js';
 import type { ProtocolLimits } from './limits.js';
-import { chainAt, chainIfPresent, head } from './log.js';
+import { chainAt, chainIfPresent, entryAt, head } from './log.js';
 import type { PrepareOk, ReplicaMessage, Reply, StartView } from './message.js';
 import type { ReplicaState } from './state.js';
 import {
@@ -88,6 +88,9 @@ export interface Watch {
   readonly expect: Expect;
 }
 
+/** What only the primary of a view sends. */
+const LEADING: ReadonlySet<ReplicaMessage['kind']> = new Set(['prepare', 'commit', 'startView']);
+
 function stampText(stamp: Stamp): string {
   return `${stamp.epoch}.${stamp.view}`;
 }
@@ -106,11 +109,12 @@ export function checkState(state: ReplicaState, limits: ProtocolLimits): void {
     `I6 ${who}: commit ${state.commit} > commitMax ${state.commitMax}`,
   );
   checkRegister(state, who);
-  if (state.status === 'normal') checkNormal(state, who);
-  if (roleOf(state.configuration, state.id) === 'witness') {
-    assert(state.applied === 0, `I17 ${who}: a witness executed up to ${state.applied}`);
-    assert(primaryOf(state.configuration, state.view) !== state.id, `I17 ${who}: a witness leads`);
+  if (state.status === 'normal') {
+    checkNormal(state, who);
+    checkInFlight(state, limits, who);
   }
+  if (roleOf(state.configuration, state.id) === 'witness')
+    assert(state.applied === 0, `I17 ${who}: a witness executed up to ${state.applied}`);
   assert(state.buffered.size <= limits.window, `I22 ${who}: ${state.buffered.size} Prepares wait`);
   const reads = state.reads.length + state.blockedReads.length;
   assert(reads <= limits.waitingReads, `I22 ${who}: ${reads} reads wait`);
@@ -145,6 +149,13 @@ function checkNormal(state: ReplicaState, who: string): void {
     top >= state.viewStartOp,
     `I7 ${who}: head ${top} is below the view's start ${state.viewStartOp}`,
   );
+}
+
+/** Of a primary: inherited entries came in under another window; of the last request taken two entries may have become. */
+function checkInFlight(state: ReplicaState, limits: ProtocolLimits, who: string): void {
+  if (primaryOf(state.configuration, state.view) !== state.id) return;
+  const inFlight = head(state.log) - Math.max(state.commitMax, state.viewStartOp);
+  assert(inFlight <= limits.window + 1, `I22 ${who}: ${inFlight} entries in flight`);
 }
 
 function checkReplies(row: SessionRow, limits: ProtocolLimits, who: string): void {
@@ -191,7 +202,9 @@ export function checkMonotone(before: Remembered, state: ReplicaState, expect: E
 
 /** I23a, I23c in order of the effects, I8 and I9 from what is sent. */
 function checkEffects(watch: Watch, state: ReplicaState, effects: readonly Effect[]): void {
+  const witness = roleOf(state.configuration, state.id) === 'witness';
   for (const effect of effects) {
+    if (witness) checkWitness(watch, state, effect);
     if (effect.type === 'writeRegister') {
       const { epoch, view } = effect;
       watch.history.registers.set(state.id, { epoch, view });
@@ -199,6 +212,17 @@ function checkEffects(watch: Watch, state: ReplicaState, effects: readonly Effec
     else if (effect.type === 'reply' && effect.message.kind === 'reply')
       checkReply(watch, state, effect.message);
   }
+}
+
+/** I17: a witness neither leads nor answers. */
+function checkWitness(watch: Watch, state: ReplicaState, effect: Effect): void {
+  const leading = effect.type === 'send' && LEADING.has(effect.message.kind);
+  const answering =
+    effect.type === 'announce' || (effect.type === 'reply' && effect.message.kind !== 'notPrimary');
+  watch.expect(
+    !leading && !answering,
+    `I17 witness ${state.id} ${leading ? 'leads' : 'answers'}: ${'message' in effect ? effect.message.kind : effect.type}`,
+  );
 }
 
 function checkReply(watch: Watch, state: ReplicaState, reply: Reply): void {
@@ -286,6 +310,8 @@ function checkCommitted(watch: Watch, before: Remembered | null, state: ReplicaS
   for (let op = (before?.commit ?? 0) + 1; op <= state.commit; op++) {
     const chain = chainAt(state.log, op);
     const known = watch.history.committed[op - 1];
+    const late = op === 1 || entryAt(state.log, op).ts > entryAt(state.log, op - 1).ts;
+    watch.expect(late, `I5 replica ${state.id}: entry ${op} is not later than the one below (DT2)`);
     if (known === undefined) {
       checkEvidence(watch, state, op);
       const { epoch, view } = state;
@@ -344,12 +370,32 @@ export function checkAcknowledged(watch: Watch, states: readonly ReplicaState[])
   }
 }
 
+/**
+ * I15 between steps: however many more of the f allowed faults come now, somebody is left with every entry up to the highest
+ * that was answered. `states`: of all that run; whoever recovers has no memory to speak of.
+ */
+function checkReconstructible(watch: Watch, states: readonly ReplicaState[], op: OpNumber): void {
+  const chain = watch.history.committed[op - 1]?.chain;
+  if (chain === undefined) return;
+  const sound = states.filter((state) => state.status !== 'recovering');
+  const holders = sound.filter((state) => {
+    const own = chainIfPresent(state.log, op);
+    return own !== null && sameChain(own, chain);
+  });
+  const spare = faultsTolerated(watch.replicas) - (watch.replicas - sound.length);
+  watch.expect(
+    spare < 0 || holders.length > spare,
+    `I15 op ${op} was answered, ${holders.length} hold it, and ${spare} more may fail`,
+  );
+}
+
 /** Watches one run of a group, over all starts of its replicas. */
 export class Invariants {
   readonly #limits: ProtocolLimits;
   readonly #watch: Watch;
   readonly #remembered = new Map<ReplicaId, Remembered>();
   readonly #running = new Map<ReplicaId, ReplicaState>();
+  #answeredOp = 0;
 
   constructor(options: { replicas: number; limits: ProtocolLimits }) {
     this.#limits = options.limits;
@@ -359,6 +405,11 @@ export class Invariants {
   /** Highest op seen committed anywhere. */
   get committedOp(): OpNumber {
     return this.#watch.history.committed.length;
+  }
+
+  /** Whenever nobody is in the middle of a step. */
+  betweenSteps(): void {
+    checkReconstructible(this.#watch, [...this.#running.values()], this.#answeredOp);
   }
 
   /** The thread of `id` has ended with all its memory. */
@@ -379,6 +430,10 @@ export class Invariants {
     const { start, epoch, view, lastNormal, commit, commitMax, applied, status } = state;
     const now = { start, epoch, view, lastNormal, commit, commitMax, applied, status };
     this.#remembered.set(state.id, now);
+    for (const effect of effects)
+      if (effect.type === 'reply' && effect.message.kind === 'reply')
+        if (effect.message.requestNumber > 0)
+          this.#answeredOp = Math.max(this.#answeredOp, effect.message.op);
   }
 }
 

@@ -119,10 +119,7 @@ export function onDoViewChange(core: Core, message: DoViewChange): void {
     return;
   }
   const known = state.doViewChanges.get(message.from);
-  if (known !== undefined && known.start > message.start) {
-    mark(core, 'doViewChangeOfEarlierStart');
-    return;
-  }
+  if (known !== undefined && known.start > message.start) return;
   state.doViewChanges.set(message.from, { ...message, tail: message.tail.map(detach) });
 }
 

@@ -199,6 +199,7 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
       }
     for (const id of order) this.#pass(id);
     for (const client of this.clients) client.pass();
+    this.guard(-1, () => this.invariants.betweenSteps());
   }
 
   #pass(id: number): void {

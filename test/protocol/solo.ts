@@ -5,6 +5,7 @@ import { ChainHasher } from '../../src/protocol/chain.js';
 import { makeConfiguration } from '../../src/protocol/configuration.js';
 import type { Effect, Event } from '../../src/protocol/effect.js';
 import { DEFAULT_LIMITS, DEFAULT_TIMING, type ProtocolLimits } from '../../src/protocol/limits.js';
+import type { MarkSink } from '../../src/protocol/marks.js';
 import type {
   ClientMessage,
   Commit,
@@ -42,6 +43,7 @@ export interface SoloOptions {
   readonly limits?: Partial<ProtocolLimits>;
   readonly machine?: StoryMachine;
   readonly mutations?: Mutations;
+  readonly marks?: MarkSink;
 }
 
 export class Solo {
@@ -68,6 +70,7 @@ export class Solo {
       digest64,
       stateMachine: this.machine,
       ...(options.mutations === undefined ? {} : { mutations: options.mutations }),
+      ...(options.marks === undefined ? {} : { marks: options.marks }),
     });
     this.step({ type: 'boot' });
   }

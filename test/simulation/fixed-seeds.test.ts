@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { story } from '../../src/simulation/story.js';
 import type { Counter } from '../../src/simulation/swarm/simulate.js';
 import { DIRECTED } from '../protocol/mistakes/registry.js';
+import { RARE_PATHS } from './rare-paths.js';
 import { neverTaken, playSeeds } from './swarm.js';
 
 const FIRST = 1;
@@ -19,5 +20,6 @@ test('fixed seeds: nothing acknowledged is lost, doubled or reordered, and all o
   const counters = new Map(sum.counters);
   const marks = (name: Counter): void => void counters.set(name, (counters.get(name) ?? 0) + 1);
   for (const { options, script } of DIRECTED) script(story({ ...options, marks }));
+  for (const { script } of RARE_PATHS) script(marks);
   expect(neverTaken(counters), 'rare paths that nothing takes').toEqual([]);
 });

@@ -1,7 +1,7 @@
 // What a simulation came to, for people and for programs.
 
 import type { MistakeName } from '../../protocol/mutations.js';
-import { COUNTERS, type Counter } from '../../simulation/swarm/simulate.js';
+import { COUNTERS, type Counter, DIRECTED_ONLY } from '../../simulation/swarm/simulate.js';
 import { table } from '../output.js';
 import { formatCount } from '../units.js';
 import type { SeedRange } from './flags.js';
@@ -57,7 +57,9 @@ export function addPart(sum: SimSum, part: SimPart): void {
 }
 
 function neverTaken(sum: SimSum): Counter[] {
-  return COUNTERS.filter((name) => (sum.counters.get(name) ?? 0) === 0);
+  return COUNTERS.filter(
+    (name) => !DIRECTED_ONLY.includes(name) && (sum.counters.get(name) ?? 0) === 0,
+  );
 }
 
 export function simTable(report: SimReport): string {

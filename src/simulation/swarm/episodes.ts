@@ -19,6 +19,7 @@ export function beginEpisode(run: Run, episode: Episode): End {
 
 const FAULTS: { readonly [Kind in EpisodeKind]: Fault } = {
   partition,
+  deposed,
   flapping,
   clog,
   swizzle,
@@ -78,6 +79,32 @@ function cutAll(run: Run, pairs: readonly (readonly [number, number])[]): End {
 
 function partition(run: Run, dice: Dice): End {
   return cutAll(run, splitOf(run, dice));
+}
+
+/** The primary hears no replica and clients hear nobody else, so they go on asking it after another has been elected. */
+function deposed(run: Run, dice: Dice): End {
+  const old = run.primary;
+  const others = Array.from({ length: run.replicas }, (_, id) => id).filter((id) => id !== old);
+  const pairs = others.flatMap((id): [number, number][] => [
+    [old, id],
+    [id, old],
+  ]);
+  for (const id of others) if (dice.chance(0.7)) run.tell(id, { kind: 'suspect', id: old });
+  const end = cutAll(run, pairs);
+  let deaf: End = nothing;
+  // Late enough for them to have heard of the new view.
+  run.after(dice.between(2, 10), () => {
+    deaf = cutAll(
+      run,
+      run.clients.flatMap((client) =>
+        others.map((id): [number, number] => [id, CLIENT_BASE + client.address]),
+      ),
+    );
+  });
+  return () => {
+    end();
+    deaf();
+  };
 }
 
 /** The same split comes and goes. */
@@ -152,19 +179,21 @@ function crashAtEffect(run: Run, dice: Dice): End {
   return () => run.restart(id);
 }
 
-/** Whoever recovers, fetches, or changes its view when the time comes. */
+/** Whoever recovers, fetches, changes its view, or hands out entries when the time comes. */
 function crashInRepair(run: Run, dice: Dice, episode: Episode): End {
   let end: End = nothing;
   run.every(1, Math.max(20, episode.ticks), () => {
-    if (end !== nothing) return;
-    const victim = run.states.find(
-      (state) =>
-        state.transfer !== null || state.status === 'recovering' || state.status === 'view-change',
+    if (end !== nothing || dice.chance(0.5)) return;
+    const busy = run.states.find(
+      ({ transfer, status }) => transfer !== null || status !== 'normal',
     );
-    if (victim !== undefined && dice.chance(0.3) && run.mayLose(victim.id)) {
-      run.crash(victim.id, { mute: dice.chance(0.3) });
-      end = () => run.restart(victim.id);
-    }
+    if (busy === undefined) return;
+    const { donors = [], donor = 0 } = busy.transfer ?? {};
+    const giver = donors[donor % Math.max(1, donors.length)];
+    const victim = giver !== undefined && dice.chance(0.5) ? giver : busy.id;
+    if (!run.mayLose(victim)) return;
+    run.crash(victim, { mute: dice.chance(0.3) });
+    end = () => run.restart(victim);
   });
   return () => end();
 }

@@ -17,6 +17,7 @@ export const WEATHERS = ['loss', 'delay', 'slowLink', 'duplicate', 'replay', 're
 /** Kinds that begin and end. */
 export const EPISODES = [
   'partition',
+  'deposed',
   'flapping',
   'clog',
   'swizzle',

@@ -31,6 +31,12 @@ const SEEN_BY_SIMULATION = [
 
 export type Counter = Mark | (typeof SEEN_BY_SIMULATION)[number];
 
+/**
+ * Too rare for chance, so left to a scenario: a donor of a later view whose log differs from what the asker had kept of an
+ * earlier one.
+ */
+export const DIRECTED_ONLY: readonly Counter[] = ['transferMismatch'];
+
 export const COUNTERS: readonly Counter[] = [...MARKS, ...SEEN_BY_SIMULATION];
 
 export interface RunReport {

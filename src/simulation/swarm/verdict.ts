@@ -108,10 +108,29 @@ function checkHistory(run: Run, executed: ReadonlyMap<SessionNumber, readonly Ex
       if (place !== undefined) placed.push({ place, operation });
     }
   }
+  checkOwnWrites(run, executed);
   placed.sort((a, b) => a.place - b.place || a.operation.call - b.operation.call);
   const order = placed.map(({ operation }) => operation);
   const reason = whyNot(history, order);
   if (reason === null) return history.length;
   const { verdict, explanation } = checkLinearizable(history, { stepsMax: SEARCH_STEPS });
   throw new Error(`I13: ${reason}; the history is ${verdict}: ${explanation ?? 'another order'}`);
+}
+
+/** I14, RD0: a read sees every write that its client submitted before it, answered or not. */
+function checkOwnWrites(run: Run, executed: ReadonlyMap<SessionNumber, readonly Executed[]>): void {
+  // Once the log is full, writes may wait for ever, and reads no longer wait for them (BP6).
+  if (run.plan.limits.logBytes !== undefined) return;
+  for (const client of run.allClients) {
+    let session = 0;
+    let own = 0;
+    for (const call of client.calls) {
+      // What an earlier session submitted is of unknown outcome: the new one waits for nothing of it.
+      if (call.session !== session) own = 0;
+      session = call.session;
+      if (call.kind === 'write') own = executed.get(session)?.[call.number]?.place ?? own;
+      else if (call.outputs !== null && placeOf(call.number + 1, 0) <= own)
+        throw new Error(`I14: a read of client ${client.address} missed a write of its own`);
+    }
+  }
 }

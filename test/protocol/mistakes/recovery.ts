@@ -213,7 +213,7 @@ export const RECOVERY: readonly Directed[] = [
     rules: 'R4, E45',
     options: {},
     script: ghostStartView,
-    noticed: /I2 /,
+    noticed: /I2 |I15 /,
   },
   {
     mistake: 'recoverBelowRegister',
@@ -234,6 +234,6 @@ export const RECOVERY: readonly Directed[] = [
     rules: 'G6, VC13, E9',
     options: {},
     script: amnesicVoter,
-    noticed: /I2 /,
+    noticed: /I2 |I15 /,
   },
 ];

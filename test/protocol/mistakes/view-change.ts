@@ -223,7 +223,7 @@ export const VIEW_CHANGE: readonly Directed[] = [
     rules: 'VC9, E4',
     options: {},
     script: e4,
-    noticed: /I2 view 2: starts without op 3/,
+    noticed: /I15 op 3 was answered/,
   },
   {
     mistake: 'rejoinStartedView',
