@@ -3,7 +3,12 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'pure', include: ['test/{protocol,transport,service}/**/*.test.ts'] } },
+      {
+        test: {
+          name: 'pure',
+          include: ['test/{protocol,transport,service,simulation,fuzz}/**/*.test.ts'],
+        },
+      },
       {
         test: {
           name: 'live',
