@@ -12,8 +12,8 @@ export interface Bounds {
   readonly states: number;
   /** Random walks when that bound is met. */
   readonly walks?: number;
-  /** Asked now and then; true ends the exploration. */
-  readonly stop?: () => boolean;
+  /** Asked now and then; true ends that part of the exploration. */
+  readonly stop?: (part: 'breadth first' | 'walks') => boolean;
   readonly progress?: (at: { readonly states: number; readonly depth: number }) => void;
 }
 
@@ -90,9 +90,9 @@ class Explorer {
   }
 
   /** @returns whether it should end. */
-  #ask(): boolean {
+  #ask(part: 'breadth first' | 'walks'): boolean {
     this.#tell();
-    return this.#bounds.stop?.() === true;
+    return this.#bounds.stop?.(part) === true;
   }
 
   #violation(): Violation | null {
@@ -129,7 +129,7 @@ class Explorer {
     origins.add(0, 0);
     for (;;) {
       const all = frontier.drain(world, (length) => {
-        if (current % ASK_EVERY === 0 && this.#ask()) return false;
+        if (current % ASK_EVERY === 0 && this.#ask('breadth first')) return false;
         const more = worlds.expand(world, length, told);
         current++;
         return more;
@@ -142,7 +142,7 @@ class Explorer {
 
   #walk(): void {
     for (let count = this.#bounds.walks ?? 0; count > 0 && this.#broken === null; count--) {
-      if (count % ASK_EVERY === 0 && this.#ask()) return;
+      if (this.#ask('walks')) return;
       const { transitions, events, broken, actions } = walk(
         this.#worlds,
         this.#visited,

@@ -1,7 +1,7 @@
 // The past of a world as far as the invariants need it, each content once.
 
 import { assert, ProtocolViolation } from '../../protocol/assert.js';
-import { checkStep, cloneHistory, type Expect, type History } from '../../protocol/invariants.js';
+import { checkStep, cloneHistory, type Expect, type History } from '../../protocol/history.js';
 import { hashValue } from '../../protocol/plain-data.js';
 import { LOSS, type LocalTable, type Step } from './locals.js';
 import type { Scope } from './scope.js';

@@ -140,7 +140,8 @@ export class LocalTable {
       if (effect.message.kind === 'getState') transfers++;
     }
     const to = this.number(passed.state);
-    const noted = passed.effects.filter(isNoted);
+    // Of a witness everything is looked at (I17).
+    const noted = state.role === 'witness' ? passed.effects : passed.effects.filter(isNoted);
     const quiet = noted.length === 0 && isQuiet(state, passed);
     const movesLog = differ(state, passed.state);
     return { ...common, to, sent, transfers, effects: noted, quiet, movesLog, violation: null };

@@ -8,7 +8,8 @@
 import { assert } from '../../protocol/assert.js';
 import type { Configuration } from '../../protocol/configuration.js';
 import type { Effect, Event } from '../../protocol/effect.js';
-import { checkMonotone, checkState } from '../../protocol/invariants.js';
+import { checkMonotone } from '../../protocol/history.js';
+import { checkState } from '../../protocol/invariants.js';
 import { DEFAULT_LIMITS, DEFAULT_TIMING, type ProtocolLimits } from '../../protocol/limits.js';
 import type { ReplicaMessage } from '../../protocol/message.js';
 import { Replica, type ReplicaOptions } from '../../protocol/replica.js';

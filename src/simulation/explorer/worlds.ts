@@ -13,7 +13,7 @@ import {
   checkLikePrimary,
   checkStep,
   emptyHistory,
-} from '../../protocol/invariants.js';
+} from '../../protocol/history.js';
 import type { ReplicaState } from '../../protocol/state.js';
 import {
   actionOf,
@@ -35,19 +35,21 @@ import { LOSS, LocalTable, REPEAT, type Step, SUBMIT, TIMER } from './locals.js'
 import { deadStaysDead, type Mail, MailTable } from './mail.js';
 import { type Cause, Passes } from './pass.js';
 import type { Scope } from './scope.js';
+import {
+  count,
+  DROPS,
+  DUPLICATES,
+  LOSSES,
+  REPEATS,
+  RESUBMITTED,
+  SUBMITTED,
+  TIMERS,
+  TRANSFERS,
+  TRANSFERS_MAX,
+  USED_MAX,
+} from './used.js';
 
 const SESSION_OP = 1;
-/** Four bits for each budget, in this order. */
-const TIMERS = 0;
-const REPEATS = 4;
-const DROPS = 8;
-const DUPLICATES = 12;
-const LOSSES = 16;
-const SUBMITTED = 20;
-const RESUBMITTED = 24;
-const TRANSFERS = 28;
-const USED_MAX = 15;
-const TRANSFERS_MAX = 7;
 const WORLD_WORDS_MAX = 512;
 
 /** Told of what comes of each action that is possible. */
@@ -399,10 +401,6 @@ export class Worlds {
     this.low = low;
     this.high = high;
   }
-}
-
-function count(used: number, budget: number): number {
-  return (used >>> budget) & (budget === TRANSFERS ? TRANSFERS_MAX : USED_MAX);
 }
 
 function violationOf(check: () => void): string | null {

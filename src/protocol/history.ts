@@ -1,0 +1,313 @@
+// What a group's past allows: agreement, lost acknowledgements, promises. The past is one plain record, `History`, that
+// each step is compared with and adds to: a watcher of one run keeps one, an explorer one per world.
+
+import { assert } from './assert.js';
+import { faultsTolerated, primaryOf, quorumSize, roleOf } from './configuration.js';
+import type { Effect } from './effect.js';
+import { chainAt, chainIfPresent, entryAt, head } from './log.js';
+import type { PrepareOk, ReplicaMessage, Reply, StartView } from './message.js';
+import type { ReplicaState } from './state.js';
+import {
+  type Chain,
+  compareStamps,
+  type OpNumber,
+  type ReplicaId,
+  type Stamp,
+  sameChain,
+} from './types.js';
+
+/** What of a replica is compared with its next state (I5). */
+export type Remembered = Pick<
+  ReplicaState,
+  'start' | 'epoch' | 'view' | 'lastNormal' | 'commit' | 'commitMax' | 'applied' | 'status'
+>;
+
+interface Committed {
+  readonly chain: Chain;
+  /** Stamp in which it was first seen committed. */
+  readonly stamp: Stamp;
+}
+
+interface StartedView {
+  readonly viewStartOp: OpNumber;
+  readonly chain: Chain;
+  readonly primary: ReplicaId;
+  readonly start: number;
+}
+
+/** What of a group's past decides whether a step is right. Plain data; `cloneHistory` copies it. */
+export interface History {
+  /** As the effects wrote them, by replica. */
+  readonly registers: Map<ReplicaId, Stamp>;
+  /** committed[op - 1] */
+  readonly committed: Committed[];
+  /** By stamp, as text. */
+  readonly started: Map<string, StartedView>;
+  /** Highest PrepareOk that each replica ever sent, by stamp (I8). */
+  readonly oks: Map<string, Map<ReplicaId, OpNumber>>;
+  /** Highest stamp for which each replica ever sent a DoViewChange (I9). */
+  readonly promised: Map<ReplicaId, Stamp>;
+  /** Op of each request that was answered, by `session.request number`. */
+  readonly acknowledged: Map<string, OpNumber>;
+}
+
+export function emptyHistory(): History {
+  return {
+    registers: new Map(),
+    committed: [],
+    started: new Map(),
+    oks: new Map(),
+    promised: new Map(),
+    acknowledged: new Map(),
+  };
+}
+
+/** Shares nothing that changes. */
+export function cloneHistory(history: History): History {
+  const { registers, committed, started, oks, promised, acknowledged } = history;
+  return {
+    registers: new Map(registers),
+    committed: [...committed],
+    started: new Map(started),
+    oks: new Map([...oks].map(([key, byReplica]) => [key, new Map(byReplica)])),
+    promised: new Map(promised),
+    acknowledged: new Map(acknowledged),
+  };
+}
+
+/** What becomes of a statement that should be true: `assert`, or something that lets part of them pass. */
+export type Expect = (holds: boolean, message: string) => void;
+
+export interface Watch {
+  readonly history: History;
+  readonly replicas: number;
+  readonly expect: Expect;
+}
+
+/** What only the primary of a view sends. */
+const LEADING: ReadonlySet<ReplicaMessage['kind']> = new Set(['prepare', 'commit', 'startView']);
+
+export function stampText(stamp: Stamp): string {
+  return `${stamp.epoch}.${stamp.view}`;
+}
+
+/**
+ * The step that led from `before` to `state` (null: there was none in this start) and wants `effects`; notes in the history
+ * what later steps are compared with.
+ */
+export function checkStep(
+  watch: Watch,
+  before: Remembered | null,
+  state: ReplicaState,
+  effects: readonly Effect[],
+): void {
+  if (before !== null) checkMonotone(before, state, watch.expect);
+  checkEffects(watch, state, effects);
+  checkStarted(watch, state);
+  checkCommitted(watch, before, state);
+}
+
+/** I5, within one start. */
+export function checkMonotone(before: Remembered, state: ReplicaState, expect: Expect): void {
+  const who = `replica ${state.id}`;
+  expect(compareStamps(state, before) >= 0, `I5 ${who}: the view went back to ${state.view}`);
+  const calm =
+    compareStamps(state.lastNormal, before.lastNormal) >= 0 || before.status === 'recovering';
+  expect(calm, `I5 ${who}: the last normal view went back`);
+  expect(state.commit >= before.commit, `I5 ${who}: commit fell to ${state.commit}`);
+  expect(state.commitMax >= before.commitMax, `I5 ${who}: commitMax fell to ${state.commitMax}`);
+  expect(state.applied >= before.applied, `I5 ${who}: applied fell to ${state.applied}`);
+}
+
+/** I23a, I23c in order of the effects, I8 and I9 from what is sent. */
+function checkEffects(watch: Watch, state: ReplicaState, effects: readonly Effect[]): void {
+  const witness = roleOf(state.configuration, state.id) === 'witness';
+  for (const effect of effects) {
+    if (witness) checkWitness(watch, state, effect);
+    if (effect.type === 'writeRegister') {
+      const { epoch, view } = effect;
+      watch.history.registers.set(state.id, { epoch, view });
+    } else if (effect.type === 'send') checkSent(watch, state, effect.message);
+    else if (effect.type === 'reply' && effect.message.kind === 'reply')
+      checkReply(watch, state, effect.message);
+  }
+}
+
+/** I17: a witness neither leads nor answers. */
+function checkWitness(watch: Watch, state: ReplicaState, effect: Effect): void {
+  const leading = effect.type === 'send' && LEADING.has(effect.message.kind);
+  const answering =
+    effect.type === 'announce' || (effect.type === 'reply' && effect.message.kind !== 'notPrimary');
+  watch.expect(
+    !leading && !answering,
+    `I17 witness ${state.id} ${leading ? 'leads' : 'answers'}: ${'message' in effect ? effect.message.kind : effect.type}`,
+  );
+}
+
+function checkReply(watch: Watch, state: ReplicaState, reply: Reply): void {
+  if (reply.requestNumber === 0 || reply.code !== 'ok') return;
+  watch.expect(
+    reply.op <= watch.history.committed.length || reply.op <= state.commit,
+    `I2 replica ${state.id}: replied to op ${reply.op} before it was committed`,
+  );
+  const request = `${reply.session}.${reply.requestNumber}`;
+  const known = watch.history.acknowledged.get(request);
+  watch.expect(
+    known === undefined || known === reply.op,
+    `I12 replica ${state.id}: request ${request} is op ${reply.op}, but was answered as op ${known}`,
+  );
+  watch.history.acknowledged.set(request, reply.op);
+}
+
+function checkSent(watch: Watch, state: ReplicaState, message: ReplicaMessage): void {
+  const written = watch.history.registers.get(state.id);
+  watch.expect(
+    written !== undefined && compareStamps(message, written) <= 0,
+    `I23a replica ${state.id}: ${message.kind} of view ${message.view} is above its register`,
+  );
+  if (message.kind === 'doViewChange') notePromise(watch, message.from, message);
+  else if (message.kind === 'prepareOk') noteOk(watch, message);
+  else if (message.kind === 'startView') noteStart(watch, message);
+}
+
+function notePromise(watch: Watch, id: ReplicaId, { epoch, view }: Stamp): void {
+  const known = watch.history.promised.get(id);
+  if (known === undefined || compareStamps({ epoch, view }, known) > 0)
+    watch.history.promised.set(id, { epoch, view });
+}
+
+/** I9: who promised a stamp acknowledges nothing below it, in any start. */
+function noteOk(watch: Watch, message: PrepareOk): void {
+  const promised = watch.history.promised.get(message.from);
+  watch.expect(
+    promised === undefined || compareStamps(message, promised) >= 0,
+    `I9 replica ${message.from}: acknowledges in view ${message.view} after promising view ${promised?.view}`,
+  );
+  const key = stampText(message);
+  const oks = watch.history.oks.get(key) ?? new Map<ReplicaId, OpNumber>();
+  watch.history.oks.set(key, oks);
+  oks.set(message.from, Math.max(oks.get(message.from) ?? 0, message.op));
+}
+
+/** I4: every StartView of one stamp agrees. */
+function noteStart(watch: Watch, message: StartView): void {
+  const started = watch.history.started.get(stampText(message));
+  if (started === undefined) return;
+  watch.expect(
+    started.viewStartOp === message.viewStartOp && started.primary === message.from,
+    `I4 view ${message.view}: another StartView by ${message.from} from op ${message.viewStartOp}`,
+  );
+}
+
+/** I4, I2, I23d: at most one primary of a stamp, in one start, beginning with all that was committed below. */
+function checkStarted(watch: Watch, state: ReplicaState): void {
+  if (state.status !== 'normal' || primaryOf(state.configuration, state.view) !== state.id) return;
+  const key = stampText(state);
+  const known = watch.history.started.get(key);
+  if (known !== undefined) {
+    watch.expect(
+      known.primary === state.id && known.start === state.start,
+      `I4 view ${state.view}: led by ${known.primary} (start ${known.start}) and ${state.id} (start ${state.start})`,
+    );
+    return;
+  }
+  const { viewStartOp } = state;
+  const chain = chainAt(state.log, viewStartOp);
+  watch.history.started.set(key, { viewStartOp, chain, primary: state.id, start: state.start });
+  for (const [at, committed] of watch.history.committed.entries()) {
+    if (compareStamps(committed.stamp, state) >= 0) continue;
+    const own = chainIfPresent(state.log, at + 1);
+    watch.expect(
+      own !== null && sameChain(own, committed.chain),
+      `I2 view ${state.view}: starts without op ${at + 1}, committed in view ${committed.stamp.view}`,
+    );
+  }
+}
+
+/** I1 and I8: one history, with a quorum behind each commit. */
+function checkCommitted(watch: Watch, before: Remembered | null, state: ReplicaState): void {
+  for (let op = (before?.commit ?? 0) + 1; op <= state.commit; op++) {
+    const chain = chainAt(state.log, op);
+    const known = watch.history.committed[op - 1];
+    const late = op === 1 || entryAt(state.log, op).ts > entryAt(state.log, op - 1).ts;
+    watch.expect(late, `I5 replica ${state.id}: entry ${op} is not later than the one below (DT2)`);
+    if (known === undefined) {
+      checkEvidence(watch, state, op);
+      const { epoch, view } = state;
+      watch.history.committed[op - 1] = { chain, stamp: { epoch, view } };
+    } else
+      watch.expect(
+        sameChain(known.chain, chain),
+        `I1 replica ${state.id}: another entry committed at op ${op}`,
+      );
+  }
+}
+
+function checkEvidence(watch: Watch, state: ReplicaState, op: OpNumber): void {
+  let holders = 1; // the primary's own log
+  for (const acknowledged of watch.history.oks.get(stampText(state))?.values() ?? [])
+    if (acknowledged >= op) holders++;
+  const quorum = quorumSize(watch.replicas);
+  watch.expect(
+    holders >= quorum,
+    `I8 view ${state.view}: op ${op} committed with ${holders} of ${quorum} holders`,
+  );
+}
+
+/** I7: a normal replica's log is a prefix of the log of its view's primary. */
+export function checkLikePrimary(state: ReplicaState, primary: ReplicaState): void {
+  if (state.status !== 'normal' || primary.status !== 'normal') return;
+  if (primary.view !== state.view || primaryOf(state.configuration, state.view) !== primary.id)
+    return;
+  const top = Math.min(head(state.log), head(primary.log));
+  assert(
+    sameChain(chainAt(state.log, top), chainAt(primary.log, top)),
+    `I7 replica ${state.id}: differs from the primary of view ${state.view} at op ${top}`,
+  );
+}
+
+/**
+ * I2 between steps: what was answered is in the logs of a quorum, where a replica that is down or recovering counts, for it
+ * joins nothing before it has the log again. `states`: of all that run.
+ */
+export function checkAcknowledged(watch: Watch, states: readonly ReplicaState[]): void {
+  const { history, replicas, expect } = watch;
+  const quorum = quorumSize(replicas);
+  for (const op of history.acknowledged.values()) {
+    const chain = history.committed[op - 1]?.chain;
+    if (chain === undefined) continue; // answered by an entry of another op: I12 looks at that
+    let holders = replicas;
+    for (const state of states) {
+      if (state.status === 'recovering') continue;
+      const own = chainIfPresent(state.log, op);
+      if (own === null || !sameChain(own, chain)) holders--;
+    }
+    expect(
+      holders >= quorum,
+      `I2 op ${op} was acknowledged, but only ${holders} of the ${quorum} replicas needed can hold it`,
+    );
+  }
+}
+
+/**
+ * I15 between steps: however many more of the f allowed faults come now, somebody is left with every entry up to the highest
+ * that was answered. `states`: of all that run; whoever recovers has no memory to speak of.
+ */
+export function checkReconstructible(
+  watch: Watch,
+  states: readonly ReplicaState[],
+  op: OpNumber,
+): void {
+  const chain = watch.history.committed[op - 1]?.chain;
+  if (chain === undefined) return;
+  const sound = states.filter((state) => state.status !== 'recovering');
+  const holders = sound.filter((state) => {
+    const own = chainIfPresent(state.log, op);
+    return own !== null && sameChain(own, chain);
+  });
+  const spare = faultsTolerated(watch.replicas) - (watch.replicas - sound.length);
+  watch.expect(
+    spare < 0 || holders.length > spare,
+    `I15 op ${op} was answered, ${holders.length} hold it, and ${spare} more may fail`,
+  );
+}
