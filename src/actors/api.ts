@@ -299,6 +299,8 @@ export interface ReplicaMetrics {
   framesIn: number;
   framesOut: number;
   framesDropped: number;
+  /** Frames whose bytes changed in shared memory: found by their checksum, dropped, and sent again. */
+  framesCorrupt: number;
   bytesIn: number;
   bytesOut: number;
   sleeps: number;

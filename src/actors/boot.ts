@@ -14,6 +14,26 @@ export interface AttachedClient {
   readonly link: ClientLinkMemory;
 }
 
+/**
+ * Where a replica can be ended to the instruction: ring space claimed, nothing written in it; frames published, nobody woken;
+ * between the effects of one step; the promise register written, nobody told; recovering; in the middle of a transfer.
+ */
+export const STOP_POINTS = [
+  'afterClaim',
+  'afterPublish',
+  'betweenEffects',
+  'afterRegister',
+  'inRecovery',
+  'inTransfer',
+] as const;
+export type StopPoint = (typeof STOP_POINTS)[number];
+
+/** What `faults` lets a thread do to itself. */
+export type ThreadFault = 'hang' | 'exhaustHeap' | StopPoint;
+
+/** Whose unread frames are to be damaged: those of a replica, or those of the clients of a name. */
+export type FlipTarget = { readonly replica: ReplicaId } | { readonly client: string };
+
 /** workerData of a replica. */
 export interface ReplicaBoot {
   readonly id: ReplicaId;
@@ -28,8 +48,10 @@ export interface ReplicaBoot {
   readonly clients: readonly AttachedClient[];
   /** Notices to the supervisor. */
   readonly notices: MessagePort;
-  /** Live tests may hang the thread or exhaust its heap. */
+  /** Live tests may hang the thread, exhaust its heap, or stop it at a point. */
   readonly faults: boolean;
+  /** Only with `faults`: it stops when it first comes there. */
+  readonly stopAt?: StopPoint;
 }
 
 /** What the supervisor may ask of a replica. */
@@ -39,17 +61,15 @@ export interface ReplicaControl {
   stepDown(): void;
   /** Digest of the service state and the op it belongs to. */
   digest(): { applied: number; digest: string };
-  /** Only with `faults`. */
-  hang(): void;
-  /** Only with `faults`. */
-  exhaustHeap(): void;
+  /** Only with `faults`. `times`: how often a stop point is passed, plus one. */
+  fault(kind: ThreadFault, times: number): void;
 }
 
-export interface ReplicaNotice {
-  readonly id: ReplicaId;
-  readonly start: number;
-  readonly notice: Notice;
-}
+export type ReplicaNotice = { readonly id: ReplicaId; readonly start: number } & (
+  | { readonly notice: Notice }
+  /** It does nothing any more, and waits for its end. */
+  | { readonly stoppedAt: StopPoint }
+);
 
 /** workerData of the supervisor. */
 export interface SupervisorBoot {

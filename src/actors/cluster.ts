@@ -21,7 +21,14 @@ import type {
   OpenOptions,
   ReplicaMetrics,
 } from './api.js';
-import type { ClusterCounts, ClusterEvent, SupervisorBoot, SupervisorNews } from './boot.js';
+import type {
+  ClusterCounts,
+  ClusterEvent,
+  FlipTarget,
+  SupervisorBoot,
+  SupervisorNews,
+  ThreadFault,
+} from './boot.js';
 import { ClientActor } from './client/client-actor.js';
 import {
   ClientHandle,
@@ -36,7 +43,7 @@ import { checkEnvironment, drainTime, linkName, openSettings, type Settings } fr
 import { spawnSupervisor } from './supervisor/spawn.js';
 import type { SupervisorControl } from './supervisor/supervisor-control.js';
 
-class ClusterHandle implements Cluster {
+export class ClusterHandle implements Cluster {
   readonly name: string;
   readonly kv: Kv;
   readonly echo: Echo;
@@ -177,9 +184,14 @@ class ClusterHandle implements Cluster {
     return this.#client.status(options);
   }
 
-  /** Test-only: see `openCluster`. */
-  fault(replica: number, kind: 'hang' | 'exhaustHeap'): Promise<void> {
-    return this.#ask(() => this.#control.remote.fault(replica, kind));
+  /** Only with `faults`, see `openCluster`. `times`: a stop point counts when it has been reached so often. */
+  fault(replica: number, kind: ThreadFault, times = 1): Promise<void> {
+    return this.#ask(() => this.#control.remote.fault(replica, kind, times));
+  }
+
+  /** Only with `faults`: flips bytes in frames that were not read yet. @returns how many. */
+  flip(target: FlipTarget, count: number): Promise<number> {
+    return this.#ask(() => this.#control.remote.flip(target, count));
   }
 
   async close(options: CloseOptions = {}): Promise<void> {
@@ -240,7 +252,7 @@ async function joinAsOpener(
   return new ClusterHandle(started, actor);
 }
 
-/** `open` with what only tests use: `faults` lets them hang a thread or exhaust its heap. */
+/** `open` with what only tests and the soak use: `faults` lets them hurt a thread in ways that users have no name for. */
 export async function openCluster(options: OpenOptions, faults: boolean): Promise<ClusterHandle> {
   checkEnvironment();
   const settings = openSettings(options);

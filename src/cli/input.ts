@@ -37,8 +37,28 @@ const FIELDS: Readonly<Record<Kind, readonly string[]>> = {
   incr: ['op', 'key', 'by'],
 };
 
+/** What is quoted from a file stays within a few lines of the terminal, and cannot give it orders. */
+const MESSAGE_CHARS = 300;
+const QUOTE_CHARS = 60;
+
 function wrong(line: number, what: string): UsageError {
-  return new UsageError(`line ${line}: ${what}`);
+  const escaped = clipped(what, MESSAGE_CHARS).replace(/[\p{Cc}\u2028\u2029]/gu, escapeCharacter);
+  return new UsageError(`line ${line}: ${escaped}`);
+}
+
+function clipped(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length)}…` : text;
+}
+
+function escapeCharacter(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+/** An object may be nested too deep to be turned into text, and nobody wants to read it. */
+function shown(value: unknown): string {
+  if (typeof value === 'object' && value !== null)
+    return Array.isArray(value) ? 'an array' : 'an object';
+  return typeof value === 'string' ? JSON.stringify(clipped(value, QUOTE_CHARS)) : String(value);
 }
 
 function parseLine(text: string, line: number): InputOperation {
@@ -53,10 +73,13 @@ function parseLine(text: string, line: number): InputOperation {
   const fields: { op?: unknown; key?: unknown; value?: unknown; by?: unknown } = record;
   const kind = KINDS.find((known) => known === fields.op);
   if (kind === undefined)
-    throw wrong(line, `op is ${JSON.stringify(fields.op)}, not one of ${KINDS.join(', ')}`);
+    throw wrong(line, `op is ${shown(fields.op)}, not one of ${KINDS.join(', ')}`);
   const unknown = Object.keys(fields).find((name) => !FIELDS[kind].includes(name));
   if (unknown !== undefined)
-    throw wrong(line, `a ${kind} has no '${unknown}', only ${FIELDS[kind].join(', ')}`);
+    throw wrong(
+      line,
+      `a ${kind} has no '${clipped(unknown, QUOTE_CHARS)}', only ${FIELDS[kind].join(', ')}`,
+    );
   const { key, value, by } = fields;
   if (typeof key !== 'string' || key === '') throw wrong(line, 'key must be a non-empty string');
   if (Buffer.byteLength(key) > KEY_BYTES_MAX)

@@ -6,7 +6,10 @@ import { Command, CommanderError } from 'commander';
 import { registerBench } from './bench.js';
 import { registerDemo } from './demo.js';
 import { packageVersion } from './environment.js';
+import { registerExplore } from './explore.js';
 import { guardStreams } from './output.js';
+import { registerSim } from './sim.js';
+import { registerSoak } from './soak.js';
 import { EXIT_USAGE, exitCodeOf, messageOf } from './usage.js';
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -33,6 +36,9 @@ async function main(): Promise<number> {
     .exitOverride();
   registerBench(program, context);
   registerDemo(program, context);
+  registerSoak(program, context);
+  registerExplore(program, context);
+  registerSim(program, context);
   try {
     await program.parseAsync(process.argv);
   } catch (error) {

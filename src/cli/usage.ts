@@ -5,6 +5,8 @@ import { VrError } from '../index.js';
 
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
+/** A limit that the run was to keep. */
+export const EXIT_THRESHOLD = 3;
 export const EXIT_SAFETY = 4;
 export const EXIT_UNAVAILABLE = 5;
 

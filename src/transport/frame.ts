@@ -3,7 +3,7 @@
 // of the transport that knows a message.
 
 import { assert } from '../protocol/assert.js';
-import type { Message, MessageKind } from '../protocol/message.js';
+import type { Message, MessageKind, Prepare } from '../protocol/message.js';
 import { type BulkKind, bulkBytes, readBulk, writeBulk } from './bulk-frames.js';
 import { type ColdKind, packCold, readCold } from './cold-frames.js';
 import { type HotKind, hotBytes, readHot, writeHot } from './hot-frames.js';
@@ -23,6 +23,22 @@ const ORDERED: ReadonlySet<MessageKind> = new Set<MessageKind>([
 /** True for messages that must not overtake a long one of the same link. */
 export function isOrdered(kind: MessageKind): boolean {
   return ORDERED.has(kind);
+}
+
+/**
+ * What the checksum of a record covers of a Prepare: all that is no entry, and short entries. Long ones are covered by the hash
+ * chain, which the receiver computes anyway: a second pass over each of their bytes, at both ends, is what costs.
+ */
+const CHAINED_COVERED_BYTES = 1024;
+
+/** How much of a frame its record's checksum covers. */
+export function coveredBytes(kind: MessageKind | null, length: number): number {
+  return kind === 'prepare' ? Math.min(length, CHAINED_COVERED_BYTES) : length;
+}
+
+/** True when whoever takes the message must compare its entries with their chains: nothing else covers their bytes. */
+export function reliesOnChain(message: Prepare): boolean {
+  return hotBytes(message) > CHAINED_COVERED_BYTES;
 }
 
 /** Exact length of the frame of `message` in bytes. */

@@ -9,8 +9,8 @@
 //
 //  record, 8-aligned
 //    0        4        8
-//   +--------+--------+-----------------+---------+
-//   | length |    0   | frame (length)  | padding |     length -1: nothing up to the end of the ring (wrap)
+//   +--------+--------+-----------------+---------+     length -1: nothing up to the end of the ring (wrap)
+//   | length |  sum   | frame (length)  | padding |     sum: checksum of position, length and what of the frame it covers
 //   +--------+--------+-----------------+---------+
 
 export const CACHE_LINE_PAIR_BYTES = 128;
@@ -81,6 +81,7 @@ export const METRICS = [
   'framesIn',
   'framesOut',
   'framesDropped',
+  'framesCorrupt',
   'bytesIn',
   'bytesOut',
   'sleeps',

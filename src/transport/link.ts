@@ -5,7 +5,7 @@
 import { assert } from '../protocol/assert.js';
 import type { Message, MessageKind } from '../protocol/message.js';
 import type { Doorbell } from './doorbell.js';
-import { frameBytes, isOrdered, readFrame, writeFrame } from './frame.js';
+import { coveredBytes, frameBytes, isOrdered, readFrame, writeFrame } from './frame.js';
 import { frameKind } from './kinds.js';
 import { BadFrame, BODY_ALIGNMENT } from './msgpack.js';
 import {
@@ -65,7 +65,7 @@ export class OutLink {
   }
 
   #write(message: Message, length: number): boolean {
-    const at = this.#ring.claim(length);
+    const at = this.#ring.claim(length, coveredBytes(message.kind, length));
     if (at < 0) return false;
     writeFrame(message, this.#ring.bytes, this.#ring.view, at);
     return true;
@@ -168,6 +168,11 @@ export class InLink {
     this.#producer = producer;
   }
 
+  /** Frames whose bytes changed in the ring: dropped like those, and repaired by whatever repeats a lost message. */
+  get corrupt(): number {
+    return this.#ring.corrupt;
+  }
+
   hasData(): boolean {
     return this.#ring.hasData();
   }
@@ -196,9 +201,16 @@ export class InLink {
         if (accept !== null && !this.#accepted(accept)) break;
         const from = ring.offset;
         const range = { from, to: from + ring.length };
+        const kind = frameKind(ring.view, from, ring.length);
+        const intact = ring.verify(coveredBytes(kind, ring.length));
         bytes += ring.length;
         ring.consume();
         count++;
+        if (!intact) {
+          // It may have been the middle of the long message under way.
+          this.#assembly.clear();
+          continue;
+        }
         if (isPiece(ring.view, range.from, ring.length)) this.#piece(range, handler);
         else this.#frame(ring, range, handler);
         if (ring.unreleased >= ring.capacity / 4) this.#release();

@@ -1,8 +1,10 @@
 // A single-producer, single-consumer ring over shared memory: claim, write in place, publish; peek, read in place, release.
 // The tail is stored last, by one atomic store for any number of records, so a producer killed anywhere leaves nothing half
-// visible (H5); a successor reads the positions from shared memory and goes on. How to wait for data or room is not its affair.
+// visible (H5); a successor reads the positions from shared memory and goes on. A record whose checksum is wrong is for the reader
+// to drop (2.1). How to wait for data or room is not its affair.
 
 import { assert } from '../protocol/assert.js';
+import { checksum } from './checksum.js';
 import {
   invalidCapacity,
   RECORD_HEADER_BYTES,
@@ -24,6 +26,7 @@ function open(memory: SharedArrayBuffer): {
   positions: Int32Array;
   bytes: Uint8Array;
   view: DataView;
+  words: Int32Array;
   capacity: number;
 } {
   const capacity = memory.byteLength - RING_HEADER_BYTES;
@@ -33,12 +36,25 @@ function open(memory: SharedArrayBuffer): {
     positions: new Int32Array(memory, 0, RING_HEADER_BYTES / 4),
     bytes: new Uint8Array(memory, RING_HEADER_BYTES, capacity),
     view: new DataView(memory, RING_HEADER_BYTES, capacity),
+    words: new Int32Array(memory, RING_HEADER_BYTES, capacity / 4),
     capacity,
   };
 }
 
 function longestFrame(capacity: number): number {
   return capacity / RECORD_SHARE - RECORD_HEADER_BYTES;
+}
+
+const SEED_PRIME = 0x27d4eb2f;
+
+/** Of the first `covered` bytes of the frame behind `at`, and whatever pads them to a multiple of 8. */
+function sumOf(words: Int32Array, at: number, covered: number, seed: number): number {
+  return checksum(words, (at + RECORD_HEADER_BYTES) >> 2, (at + recordSpace(covered)) >> 2, seed);
+}
+
+/** The checksum stands for a record's position and length as well. */
+function seedOf(position: number, length: number): number {
+  return (Math.imul(position ^ (position >>> 16), SEED_PRIME) + length) | 0;
 }
 
 const TAIL = RING_TAIL_AT / 4;
@@ -53,6 +69,11 @@ export class RingWriter {
   /** Longest frame that a claim accepts. */
   readonly frameMax: number;
   readonly #positions: Int32Array;
+  readonly #words: Int32Array;
+  /** Where the record begins that was claimed last, and what its checksum needs, which is missing yet; -1: there is none. */
+  #openAt = -1;
+  #openCovered = 0;
+  #openSeed = 0;
   /** Where the next record goes; ahead of the shared tail by what is claimed and unpublished. */
   #tail: number;
   #published: number;
@@ -61,8 +82,9 @@ export class RingWriter {
 
   /** Over fresh (zero) memory, or over memory where an earlier producer has ended: its unpublished claims are overwritten. */
   constructor(memory: SharedArrayBuffer) {
-    const { positions, bytes, view, capacity } = open(memory);
+    const { positions, bytes, view, words, capacity } = open(memory);
     this.#positions = positions;
+    this.#words = words;
     this.bytes = bytes;
     this.view = view;
     this.capacity = capacity;
@@ -72,8 +94,12 @@ export class RingWriter {
     this.#head = Atomics.load(positions, HEAD);
   }
 
-  /** @returns the offset in `bytes` for a frame of `length`, or -1 while the ring is too full. */
-  claim(length: number): number {
+  /**
+   * The frame must be complete before the next claim or `publish`: they give it its checksum, over its first `covered` bytes.
+   * @returns the offset in `bytes` for a frame of `length`, or -1 while the ring is too full.
+   */
+  claim(length: number, covered: number = length): number {
+    this.#seal();
     assert(length <= this.frameMax, `a frame of ${length} bytes, the limit is ${this.frameMax}`);
     const space = recordSpace(length);
     const at = this.#tail & (this.capacity - 1);
@@ -88,8 +114,18 @@ export class RingWriter {
       start = 0;
     }
     this.view.setInt32(start, length, true);
+    this.#openAt = start;
+    this.#openCovered = covered;
+    this.#openSeed = seedOf(this.#tail, length);
     this.#tail = (this.#tail + space) | 0;
     return start + RECORD_HEADER_BYTES;
+  }
+
+  #seal(): void {
+    const at = this.#openAt;
+    if (at < 0) return;
+    this.#openAt = -1;
+    this.#words[(at >> 2) + 1] = sumOf(this.#words, at, this.#openCovered, this.#openSeed);
   }
 
   #has(needed: number): boolean {
@@ -113,6 +149,7 @@ export class RingWriter {
   /** Makes everything claimed visible, with one store. @returns whether there was anything. */
   publish(): boolean {
     if (this.#published === this.#tail) return false;
+    this.#seal();
     this.#published = this.#tail;
     Atomics.store(this.#positions, TAIL, this.#tail);
     return true;
@@ -145,10 +182,11 @@ export class RingReader {
   readonly capacity: number;
   readonly bytes: Uint8Array;
   readonly view: DataView;
-  /** Records that could not have been written: everything up to the tail was skipped. */
+  /** Records that nobody can have written so: dropped. */
   corrupt = 0;
   readonly #frameMax: number;
   readonly #positions: Int32Array;
+  readonly #words: Int32Array;
   #head: number;
   #released: number;
   #tail: number;
@@ -157,8 +195,9 @@ export class RingReader {
 
   /** A successor begins where the last release of its predecessor ended, and may meet a few frames again (BP4). */
   constructor(memory: SharedArrayBuffer) {
-    const { positions, bytes, view, capacity } = open(memory);
+    const { positions, bytes, view, words, capacity } = open(memory);
     this.#positions = positions;
+    this.#words = words;
     this.bytes = bytes;
     this.view = view;
     this.capacity = capacity;
@@ -190,7 +229,7 @@ export class RingReader {
         this.#head = (this.#head + toEnd) | 0;
         continue;
       }
-      // No producer writes this. Where the next record begins is lost, but losing frames is survivable.
+      // No producer writes this. Where the next record begins is lost, but one begins at the tail, and losing frames is survivable.
       this.corrupt++;
       this.#head = this.#tail;
     }
@@ -203,6 +242,19 @@ export class RingReader {
 
   get length(): number {
     return this.#length;
+  }
+
+  /**
+   * Whether the record that `peek` found is what its producer published, in its first `covered` bytes as of the claim. One that
+   * is not is counted: consume it unread. If it was the length that changed, the next record found begins anywhere; its own
+   * checksum tells, and so on up to the tail, where one does begin.
+   */
+  verify(covered: number = this.#length): boolean {
+    const at = this.#offset - RECORD_HEADER_BYTES;
+    const seed = seedOf(this.#head, this.#length);
+    if (this.#words[(at >> 2) + 1] === sumOf(this.#words, at, covered, seed)) return true;
+    this.corrupt++;
+    return false;
   }
 
   /** Steps over the record that `peek` found; its bytes stay valid until `release`. */

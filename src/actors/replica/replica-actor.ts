@@ -24,9 +24,11 @@ import {
   ReplicaBlock,
   ReplicaCounters,
 } from '../../transport/mesh.js';
-import { RingReader, RingWriter } from '../../transport/ring.js';
+import { RingReader } from '../../transport/ring.js';
 import { type ReplicaBoot, STATUS_CODES } from '../boot.js';
 import { random32 } from '../random.js';
+import { EntryGuard } from './entry-guard.js';
+import { type ActorParts, PLAIN_PARTS } from './stop-points.js';
 
 /** Taken from one ring per pass: bounds a pass, so that the phases of different entries overlap. */
 const POLL_LIMIT: PollLimit = { frames: 64, bytes: 256 << 10 };
@@ -65,6 +67,8 @@ interface PeerConnection {
 export class ReplicaActor {
   readonly replica: Replica;
   readonly #boot: ReplicaBoot;
+  readonly #parts: ActorParts;
+  readonly #guard: EntryGuard;
   readonly #block: ReplicaBlock;
   readonly #cluster: ClusterBlock;
   readonly #counters: ReplicaCounters;
@@ -82,10 +86,12 @@ export class ReplicaActor {
   #sleeps = 0;
   #cpuFile: string | null;
 
-  constructor(boot: ReplicaBoot, digest64: Digest64) {
+  constructor(boot: ReplicaBoot, digest64: Digest64, parts: ActorParts = PLAIN_PARTS) {
     const { id, configuration, mesh } = boot;
     this.#boot = boot;
-    this.#block = new ReplicaBlock(mesh, id);
+    this.#parts = parts;
+    this.#guard = new EntryGuard(digest64);
+    this.#block = parts.block(mesh, id);
     this.#cluster = new ClusterBlock(mesh);
     this.#counters = new ReplicaCounters(mesh, id);
     const active = roleOf(configuration, id) === 'active';
@@ -104,14 +110,13 @@ export class ReplicaActor {
       limits: boot.limits,
       timing: boot.timing,
       random: random32,
-      digest64,
+      digest64: this.#guard.digest64,
       stateMachine: this.#services,
       logSegments: touchedSegments(boot.pretouchBytes),
     });
     const { replica } = this;
     this.#accept = (kind) => (kind === 'read' ? replica.takesReads : replica.takesRequests);
-    this.#onMessage = (message) =>
-      this.#perform(replica.step({ type: 'message', message: message as ReplicaMessage }));
+    this.#onMessage = (message) => this.#take(message as ReplicaMessage);
     for (const client of boot.clients) this.addClient(client.address, client.link);
     this.#tickedMs = performance.now();
     this.#cpuFile = threadStatFile();
@@ -129,7 +134,7 @@ export class ReplicaActor {
     return {
       id,
       in: new InLink(new RingReader(inbound)),
-      out: new OutLink(new RingWriter(outbound), block.doorbell),
+      out: new OutLink(this.#parts.writer(outbound), block.doorbell),
       block,
       exited: block.exited,
       suspected: block.suspected,
@@ -145,7 +150,7 @@ export class ReplicaActor {
     this.#clients.push({
       address,
       requests: new InLink(new RingReader(requests)),
-      replies: new OutLink(new RingWriter(replies), clientDoorbell(link)),
+      replies: new OutLink(this.#parts.writer(replies), clientDoorbell(link)),
       waiting: [],
     });
   }
@@ -237,6 +242,12 @@ export class ReplicaActor {
       this.#peers.some((peer) => peer.out.busy) ||
       this.#clients.some((client) => client.waiting.length > 0 || client.replies.busy)
     );
+  }
+
+  #take(message: ReplicaMessage): void {
+    if (message.kind !== 'prepare' || this.#guard.intact(message))
+      this.#perform(this.replica.step({ type: 'message', message }));
+    this.#guard.forget();
   }
 
   /** HH1, HH4: what the supervisor knows for certain about the other threads. */
@@ -393,6 +404,7 @@ export class ReplicaActor {
       bytesIn: 0,
       bytesOut: 0,
       framesDropped: this.#dropped,
+      framesCorrupt: this.#guard.broken,
     };
     const add = (inbound: InLink, outbound: OutLink): void => {
       totals.framesIn += inbound.framesIn;
@@ -400,6 +412,7 @@ export class ReplicaActor {
       totals.framesOut += outbound.framesOut;
       totals.bytesOut += outbound.bytesOut;
       totals.framesDropped += outbound.dropped + inbound.bad;
+      totals.framesCorrupt += inbound.corrupt;
     };
     for (const peer of this.#peers) add(peer.in, peer.out);
     for (const client of this.#clients) add(client.requests, client.replies);

@@ -10,11 +10,15 @@ import { loadDigest } from './digest.js';
 import { runDutyCycle } from './duty-cycle.js';
 import { rehearse } from './rehearsal.js';
 import { ReplicaActor } from './replica-actor.js';
+import { PLAIN_PARTS, StopPoints } from './stop-points.js';
 
 const boot = workerData as ReplicaBoot;
 const digest64 = await loadDigest();
 rehearse(boot, digest64);
-const actor = new ReplicaActor(boot, digest64);
+const points = boot.faults ? new StopPoints(boot) : null;
+if (boot.stopAt !== undefined) points?.arm(boot.stopAt, 1);
+const actor = new ReplicaActor(boot, digest64, points ?? PLAIN_PARTS);
+points?.watch(actor.replica);
 
 const block = new ReplicaBlock(boot.mesh, boot.id);
 const control: ReplicaControl = {
@@ -22,15 +26,19 @@ const control: ReplicaControl = {
   removeClient: (address) => actor.removeClient(address),
   stepDown: () => actor.stepDown(),
   digest: () => actor.digest(),
-  hang: () => {
-    if (boot.faults) for (;;);
-  },
-  exhaustHeap: () => {
-    if (!boot.faults) return;
-    const kept: unknown[] = [];
-    for (;;) kept.push(new Array(1000).fill(kept.length));
+  fault: (kind, times) => {
+    if (points === null) return;
+    if (kind === 'hang') for (;;);
+    if (kind === 'exhaustHeap') exhaustHeap();
+    else points.arm(kind, times);
   },
 };
+
+function exhaustHeap(): never {
+  const kept: unknown[] = [];
+  for (;;) kept.push(new Array(1000).fill(kept.length));
+}
+
 if (parentPort === null) throw new Error('a replica runs on a thread of its own');
 offer(control, parentPort as unknown as Port);
 

@@ -2,7 +2,12 @@
 
 import type { MessagePort } from 'node:worker_threads';
 import type { ClientAddress } from '../../protocol/types.js';
-import { allocateClientLink, clientDoorbell, type MeshMemory } from '../../transport/mesh.js';
+import {
+  allocateClientLink,
+  type ClientLinkMemory,
+  clientDoorbell,
+  type MeshMemory,
+} from '../../transport/mesh.js';
 import type { ClusterStatus } from '../api.js';
 import type { AttachedClient, ClientBoot } from '../boot.js';
 import { offer, type Port } from '../control.js';
@@ -49,6 +54,13 @@ export class ClientRegistry {
   /** As `share` or `attach` called them; who opened the cluster comes first. */
   get names(): string[] {
     return [...this.#members.values()].map((member) => member.name);
+  }
+
+  /** Of the clients of that name. */
+  linksOf(name: string): ClientLinkMemory[] {
+    return [...this.#members.values()]
+      .filter((member) => member.name === name)
+      .map((member) => member.client.link);
   }
 
   wakeAll(): void {

@@ -11,6 +11,7 @@ import {
   type ReplicaControl,
   type ReplicaNotice,
   STATUS_CODES,
+  type StopPoint,
 } from '../boot.js';
 import { type Connection, connect, type Port } from '../control.js';
 import { VrError } from '../errors.js';
@@ -40,6 +41,8 @@ export class Seat {
   state: ReplicaState = 'down';
   /** Why its thread ended, as far as it said. */
   error: unknown = undefined;
+  /** Only with faults: where its next thread is to stop. */
+  nextStop: StopPoint | null = null;
   readonly #observer: SeatObserver;
 
   constructor(mesh: MeshMemory, id: ReplicaId, observer: SeatObserver) {
@@ -63,12 +66,14 @@ export class Seat {
 
   /** H1: only after the exit event of the thread before. Resolves when the new one runs. */
   launch(
-    boot: Omit<ReplicaBoot, 'id' | 'start' | 'notices'>,
+    boot: Omit<ReplicaBoot, 'id' | 'start' | 'notices' | 'stopAt'>,
     thread: { readonly name: string; readonly heapMiB: number },
   ): Promise<void> {
     const start = this.block.start + 1;
     this.block.start = start;
     this.error = undefined;
+    const stopAt = this.nextStop;
+    this.nextStop = null;
     const { port1, port2 } = new MessageChannel();
     const worker = spawnReplica({
       name: thread.name,
@@ -79,6 +84,7 @@ export class Seat {
         start,
         notices: port2,
         pretouchBytes: start === 1 ? boot.pretouchBytes : 0,
+        ...(stopAt === null ? {} : { stopAt }),
       } satisfies ReplicaBoot,
       transfer: [port2],
       heapMiB: thread.heapMiB,

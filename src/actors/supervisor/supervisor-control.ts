@@ -3,7 +3,7 @@
 
 import type { MessagePort } from 'node:worker_threads';
 import type { ClusterStatus, ViewInfo } from '../api.js';
-import type { ClientBoot } from '../boot.js';
+import type { ClientBoot, FlipTarget, ThreadFault } from '../boot.js';
 import type { Supervisor } from './supervisor.js';
 
 export interface SupervisorControl {
@@ -14,7 +14,8 @@ export interface SupervisorControl {
   setPaused(id: number, paused: boolean): void;
   restart(id: number): Promise<void>;
   stepDown(): Promise<ViewInfo>;
-  fault(id: number, kind: 'hang' | 'exhaustHeap'): void;
+  fault(id: number, kind: ThreadFault, times: number): Promise<void>;
+  flip(target: FlipTarget, count: number): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -39,7 +40,8 @@ export function supervisorControl(supervisor: Supervisor, port: MessagePort): Su
     setPaused: (id, paused) => supervisor.setPaused(id, paused),
     restart: (id) => supervisor.restart(id),
     stepDown: () => supervisor.stepDown(),
-    fault: (id, kind) => supervisor.fault(id, kind),
+    fault: async (id, kind, times) => supervisor.faults?.fault(id, kind, times),
+    flip: async (target, count) => supervisor.faults?.flip(target, count) ?? 0,
     close: () => supervisor.close(),
   };
 }

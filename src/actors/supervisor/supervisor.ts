@@ -10,6 +10,7 @@ import type { ClusterStatus, ReplicaState, ViewInfo } from '../api.js';
 import type { ClusterCounts, ClusterEvent, ReplicaNotice, SupervisorBoot } from '../boot.js';
 import { VrError } from '../errors.js';
 import { ClientRegistry } from './client-registry.js';
+import { Faults } from './faults.js';
 import { assessLoss } from './loss.js';
 import { Seat } from './seat.js';
 import { HangDetector } from './watchdog.js';
@@ -31,6 +32,7 @@ export class Supervisor {
   readonly #seats: Seat[];
   readonly #clusterId: number;
   readonly clients: ClientRegistry;
+  readonly faults: Faults | null;
   readonly #hangs: HangDetector;
   readonly #changed = new Set<() => void>();
   #stopping = false;
@@ -81,6 +83,13 @@ export class Supervisor {
       status: () => this.status(),
     });
     this.#hangs = new HangDetector(settings.hangMs);
+    const host = {
+      mesh: this.#mesh,
+      clients: this.clients,
+      seat: (id: number) => this.#seat(id),
+      terminate: (seat: Seat) => this.#terminate(seat),
+    };
+    this.faults = boot.faults ? new Faults(host) : null;
   }
 
   /** Starts all replicas; resolves when a primary serves. @throws {VrError} when too few of them can run */
@@ -184,6 +193,11 @@ export class Supervisor {
   #onNotice(seat: Seat, message: ReplicaNotice): void {
     // What it still had to say when it was ended is no news any more.
     if (message.start !== seat.block.start || message.start <= seat.block.suspected) return;
+    if ('stoppedAt' in message) {
+      seat.error = new Error(`stopped at ${message.stoppedAt}`);
+      void this.#terminate(seat);
+      return;
+    }
     const { notice } = message;
     switch (notice.kind) {
       case 'status':
@@ -413,13 +427,6 @@ export class Supervisor {
     );
     if (this.#lost) throw permanentLoss();
     return this.#serving ?? before;
-  }
-
-  /** Only with faults: see ReplicaControl. */
-  fault(id: number, kind: 'hang' | 'exhaustHeap'): void {
-    void this.#seat(id)
-      .control?.remote[kind]()
-      .catch(() => undefined);
   }
 
   async status(): Promise<ClusterStatus> {

@@ -1,7 +1,6 @@
 // The faults of a run, one function each: it does its harm and says how it ends. Where memory is lost, at most f members are
 // down or recovering at a time, for that is what the protocol promises to survive without disks.
 
-import { faultsTolerated } from '../../protocol/configuration.js';
 import { CLIENT_BASE } from '../network.js';
 import { ROUNDS_PER_TICK } from '../stage.js';
 import { Dice } from './dice.js';
@@ -81,7 +80,7 @@ function partition(run: Run, dice: Dice): End {
   return cutAll(run, splitOf(run, dice));
 }
 
-/** The primary hears no replica and clients hear nobody else, so they go on asking it after another has been elected. */
+/** The primary hears no replica and some clients hear nobody else, so they go on asking it after another was elected. */
 function deposed(run: Run, dice: Dice): End {
   const old = run.primary;
   const others = Array.from({ length: run.replicas }, (_, id) => id).filter((id) => id !== old);
@@ -96,9 +95,11 @@ function deposed(run: Run, dice: Dice): End {
   run.after(dice.between(2, 10), () => {
     deaf = cutAll(
       run,
-      run.clients.flatMap((client) =>
-        others.map((id): [number, number] => [id, CLIENT_BASE + client.address]),
-      ),
+      dice
+        .some(run.clients, 0.6)
+        .flatMap((client) =>
+          others.map((id): [number, number] => [id, CLIENT_BASE + client.address]),
+        ),
     );
   });
   return () => {
@@ -263,9 +264,4 @@ function falseHint(run: Run, dice: Dice): End {
 function stepDown(run: Run): End {
   run.tell('A0', { kind: 'stepDown' });
   return nothing;
-}
-
-/** Members that may be down or without their memory at once. */
-export function budgetOf(replicas: number): number {
-  return faultsTolerated(replicas);
 }
