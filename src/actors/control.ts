@@ -78,6 +78,9 @@ export function connect<T>(port: Port, closed: () => VrError): Connection<T> {
   };
   const fail = (reason: VrError): void => {
     dead ??= reason;
+    // comlink's registry keeps this endpoint while its proxy lives, and the frames of an error hold whoever owns the proxy
+    // until they have been made text: a closed cluster would never be collected, with all its rings.
+    void reason.stack;
     for (const id of [...open]) {
       open.delete(id);
       failCall(id, reason);

@@ -30,9 +30,9 @@ function scaled(text: string, factors: Readonly<Record<string, number>>): number
   if (match === null) return undefined;
   const unit = match[2] ?? '';
   if (!Object.hasOwn(factors, unit)) return undefined;
-  // Rounded because 0.1 x 1e6 is not always whole in binary.
+  // Rounded because 0.1 x 1e6 is not always whole in binary, nor 512.2 x 1e9, where a last place is worth more.
   const value = Number(match[1]) * (factors[unit] as number);
-  return Math.abs(value - Math.round(value)) < 1e-6 ? Math.round(value) : value;
+  return Math.abs(value - Math.round(value)) <= 1e-12 * value ? Math.round(value) : value;
 }
 
 function within(text: string, value: number | undefined, bounds: Bounds, what: string): number {

@@ -6,7 +6,7 @@ import { type Core, leads, mark, notice, primaryNow, reply } from './core.js';
 import { appendOwned, chainAt, ENTRY_OVERHEAD_BYTES, entryAt, head, reserve } from './log.js';
 import type { Busy, ClientMessage, Read, Register, Request, Unregister } from './message.js';
 import { type RequestFields, requestSpace, writeRequest } from './request-body.js';
-import { type ClientAddress, compareStamps, type ReplicaId, sameClient } from './types.js';
+import { type ClientAddress, type ReplicaId, sameClient, type ViewNumber } from './types.js';
 
 const NO_BYTES = new Uint8Array(0);
 /** Share of logBytes at which operators are told (BP6). */
@@ -51,15 +51,21 @@ function inFlightBytes(core: Core): number {
   return bytes;
 }
 
+/**
+ * A later view that the client knows of: this replica is the one who is late, and says nothing (CS4). Somebody is in that view,
+ * so a quorum has left all lower ones (VC3); he may reach clients only, and they would ask its primary for ever.
+ */
+export function laterView(core: Core, message: ClientMessage): ViewNumber | null {
+  const { epoch, view } = core.state;
+  if (!concernsClients(core) || message.epoch !== epoch || message.seenView <= view) return null;
+  mark(core, 'clientOfLaterView');
+  return message.seenView;
+}
+
 export function onClient(core: Core, address: ClientAddress, message: ClientMessage): void {
   const { state } = core;
   if (!concernsClients(core) || state.abdicating) {
     answerNotPrimary(core, address);
-    return;
-  }
-  // The client knows a later view: this replica is the one who is late, and says nothing (CS4).
-  if (compareStamps({ epoch: message.epoch, view: message.seenView }, state) > 0) {
-    mark(core, 'clientOfLaterView');
     return;
   }
   // Without rings a message can arrive at a closed gate; the client's resend brings it again.

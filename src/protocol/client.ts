@@ -5,15 +5,9 @@ import { assert } from './assert.js';
 import type { ClientEffect, ClientEvent, ClientOutcome } from './client-event.js';
 import { TICK_MS } from './limits.js';
 import type { ReadReply, Reply, ServerMessage } from './message.js';
+import { type OpenRead, ReadWindow } from './read-window.js';
 import { type OpenRequest, RequestWindow } from './request-window.js';
-import type {
-  ClientId,
-  Random32,
-  ReplicaId,
-  RequestNumber,
-  SessionNumber,
-  ViewNumber,
-} from './types.js';
+import type { ClientId, Random32, ReplicaId, SessionNumber, ViewNumber } from './types.js';
 import { sameClient } from './types.js';
 
 /** Timers in ticks (CL2). */
@@ -45,15 +39,6 @@ export interface ClientSessionOptions {
   readonly random: Random32;
 }
 
-interface OpenRead {
-  readonly readId: number;
-  readonly token: number;
-  readonly body: Uint8Array;
-  /** Highest request number submitted before it (RD0). */
-  afterRequest: RequestNumber;
-  sent: boolean;
-}
-
 type Phase = 'idle' | 'registering' | 'open' | 'closing' | 'closed';
 
 /** Header fields of a request or read in a ring, generously: keeps several messages of one flush within the room. */
@@ -73,9 +58,7 @@ export class ClientSession {
   #resentView = -1;
   #now = 0;
   readonly #window: RequestWindow;
-  #reads: OpenRead[] = [];
-  #readId = 0;
-  #unsentReads = 0;
+  readonly #reads: ReadWindow;
   /** Register or Unregister is due. */
   #sessionMessageDue = false;
   /** When the primary's ring was last seen without bytes of ours, or a reply came. */
@@ -87,12 +70,12 @@ export class ClientSession {
   #waitUntil = 0;
   /** Sessions lost in a row before anything was answered in them. */
   #lostSessions = 0;
-  #logFull = false;
 
   constructor(options: ClientSessionOptions) {
     this.#options = options;
     this.#clientId = options.freshClientId();
     this.#window = new RequestWindow(options.sessionWindow);
+    this.#reads = new ReadWindow(options.readsMax, this.#window);
   }
 
   get clientId(): ClientId {
@@ -112,7 +95,7 @@ export class ClientSession {
   }
 
   get openReads(): number {
-    return this.#reads.length;
+    return this.#reads.count;
   }
 
   /** Primary of the latest view heard of (CL1). */
@@ -129,14 +112,14 @@ export class ClientSession {
   }
 
   canRead(): boolean {
-    return this.#phase === 'open' && this.#reads.length < this.#options.readsMax;
+    return this.#phase === 'open' && !this.#reads.full;
   }
 
   /** Something waits for room in a ring. */
   get wantsFlush(): boolean {
     if (this.#now < this.#waitUntil) return false;
     if (this.#sessionMessageDue || this.#toAll) return true;
-    return this.#phase === 'open' && (this.#window.hasUnwritten || this.#unsentReads > 0);
+    return this.#phase === 'open' && (this.#window.hasUnwritten || this.#reads.hasUnwritten);
   }
 
   /** The returned array is reused by the next step. */
@@ -187,14 +170,7 @@ export class ClientSession {
   #read(token: number, body: Uint8Array): void {
     assert(this.canRead(), 'a read was submitted beyond the limit');
     if (!this.#waits) this.#restartTimer();
-    this.#reads.push({
-      readId: ++this.#readId,
-      token,
-      body,
-      afterRequest: this.#logFull ? this.#window.answered : this.#window.last,
-      sent: false,
-    });
-    this.#unsentReads++;
+    this.#reads.add(token, body);
   }
 
   /** CS8: the session ends when nothing is open. */
@@ -254,10 +230,7 @@ export class ClientSession {
     }
     this.#window.close(open);
     this.#progress();
-    if (this.#logFull) {
-      this.#logFull = false;
-      this.#effects.push({ type: 'logFull', full: false });
-    }
+    this.#noteLogFull(false);
     const outcome: ClientOutcome =
       message.code === 'replyDropped'
         ? { code: 'replyDropped' }
@@ -277,10 +250,7 @@ export class ClientSession {
     this.#phase = 'open';
     this.#session = message.session;
     this.#sessionMessageDue = false;
-    for (const read of this.#reads) read.sent = false;
-    // Numbers of an older session mean nothing in this one, and everything submitted under it was settled.
-    this.#reads = this.#reads.map((read) => ({ ...read, afterRequest: 0 }));
-    this.#unsentReads = this.#reads.length;
+    this.#reads.changeSession();
     this.#progress();
     this.#effects.push({ type: 'opened' });
   }
@@ -288,11 +258,8 @@ export class ClientSession {
   #onReadReply(message: ReadReply): void {
     if (!sameClient(message.clientId, this.#clientId)) return;
     this.#noteView(message.view, null);
-    const at = this.#reads.findIndex((read) => read.readId === message.readId);
-    const open = this.#reads[at];
-    if (open === undefined) return;
-    this.#reads.splice(at, 1);
-    if (!open.sent) this.#unsentReads--;
+    const open = this.#reads.close(message.readId);
+    if (open === null) return;
     this.#progress();
     this.#settle(open.token, { code: 'ok', result: message.result, op: message.op });
   }
@@ -332,12 +299,11 @@ export class ClientSession {
     this.#waitUntil = this.#now + Math.max(1, Math.ceil(retryAfterMs / TICK_MS));
     this.#resendAll();
     this.#restartTimer();
-    if (reason !== 'log' || this.#logFull) return;
-    this.#logFull = true;
-    // What is open may never be executed now, and was never answered: reads need not wait for it.
-    for (const read of this.#reads)
-      read.afterRequest = Math.min(read.afterRequest, this.#window.answered);
-    this.#effects.push({ type: 'logFull', full: true });
+    if (reason === 'log') this.#noteLogFull(true);
+  }
+
+  #noteLogFull(full: boolean): void {
+    if (this.#reads.noteLogFull(full)) this.#effects.push({ type: 'logFull', full });
   }
 
   /** CL3: what is open ran once or never; a new client id begins a new session. */
@@ -364,13 +330,12 @@ export class ClientSession {
 
   /** Calls are open. */
   get #waits(): boolean {
-    return this.#window.count > 0 || this.#reads.length > 0;
+    return this.#window.count > 0 || this.#reads.count > 0;
   }
 
   #resendAll(): void {
     this.#window.rewind();
-    for (const read of this.#reads) read.sent = false;
-    this.#unsentReads = this.#reads.length;
+    this.#reads.rewind();
     if (this.#phase === 'registering' || this.#phase === 'closing') this.#sessionMessageDue = true;
     if (this.#waits) this.#effects.push({ type: 'resent', requests: this.#window.count });
   }
@@ -431,13 +396,13 @@ export class ClientSession {
       if (this.#toAll) this.#others(room, target, (id) => this.#sendRequest(id, request));
     }
     if (window.nextUnwritten() !== null) return;
-    for (const read of this.#reads) {
-      if (read.sent) continue;
+    const reads = this.#reads;
+    for (let open = reads.nextUnwritten(); open !== null; open = reads.nextUnwritten()) {
+      const read = open;
       const cost = read.body.length + ENVELOPE_BYTES;
       if (left <= 0 || (cost > left && left !== room[target])) return;
+      reads.advance();
       left -= cost;
-      read.sent = true;
-      this.#unsentReads--;
       this.#sendRead(target, read);
       if (this.#toAll) this.#others(room, target, (id) => this.#sendRead(id, read));
     }

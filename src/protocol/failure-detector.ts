@@ -12,6 +12,7 @@ import {
   isWitness,
   jitter,
   mark,
+  members,
   noticeStatus,
   primaryNow,
   quorum,
@@ -121,12 +122,21 @@ export function enter(core: Core, view: ViewNumber): void {
   sendJoined(core);
   if (mutations.registerAfterSend === true) writeRegister(core, { epoch: state.epoch, view });
   // HH3: the next primary is known to be dead: nobody needs to wait for it to stay silent.
-  const dead = state.down.get(primaryNow(core))?.skip === true;
+  const dead = supposedDead(core, primaryNow(core)) && othersMayLive(core);
   if (dead && mutations.deadPrimaryAwaited !== true) {
     mark(core, 'deadElectSkipped');
     suspect(core, 'crash');
   }
   if (isWitness(core, view % state.configuration.members.length)) mark(core, 'witnessTurnSkipped');
+}
+
+function supposedDead(core: Core, id: ReplicaId): boolean {
+  return core.state.down.get(id)?.skip === true;
+}
+
+/** Word that every active has ended says nothing: skipping them all, view after view, would not end. */
+function othersMayLive(core: Core): boolean {
+  return members(core).some(({ id, role }) => role === 'active' && !supposedDead(core, id));
 }
 
 function leaveView(core: Core): void {

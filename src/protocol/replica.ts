@@ -1,7 +1,7 @@
 // The replica: one entrance, `step(event)`, one exit, an ordered list of effects. Every guard that decides *which* rule runs
 // stands here, always in the same order (3.1); the rules themselves live in one module per sub-protocol.
 
-import { onClient, takesReads, takesRequests } from './admission.js';
+import { laterView, onClient, takesReads, takesRequests } from './admission.js';
 import { assert } from './assert.js';
 import { ChainHasher } from './chain.js';
 import { type Configuration, roleOf } from './configuration.js';
@@ -9,11 +9,11 @@ import { type Core, isMember, leads, makeSink, mark } from './core.js';
 import { onGetState } from './donors.js';
 import type { Effect, Event } from './effect.js';
 import { assertRole, execute, hasWork } from './execution.js';
-import { onHint, onTick } from './failure-detector.js';
+import { enter, onHint, onTick } from './failure-detector.js';
 import { beginGapRepair, donorExited, onNewState, tickTransfer } from './install.js';
 import type { ProtocolLimits, ProtocolTiming } from './limits.js';
 import type { MarkSink } from './marks.js';
-import type { ReplicaMessage } from './message.js';
+import type { ClientMessage, ReplicaMessage } from './message.js';
 import type { Mutations } from './mutations.js';
 import { endPass, onCommit, onIdle, onPrepare, onPrepareOk, repeatStreams } from './normal.js';
 import {
@@ -144,7 +144,7 @@ export class Replica {
         onMessage(core, event.message);
         break;
       case 'client':
-        onClient(core, event.address, event.message);
+        onClientMessage(core, event.address, event.message);
         break;
       case 'tick':
         core.state.now += event.count;
@@ -252,6 +252,12 @@ function onMessageOfView(
       onRequestStartView(core, message);
       return;
   }
+}
+
+function onClientMessage(core: Core, address: ClientAddress, message: ClientMessage): void {
+  const later = laterView(core, message);
+  if (later === null) onClient(core, address, message);
+  else enter(core, later);
 }
 
 function onTimers(core: Core): void {

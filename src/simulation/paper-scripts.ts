@@ -30,8 +30,16 @@ export class ToldStory extends Story {
     event: Event,
     effects: readonly Effect[],
   ): void {
+    this.watch(() => super.stepped(actor, event, effects));
+  }
+
+  protected override afterRound(): void {
+    this.watch(() => super.afterRound());
+  }
+
+  protected watch(check: () => void): void {
     try {
-      super.stepped(actor, event, effects);
+      check();
     } catch (error) {
       const { message } = error as Error;
       if (this.broken !== null) return;

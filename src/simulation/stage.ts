@@ -199,7 +199,11 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
       }
     for (const id of order) this.#pass(id);
     for (const client of this.clients) client.pass();
-    this.guard(-1, () => this.invariants.betweenSteps());
+    this.guard(-1, () => this.afterRound());
+  }
+
+  protected afterRound(): void {
+    this.invariants.betweenSteps();
   }
 
   #pass(id: number): void {

@@ -1,11 +1,13 @@
 // The checksum of a record in a ring. It is for flipped bits, not for adversaries: any change within one aligned word is found for
-// certain, anything else but for one in 2^32. The seed is the record's position, which never comes back before 2^32 bytes were
-// written, so that what an earlier lap left in the ring does not pass for a record either.
+// certain, anything else but for about one in 2^32. The seed is the record's position, which never comes back before 2^32 bytes
+// were written, so that what an earlier lap left in the ring does not pass for a record either.
 
 /** Odd, so that nothing is lost by multiplying with them. */
 const PRIME_A: number = 0x9e3779b1 | 0;
 const PRIME_B: number = 0x85ebca77 | 0;
 const PRIME_C: number = 0xc2b2ae3d | 0;
+/** A product moves differences upwards only; the shift brings them down again, or two flipped top bits would cancel out. */
+const DOWN = 15;
 
 /**
  * Of `words[from..to)`, where both are even. Two lanes: one waits for its own products, four cost short records more than they
@@ -14,16 +16,13 @@ const PRIME_C: number = 0xc2b2ae3d | 0;
 export function checksum(words: Int32Array, from: number, to: number, seed: number): number {
   let a = seed;
   let b = (seed + PRIME_A) | 0;
-  let at = from >>> 0;
-  for (const last = to - 4; at <= last; at = (at + 4) >>> 0) {
-    a = (Math.imul(a ^ (words[at] as number), PRIME_A) + (words[at | 1] as number)) | 0;
-    b =
-      (Math.imul(b ^ (words[(at + 2) >>> 0] as number), PRIME_A) +
-        (words[(at + 3) >>> 0] as number)) |
-      0;
+  for (let at = from >>> 0; at < to; at = (at + 2) >>> 0) {
+    a = Math.imul(a ^ (words[at] as number), PRIME_A);
+    b = Math.imul(b ^ (words[at | 1] as number), PRIME_B);
+    a ^= a >>> DOWN;
+    b ^= b >>> DOWN;
   }
-  if (at < to) a = (Math.imul(a ^ (words[at] as number), PRIME_A) + (words[at | 1] as number)) | 0;
   // One to one in each lane as long as the other is the same.
-  a = (Math.imul(a ^ (a >>> 15), PRIME_B) + b) | 0;
+  a = (Math.imul(a, PRIME_B) + b) | 0;
   return Math.imul(a ^ (a >>> 13), PRIME_C);
 }

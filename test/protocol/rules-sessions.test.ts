@@ -120,8 +120,10 @@ test('CS1: a full table gives up the session that is idle longest, the same one 
 test('CS4: a primary that is behind its client says nothing, not even Evicted', () => {
   const solo = serving({ replicas: 3 });
   const late = request(1, { session: 999, seenView: 4 });
-  expect(solo.client(late)).toEqual([]);
   expect(solo.client({ ...late, seenView: 0 })).toMatchObject([{ kind: 'evicted', session: 999 }]);
+  expect(solo.client(late)).toEqual([]);
+  // VC3: a quorum has left what it is in.
+  expect([solo.state.view, solo.state.status]).toEqual([4, 'view-change']);
 });
 
 test('CS5: a Register is answered with its nonce, also the second time', () => {

@@ -92,3 +92,39 @@ test('session-thrash (CS1, CL3): who loses one session after the other waits a r
   evict();
   expect(opened()).toBe(0);
 });
+
+/** Nobody is left to skip to: view after view would be left at the speed of messages until the word is forgotten. */
+scenario(
+  'hint-all-exited (HH3, I25): false word that every active has ended starts no race through the views',
+  { replicas: 3, witnesses: 1 },
+  (s) => {
+    s.put('a', 1);
+    s.settle();
+    s.tell('R_', { kind: 'exited', id: 0, start: 1 });
+    s.tell('R_', { kind: 'exited', id: 1, start: 1 });
+    s.run(300);
+    expect(s.view).toBeLessThan(10);
+    s.put('b', 2);
+    s.converge();
+    s.expect('b', 2);
+  },
+);
+
+/** R2 hears that view 0 is left and cannot say so to any replica, but clients hear it. */
+scenario(
+  'client-of-later-view (N1, VC3, L2): a view that only a client knows of is entered by whoever it asks',
+  { clientTiming: { retry: 10, retryMax: 20 } },
+  (s) => {
+    s.drop({ from: 'R2', to: ['R0', 'R1'] });
+    s.tell(['R1', 'R2'], { kind: 'suspect', id: 0 });
+    s.until(() => s.state('R2').view === 1, 50);
+    s.run(5);
+    expect([s.state('R0').view, s.state('R1').view]).toEqual([0, 0]);
+    const deaf = s.drop({ from: 'R0', to: 'C0' });
+    const call = s.put('a', 1);
+    s.until(() => s.client(0).session.view === 1, 200);
+    deaf.end();
+    s.until(() => call.code === 'ok', 300, 'an answer');
+    s.converge();
+  },
+);

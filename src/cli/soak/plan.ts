@@ -59,7 +59,7 @@ const PAUSE_LEAST_MS = 5;
 const PAUSE_MOST_MS = 700;
 const FLIPS_MAX = 8;
 /** Mean quiet time between two faults: a system that is never left alone shows only half of its mistakes. */
-const QUIET_MS = 200;
+const QUIET_MS = 120;
 
 /** Small rings meet their ends often; half of the clusters have the smallest. */
 const RINGS = [64 << 10, 64 << 10, 64 << 10, 128 << 10, 256 << 10, 1 << 20] as const;

@@ -9,6 +9,8 @@ import { answered, checkEnd, converged } from './verdict.js';
 
 /** Second phase, in view timeouts of the plan: until every call is answered and everybody agrees. */
 const RECOVERY_TIMEOUTS = 10;
+/** The longest that one view change waits, likewise (VC10). */
+const BACKED_OFF_TIMEOUTS = 26;
 /** View changes that the second phase may still need. */
 const VIEW_CHANGES_MAX = 3;
 
@@ -114,7 +116,9 @@ export function simulate(options: SimulationOptions): RunReport {
 /** L1 to L6: with a majority healed everything is answered, and all of it agree. */
 function settle(run: Run, plan: Plan): void {
   run.heal();
-  const limit = RECOVERY_TIMEOUTS * plan.timing.viewTimeout + 4 * plan.clientTiming.retryMax;
+  // VC10: whoever tried in vain for long waits longer, and again for each elect that is broken for good.
+  const timeouts = RECOVERY_TIMEOUTS + BACKED_OFF_TIMEOUTS * (1 + run.broken.size);
+  const limit = timeouts * plan.timing.viewTimeout + 4 * plan.clientTiming.retryMax;
   run.until(() => answered(run), limit, 'L2: an answer to every call');
   run.askClosing();
   run.until(() => answered(run) && converged(run), limit, 'L6: one view and equal logs');

@@ -1,0 +1,97 @@
+// The open reads of a client (RD0): kept until they are answered, in any order, over sessions as well, for a read may run twice; written
+// into a ring from a cursor that goes back when everything has to be repeated.
+
+import { assert } from './assert.js';
+import type { RequestWindow } from './request-window.js';
+import type { RequestNumber } from './types.js';
+
+export interface OpenRead {
+  readonly readId: number;
+  readonly token: number;
+  readonly body: Uint8Array;
+  /** Highest request number that has to be executed before it (RD0). */
+  readonly afterRequest: RequestNumber;
+}
+
+export class ReadWindow {
+  readonly #size: number;
+  readonly #requests: RequestWindow;
+  /** In the order of their ids; those before the cursor were written. */
+  #reads: OpenRead[] = [];
+  #cursor = 0;
+  #lastId = 0;
+  #logFull = false;
+
+  /** `requests`: the window of the same client, whose numbers reads wait for. */
+  constructor(size: number, requests: RequestWindow) {
+    this.#size = size;
+    this.#requests = requests;
+  }
+
+  /** Open reads. */
+  get count(): number {
+    return this.#reads.length;
+  }
+
+  get full(): boolean {
+    return this.#reads.length >= this.#size;
+  }
+
+  add(token: number, body: Uint8Array): void {
+    assert(!this.full, 'a read was added beyond the limit');
+    const afterRequest = this.#logFull ? this.#requests.answered : this.#requests.last;
+    this.#reads.push({ readId: ++this.#lastId, token, body, afterRequest });
+  }
+
+  /** Takes the answered one out. @returns null: answered before, or never given */
+  close(readId: number): OpenRead | null {
+    const at = this.#reads.findIndex((read) => read.readId === readId);
+    const open = this.#reads[at];
+    if (open === undefined) return null;
+    this.#reads.splice(at, 1);
+    if (at < this.#cursor) this.#cursor--;
+    return open;
+  }
+
+  /** The next open read that was not written, or null. */
+  nextUnwritten(): OpenRead | null {
+    return this.#reads[this.#cursor] ?? null;
+  }
+
+  /** `nextUnwritten` was written. */
+  advance(): void {
+    this.#cursor++;
+  }
+
+  get hasUnwritten(): boolean {
+    return this.#cursor < this.#reads.length;
+  }
+
+  /** Everything open is to be written again. */
+  rewind(): void {
+    this.#cursor = 0;
+  }
+
+  /** The primary's log is full, or no longer (BP6). @returns whether that is news */
+  noteLogFull(full: boolean): boolean {
+    if (full === this.#logFull) return false;
+    this.#logFull = full;
+    // What is open may never be executed now, and was never answered: reads need not wait for it.
+    if (full) this.#waitAtMostFor(this.#requests.answered);
+    return true;
+  }
+
+  /** Everything open is to be written in a new session. */
+  changeSession(): void {
+    // Numbers of an older session mean nothing in this one, and everything submitted under it was settled.
+    this.#waitAtMostFor(0);
+    this.rewind();
+  }
+
+  #waitAtMostFor(most: RequestNumber): void {
+    this.#reads = this.#reads.map((read) => ({
+      ...read,
+      afterRequest: Math.min(read.afterRequest, most),
+    }));
+  }
+}
