@@ -296,6 +296,19 @@ export function donorLost(core: Core, transfer: Transfer, id: ReplicaId): void {
   core.state.installing = null;
 }
 
+/**
+ * Everything came from this donor, and it is not the target's log: later views have dropped what the target ended with. When
+ * all others differ as well nobody has it, and a newer StartView must say what to install.
+ */
+function donorDiffers(core: Core, transfer: Transfer): void {
+  mark(core, 'transferMismatch');
+  transfer.donors.splice(transfer.donor % transfer.donors.length, 1);
+  transfer.base = core.state.commit;
+  transfer.staged = [];
+  if (transfer.donors.length > 0) askAgain(core, transfer);
+  else askedInVain(core, transfer);
+}
+
 /** Retry at the next donor, ever more slowly. */
 export function tickTransfer(core: Core): void {
   const { state, timing } = core;
@@ -337,6 +350,10 @@ function finish(core: Core, transfer: Transfer): void {
     reached(core, whole) === target.op &&
     sameChain(chainReached(core, whole), target.chain);
   if (!complete) {
+    if (transfer.tail.length === 0 && transfer.toOp === target.op) {
+      donorDiffers(core, transfer);
+      return;
+    }
     // The tail did not fit what was fetched: fetch everything.
     transfer.toOp = target.op;
     transfer.tail = [];
