@@ -34,6 +34,20 @@ export function describeMessage(message: Message): string {
       return `getState R${message.from} v${message.view} ${message.purpose} op${message.fromOp}..${message.toOp} #${message.reqId}`;
     case 'newState':
       return `newState R${message.from} v${message.view} ${message.purpose} ${message.status} ${opens(message.entries)} #${message.reqId}`;
+    case 'getCheckpoint':
+      return `getCheckpoint R${message.from} v${message.view} from op${message.minOp} #${message.reqId}`;
+    case 'checkpointMeta':
+      return `checkpointMeta R${message.from} v${message.view} ${message.status} cp${message.cpOp} pages ${message.pageCounts} #${message.reqId}`;
+    case 'getNodes':
+      return `getNodes R${message.from} cp${message.cpOp} list${message.list} level${message.level} ${message.indices.length} #${message.reqId}`;
+    case 'nodes':
+      return `nodes R${message.from} ${message.status} cp${message.cpOp} list${message.list} level${message.level} ${message.indices.length} #${message.reqId}`;
+    case 'getPages':
+      return `getPages R${message.from} cp${message.cpOp} list${message.list} ${message.indices.length} #${message.reqId}`;
+    case 'pages':
+      return `pages R${message.from} ${message.status} cp${message.cpOp} list${message.list} ${message.indices.length} #${message.reqId}`;
+    case 'checkpointRoot':
+      return `checkpointRoot R${message.from} v${message.view} cp${message.cpOp}`;
     case 'register':
       return `register ${message.clientId[0]} nonce${message.nonce}`;
     case 'unregister':

@@ -50,6 +50,7 @@ export function onGetState(core: Core, message: GetState): void {
     entries,
     head: head(state.log),
     commitMax: state.commitMax,
+    logStart: 1,
     status,
   });
 }

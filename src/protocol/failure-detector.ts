@@ -209,6 +209,9 @@ function doViewChange(core: Core): DoViewChange {
     chain: chainAt(state.log, op),
     commit: state.commit,
     commitMax: state.commitMax,
+    stableOp: 0,
+    logStart: 1,
+    cpOp: 0,
     ladder: ladder(state.log),
     tail: tail(state.log, { count: limits.tailEntries, bytes: limits.tailBytes }),
   };

@@ -58,6 +58,7 @@ export interface Prepare extends ReplicaHeader {
   readonly prevChain: Chain;
   readonly entries: readonly Entry[];
   readonly commitMax: OpNumber;
+  readonly stableOp: OpNumber;
   readonly hbSeq: number;
 }
 
@@ -66,6 +67,8 @@ export interface Commit extends ReplicaHeader {
   readonly start: StartNumber;
   readonly op: OpNumber;
   readonly commitMax: OpNumber;
+  /** Nothing above it may be dropped where there are witnesses (D13). */
+  readonly stableOp: OpNumber;
   readonly hbSeq: number;
 }
 
@@ -74,6 +77,9 @@ export interface PrepareOk extends ReplicaHeader {
   /** Durable verified head; covers all lower ops. */
   readonly op: OpNumber;
   readonly chain: Chain;
+  /** Newest complete checkpoint and its root; 0 before the first, and at a witness (CP3, CP8). */
+  readonly cpOp: OpNumber;
+  readonly cpRoot: Chain;
   readonly hbEcho: number;
 }
 
@@ -90,6 +96,10 @@ export interface DoViewChange extends ReplicaHeader {
   readonly chain: Chain;
   readonly commit: OpNumber;
   readonly commitMax: OpNumber;
+  readonly stableOp: OpNumber;
+  /** Lowest op in the log; everything below is in checkpoints only. */
+  readonly logStart: OpNumber;
+  readonly cpOp: OpNumber;
   readonly ladder: readonly Rung[];
   readonly tail: readonly Entry[];
 }
@@ -103,6 +113,9 @@ export interface StartView extends ReplicaHeader {
   readonly chain: Chain;
   readonly viewStartOp: OpNumber;
   readonly commitMax: OpNumber;
+  readonly stableOp: OpNumber;
+  readonly logStart: OpNumber;
+  readonly cpOp: OpNumber;
   readonly hbSeq: number;
   readonly ladder: readonly Rung[];
   readonly tail: readonly Entry[];
@@ -140,8 +153,83 @@ export interface NewState extends ReplicaHeader {
   readonly entries: readonly Entry[];
   readonly head: OpNumber;
   readonly commitMax: OpNumber;
-  readonly status: 'ok' | 'mismatch' | 'refuse';
+  readonly logStart: OpNumber;
+  /** `gone`: dropped, a checkpoint covers it (T2). */
+  readonly status: 'ok' | 'mismatch' | 'gone' | 'refuse';
 }
+
+/** Asks for the newest checkpoint at or above `minOp` (CP6). */
+export interface GetCheckpoint extends ReplicaHeader {
+  readonly kind: 'getCheckpoint';
+  readonly reqId: number;
+  readonly minOp: OpNumber;
+}
+
+/** Eight bytes per hash, low word first. */
+export interface CheckpointMeta extends ReplicaHeader {
+  readonly kind: 'checkpointMeta';
+  readonly reqId: number;
+  readonly cpOp: OpNumber;
+  readonly cpChain: Chain;
+  readonly root: Chain;
+  /** Pages of each list (CP2). */
+  readonly pageCounts: readonly number[];
+  /** Hash of the top node of each list, in one piece. */
+  readonly tops: Uint8Array;
+  /** `gone`: nothing as new as that; `refuse`: not one who has checkpoints. */
+  readonly status: 'ok' | 'gone' | 'refuse';
+}
+
+/** Asks for the hashes of the children of nodes of one level; the children of level 1 are pages. */
+export interface GetNodes extends ReplicaHeader {
+  readonly kind: 'getNodes';
+  readonly reqId: number;
+  readonly cpOp: OpNumber;
+  readonly list: number;
+  readonly level: number;
+  readonly indices: readonly number[];
+}
+
+export interface Nodes extends ReplicaHeader {
+  readonly kind: 'nodes';
+  readonly reqId: number;
+  readonly cpOp: OpNumber;
+  readonly list: number;
+  readonly level: number;
+  readonly indices: readonly number[];
+  /** Of all children of the first index, then of the second, ... */
+  readonly hashes: Uint8Array;
+  readonly status: 'ok' | 'gone';
+}
+
+export interface GetPages extends ReplicaHeader {
+  readonly kind: 'getPages';
+  readonly reqId: number;
+  readonly cpOp: OpNumber;
+  readonly list: number;
+  readonly indices: readonly number[];
+}
+
+export interface Pages extends ReplicaHeader {
+  readonly kind: 'pages';
+  readonly reqId: number;
+  readonly cpOp: OpNumber;
+  readonly list: number;
+  readonly indices: readonly number[];
+  /** The pages of these indices, back to back, all of one size. */
+  readonly bytes: Uint8Array;
+  readonly status: 'ok' | 'gone';
+}
+
+/** The root that most actives have of the checkpoint at `cpOp`: whoever has another one stops (CP8). */
+export interface CheckpointRoot extends ReplicaHeader {
+  readonly kind: 'checkpointRoot';
+  readonly cpOp: OpNumber;
+  readonly root: Chain;
+}
+
+/** Repair: carries no view that decides anything; request ids, chains and hashes do. */
+export type CheckpointMessage = GetCheckpoint | CheckpointMeta | GetNodes | Nodes | GetPages | Pages;
 
 export type ReplicaMessage =
   | Prepare
@@ -152,7 +240,9 @@ export type ReplicaMessage =
   | StartView
   | RequestStartView
   | GetState
-  | NewState;
+  | NewState
+  | CheckpointMessage
+  | CheckpointRoot;
 
 // ── Client to replica (2.2) ──
 

@@ -132,6 +132,8 @@ function sendPrepareOk(core: Core): void {
     ...header(core),
     op,
     chain: chainAt(state.log, op),
+    cpOp: 0,
+    cpRoot: [0, 0, 0, 0],
     hbEcho: state.lastHbSeq,
   });
 }
@@ -248,6 +250,7 @@ function stream(core: Core, progress: PeerProgress, hbSeq: number, room: number)
       prevChain: chainAt(state.log, first - 1),
       entries,
       commitMax: state.commitMax,
+      stableOp: 0,
       hbSeq,
     });
     progress.sentOp += entries.length;
@@ -266,6 +269,7 @@ function sendCommit(core: Core, progress: PeerProgress, hbSeq: number): void {
     start: state.start,
     op: head(state.log),
     commitMax: state.commitMax,
+    stableOp: 0,
     hbSeq,
   });
 }

@@ -26,6 +26,37 @@ export interface ApplyContext {
   session: SessionNumber;
 }
 
+/** New content of one list of pages: `count` pages in all, of which `pages` replace those of the image they are put into. */
+export interface ListContent {
+  readonly count: number;
+  readonly pages: ReadonlyMap<number, Uint8Array>;
+}
+
+/**
+ * State as lists of pages of one size (CP2), whose bytes depend on the applied history only. An *image* is the state after
+ * one op; it is named by that op and stays what it was, whatever is executed later. Ops of images increase.
+ */
+export interface PagedState {
+  /** Bytes of every page, a power of two from 256 on; the last one is padded with zeros. */
+  readonly pageBytes: number;
+  /** How many lists there are; never changes. */
+  readonly lists: number;
+  /** Makes the present state image `op` (CP1): costs little, the bytes are copied when they are about to change. */
+  freeze(op: OpNumber): void;
+  /** Image `op` is not needed any more. */
+  release(op: OpNumber): void;
+  pageCount(op: OpNumber, list: number): number;
+  /** A view of a page of image `op`, valid until something changes. */
+  page(op: OpNumber, list: number, index: number): Uint8Array;
+  /** False: the page is certainly the same as in the image frozen before `op`, which had it. */
+  changed(op: OpNumber, list: number, index: number): boolean;
+  /**
+   * Replaces the present state by that of image `from` (null: of nothing) with the pages of `content`, one per list, put in.
+   * No image is left afterwards.
+   */
+  restore(from: OpNumber | null, content: readonly ListContent[]): void;
+}
+
 /**
  * A deterministic service: the same calls in the same order give the same bytes on every replica (DT1). Whatever a
  * service throws ends the replica (DT4): errors that a user can cause are results.
