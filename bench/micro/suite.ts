@@ -176,6 +176,7 @@ function frames(): Piece[] {
       },
     ],
     commitMax: 41,
+    stableOp: 0,
     hbSeq: 9,
   };
   const bytes = new Uint8Array(64 << 10);

@@ -62,6 +62,10 @@ function entryBytes(entries: readonly Entry[]): number {
   return entries.reduce((bytes, entry) => bytes + entry.body.length + 96, 0);
 }
 
+function listBytes(list: readonly number[]): number {
+  return 5 * list.length;
+}
+
 /** Roughly what a message takes in a ring. */
 function sizeOf(message: Message): number {
   switch (message.kind) {
@@ -77,6 +81,15 @@ function sizeOf(message: Message): number {
     case 'reply':
     case 'readReply':
       return 96 + message.result.length;
+    case 'checkpointMeta':
+      return 128 + listBytes(message.pageCounts) + message.tops.length;
+    case 'getNodes':
+    case 'getPages':
+      return 96 + listBytes(message.indices);
+    case 'nodes':
+      return 96 + listBytes(message.indices) + message.hashes.length;
+    case 'pages':
+      return 96 + listBytes(message.indices) + message.bytes.length;
     default:
       return 96;
   }
@@ -95,6 +108,9 @@ export function copyMessage<T extends Message>(message: T): T {
     return { ...message, tail: copyEntries(m.tail) };
   if (m.kind === 'request' || m.kind === 'read') return { ...message, body: m.body.slice() };
   if (m.kind === 'reply' || m.kind === 'readReply') return { ...message, result: m.result.slice() };
+  if (m.kind === 'checkpointMeta') return { ...message, tops: m.tops.slice() };
+  if (m.kind === 'nodes') return { ...message, hashes: m.hashes.slice() };
+  if (m.kind === 'pages') return { ...message, bytes: m.bytes.slice() };
   return { ...message };
 }
 
@@ -106,6 +122,9 @@ export function overwrite(message: Message): void {
     for (const entry of message.tail) entry.body.fill(0xee);
   else if (message.kind === 'request' || message.kind === 'read') message.body.fill(0xee);
   else if (message.kind === 'reply' || message.kind === 'readReply') message.result.fill(0xee);
+  else if (message.kind === 'checkpointMeta') message.tops.fill(0xee);
+  else if (message.kind === 'nodes') message.hashes.fill(0xee);
+  else if (message.kind === 'pages') message.bytes.fill(0xee);
 }
 
 export interface RingDepth {

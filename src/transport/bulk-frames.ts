@@ -14,7 +14,6 @@ import {
   rungsAt,
   rungsBytes,
 } from './entry-codec.js';
-import { putReplicaHeader, REPLICA_FIELDS_AT, replicaHeaderAt } from './hot-frames.js';
 import {
   BadFrame,
   choiceOf,
@@ -26,13 +25,16 @@ import {
   WHOLE_BYTES,
   wholeAt,
 } from './msgpack.js';
+import { putReplicaHeader, REPLICA_FIELDS_AT, replicaHeaderAt } from './replica-header.js';
 
 export type BulkMessage = DoViewChange | StartView | NewState;
 export type BulkKind = BulkMessage['kind'];
 
-const TRANSFER_STATUSES = ['ok', 'mismatch', 'refuse'] as const;
+/** Codes are positions; append only. */
+const TRANSFER_STATUSES = ['ok', 'mismatch', 'refuse', 'gone'] as const;
 
-// doViewChange: start, lastNormal (epoch, view), op, chain, commit, commitMax, ladder, tail
+// doViewChange: start, lastNormal (epoch, view), op, chain, commit, commitMax, stableOp, logStart, cpOp, ladder,
+// tail
 const DVC_START = REPLICA_FIELDS_AT;
 const DVC_LAST_EPOCH = DVC_START + UINT_BYTES;
 const DVC_LAST_VIEW = DVC_LAST_EPOCH + UINT_BYTES;
@@ -40,32 +42,39 @@ const DVC_OP = DVC_LAST_VIEW + UINT_BYTES;
 const DVC_CHAIN = DVC_OP + WHOLE_BYTES;
 const DVC_COMMIT = DVC_CHAIN + CHAIN_BYTES;
 const DVC_COMMIT_MAX = DVC_COMMIT + WHOLE_BYTES;
-const DVC_LADDER = DVC_COMMIT_MAX + WHOLE_BYTES;
+const DVC_STABLE_OP = DVC_COMMIT_MAX + WHOLE_BYTES;
+const DVC_LOG_START = DVC_STABLE_OP + WHOLE_BYTES;
+const DVC_CP_OP = DVC_LOG_START + WHOLE_BYTES;
+const DVC_LADDER = DVC_CP_OP + WHOLE_BYTES;
 
-// startView: nonce, start, op, chain, viewStartOp, commitMax, hbSeq, ladder, tail
+// startView: nonce, start, op, chain, viewStartOp, commitMax, stableOp, logStart, cpOp, hbSeq, ladder, tail
 const SV_NONCE = REPLICA_FIELDS_AT;
 const SV_START = SV_NONCE + UINT_BYTES;
 const SV_OP = SV_START + UINT_BYTES;
 const SV_CHAIN = SV_OP + WHOLE_BYTES;
 const SV_VIEW_START_OP = SV_CHAIN + CHAIN_BYTES;
 const SV_COMMIT_MAX = SV_VIEW_START_OP + WHOLE_BYTES;
-const SV_HB_SEQ = SV_COMMIT_MAX + WHOLE_BYTES;
+const SV_STABLE_OP = SV_COMMIT_MAX + WHOLE_BYTES;
+const SV_LOG_START = SV_STABLE_OP + WHOLE_BYTES;
+const SV_CP_OP = SV_LOG_START + WHOLE_BYTES;
+const SV_HB_SEQ = SV_CP_OP + WHOLE_BYTES;
 const SV_LADDER = SV_HB_SEQ + WHOLE_BYTES;
 
-// newState: reqId, purpose, fromOp, prevChain, head, commitMax, status, entries
+// newState: reqId, purpose, fromOp, prevChain, head, commitMax, logStart, status, entries
 const NS_REQ_ID = REPLICA_FIELDS_AT;
 const NS_PURPOSE = NS_REQ_ID + WHOLE_BYTES;
 const NS_FROM_OP = NS_PURPOSE + UINT_BYTES;
 const NS_PREV_CHAIN = NS_FROM_OP + WHOLE_BYTES;
 const NS_HEAD = NS_PREV_CHAIN + CHAIN_BYTES;
 const NS_COMMIT_MAX = NS_HEAD + WHOLE_BYTES;
-const NS_STATUS = NS_COMMIT_MAX + WHOLE_BYTES;
+const NS_LOG_START = NS_COMMIT_MAX + WHOLE_BYTES;
+const NS_STATUS = NS_LOG_START + WHOLE_BYTES;
 const NS_ENTRIES = NS_STATUS + UINT_BYTES;
 
 const SHAPES: Readonly<Record<BulkKind, { fields: number; bytes: number }>> = {
-  doViewChange: { fields: 18, bytes: DVC_LADDER },
-  startView: { fields: 18, bytes: SV_LADDER },
-  newState: { fields: 17, bytes: NS_ENTRIES },
+  doViewChange: { fields: 21, bytes: DVC_LADDER },
+  startView: { fields: 21, bytes: SV_LADDER },
+  newState: { fields: 18, bytes: NS_ENTRIES },
 };
 
 /** Exact length of the frame in bytes. */
@@ -92,6 +101,9 @@ export function writeBulk(
       putChain(view, at + DVC_CHAIN, message.chain);
       putWhole(view, at + DVC_COMMIT, message.commit);
       putWhole(view, at + DVC_COMMIT_MAX, message.commitMax);
+      putWhole(view, at + DVC_STABLE_OP, message.stableOp);
+      putWhole(view, at + DVC_LOG_START, message.logStart);
+      putWhole(view, at + DVC_CP_OP, message.cpOp);
       putEntries(bytes, view, putRungs(view, at + DVC_LADDER, message.ladder), message.tail);
       return;
     case 'startView':
@@ -101,6 +113,9 @@ export function writeBulk(
       putChain(view, at + SV_CHAIN, message.chain);
       putWhole(view, at + SV_VIEW_START_OP, message.viewStartOp);
       putWhole(view, at + SV_COMMIT_MAX, message.commitMax);
+      putWhole(view, at + SV_STABLE_OP, message.stableOp);
+      putWhole(view, at + SV_LOG_START, message.logStart);
+      putWhole(view, at + SV_CP_OP, message.cpOp);
       putWhole(view, at + SV_HB_SEQ, message.hbSeq);
       putEntries(bytes, view, putRungs(view, at + SV_LADDER, message.ladder), message.tail);
       return;
@@ -111,6 +126,7 @@ export function writeBulk(
       putChain(view, at + NS_PREV_CHAIN, message.prevChain);
       putWhole(view, at + NS_HEAD, message.head);
       putWhole(view, at + NS_COMMIT_MAX, message.commitMax);
+      putWhole(view, at + NS_LOG_START, message.logStart);
       putUint(view, at + NS_STATUS, TRANSFER_STATUSES.indexOf(message.status));
       putEntries(bytes, view, at + NS_ENTRIES, message.entries);
       return;
@@ -144,6 +160,9 @@ export function readBulk(
         chain: chainAt(view, at + DVC_CHAIN),
         commit: wholeAt(view, at + DVC_COMMIT, 'commit'),
         commitMax: wholeAt(view, at + DVC_COMMIT_MAX, 'commitMax'),
+        stableOp: wholeAt(view, at + DVC_STABLE_OP, 'stableOp'),
+        logStart: wholeAt(view, at + DVC_LOG_START, 'logStart'),
+        cpOp: wholeAt(view, at + DVC_CP_OP, 'cpOp'),
         ladder,
         tail: entriesAt(bytes, view, at + DVC_LADDER + rungsBytes(ladder), to),
       };
@@ -159,6 +178,9 @@ export function readBulk(
         chain: chainAt(view, at + SV_CHAIN),
         viewStartOp: wholeAt(view, at + SV_VIEW_START_OP, 'viewStartOp'),
         commitMax: wholeAt(view, at + SV_COMMIT_MAX, 'commitMax'),
+        stableOp: wholeAt(view, at + SV_STABLE_OP, 'stableOp'),
+        logStart: wholeAt(view, at + SV_LOG_START, 'logStart'),
+        cpOp: wholeAt(view, at + SV_CP_OP, 'cpOp'),
         hbSeq: wholeAt(view, at + SV_HB_SEQ, 'hbSeq'),
         ladder,
         tail: entriesAt(bytes, view, at + SV_LADDER + rungsBytes(ladder), to),
@@ -174,6 +196,7 @@ export function readBulk(
         prevChain: chainAt(view, at + NS_PREV_CHAIN),
         head: wholeAt(view, at + NS_HEAD, 'head'),
         commitMax: wholeAt(view, at + NS_COMMIT_MAX, 'commitMax'),
+        logStart: wholeAt(view, at + NS_LOG_START, 'logStart'),
         status: choiceOf(TRANSFER_STATUSES, uintAt(view, at + NS_STATUS, 'status'), 'status'),
         entries: entriesAt(bytes, view, at + NS_ENTRIES, to),
       };

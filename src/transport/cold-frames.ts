@@ -5,7 +5,9 @@
 import { Packr } from 'msgpackr';
 import type {
   Busy,
+  CheckpointRoot,
   Evicted,
+  GetCheckpoint,
   GetState,
   Message,
   NotPrimary,
@@ -25,6 +27,8 @@ export type ColdMessage =
   | StartViewChange
   | RequestStartView
   | GetState
+  | GetCheckpoint
+  | CheckpointRoot
   | Register
   | Unregister
   | NotPrimary
@@ -79,6 +83,10 @@ function fieldsOf(message: ColdMessage): unknown[] {
       const transfer = [reqId, PURPOSES.indexOf(purpose), fromOp, toOp, prevChain, maxBytes];
       return [...headerOf(message), ...transfer];
     }
+    case 'getCheckpoint':
+      return [...headerOf(message), message.reqId, message.minOp];
+    case 'checkpointRoot':
+      return [...headerOf(message), message.cpOp, message.root];
     case 'register':
       return [code, ...message.clientId, message.nonce, message.epoch, message.seenView];
     case 'unregister':
@@ -136,12 +144,11 @@ class Fields {
 
   chainOrNull(what: string): Chain | null {
     const value = this.#next(what);
-    if (value === null) return null;
-    if (!Array.isArray(value) || value.length !== 4)
-      throw new BadFrame(`${what} must be four words, found ${describe(value)}`);
-    const words: readonly unknown[] = value;
-    const [a, b, c, d] = words.map((word) => checkedWord(word, what));
-    return [a ?? 0, b ?? 0, c ?? 0, d ?? 0];
+    return value === null ? null : checkedChain(value, what);
+  }
+
+  chain(what: string): Chain {
+    return checkedChain(this.#next(what), what);
   }
 
   header(): { clusterId: number; gen: number; epoch: number; view: number; from: number } {
@@ -174,6 +181,14 @@ function checkedWord(value: unknown, what: string): number {
   if (typeof value !== 'number' || (value | 0) !== value)
     throw new BadFrame(`${what} must hold 32-bit words, found ${describe(value)}`);
   return value;
+}
+
+function checkedChain(value: unknown, what: string): Chain {
+  if (!Array.isArray(value) || value.length !== 4)
+    throw new BadFrame(`${what} must be four words, found ${describe(value)}`);
+  const words: readonly unknown[] = value;
+  const [a, b, c, d] = words.map((word) => checkedWord(word, what));
+  return [a ?? 0, b ?? 0, c ?? 0, d ?? 0];
 }
 
 function unpack(bytes: Uint8Array, range: { from: number; to: number }): readonly unknown[] {
@@ -226,6 +241,20 @@ function messageOf(kind: ColdKind, fields: Fields): ColdMessage {
         toOp: fields.whole('toOp'),
         prevChain: fields.chainOrNull('prevChain'),
         maxBytes: fields.whole('maxBytes'),
+      };
+    case 'getCheckpoint':
+      return {
+        kind,
+        ...fields.header(),
+        reqId: fields.whole('reqId'),
+        minOp: fields.whole('minOp'),
+      };
+    case 'checkpointRoot':
+      return {
+        kind,
+        ...fields.header(),
+        cpOp: fields.whole('cpOp'),
+        root: fields.chain('root'),
       };
     case 'register':
       return {

@@ -5,6 +5,12 @@
 import { assert } from '../protocol/assert.js';
 import type { Message, MessageKind, Prepare } from '../protocol/message.js';
 import { type BulkKind, bulkBytes, readBulk, writeBulk } from './bulk-frames.js';
+import {
+  type CheckpointKind,
+  checkpointBytes,
+  readCheckpoint,
+  writeCheckpoint,
+} from './checkpoint-frames.js';
 import { type ColdKind, packCold, readCold } from './cold-frames.js';
 import { type HotKind, hotBytes, readHot, writeHot } from './hot-frames.js';
 import { frameCode, isHot, KINDS } from './kinds.js';
@@ -56,6 +62,12 @@ export function frameBytes(message: Message): number {
     case 'startView':
     case 'newState':
       return bulkBytes(message);
+    case 'checkpointMeta':
+    case 'getNodes':
+    case 'nodes':
+    case 'getPages':
+    case 'pages':
+      return checkpointBytes(message);
     default:
       return packCold(message).length;
   }
@@ -82,14 +94,23 @@ export function writeFrame(message: Message, bytes: Uint8Array, view: DataView, 
     case 'newState':
       writeBulk(message, bytes, view, at);
       return;
+    case 'checkpointMeta':
+    case 'getNodes':
+    case 'nodes':
+    case 'getPages':
+    case 'pages':
+      writeCheckpoint(message, bytes, view, at);
+      return;
     default:
       bytes.set(packCold(message), at);
   }
 }
 
-type Codec = 'hot' | 'bulk' | 'cold';
+type Codec = 'hot' | 'bulk' | 'checkpoint' | 'cold';
 const CODECS: Readonly<
-  { [K in HotKind]: 'hot' } & { [K in BulkKind]: 'bulk' } & { [K in ColdKind]: 'cold' }
+  { [K in HotKind]: 'hot' } & { [K in BulkKind]: 'bulk' } & {
+    [K in CheckpointKind]: 'checkpoint';
+  } & { [K in ColdKind]: 'cold' }
 > = {
   prepare: 'hot',
   commit: 'hot',
@@ -101,6 +122,13 @@ const CODECS: Readonly<
   doViewChange: 'bulk',
   startView: 'bulk',
   newState: 'bulk',
+  checkpointMeta: 'checkpoint',
+  getNodes: 'checkpoint',
+  nodes: 'checkpoint',
+  getPages: 'checkpoint',
+  pages: 'checkpoint',
+  getCheckpoint: 'cold',
+  checkpointRoot: 'cold',
   startViewChange: 'cold',
   requestStartView: 'cold',
   getState: 'cold',
@@ -130,5 +158,6 @@ export function readFrame(
     throw new BadFrame(`${kind} in the form of another kind`);
   if (codec === 'hot') return readHot(kind as HotKind, bytes, view, range);
   if (codec === 'bulk') return readBulk(kind as BulkKind, bytes, view, range);
+  if (codec === 'checkpoint') return readCheckpoint(kind as CheckpointKind, bytes, view, range);
   return readCold(kind as ColdKind, bytes, range);
 }

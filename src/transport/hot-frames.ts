@@ -1,6 +1,6 @@
 // Frames of the normal case, written and read by hand at fixed offsets: array16, then fields of fixed width, the one field of
-// variable length last, its bytes on a multiple of 8 like the frame itself. Each is msgpack that any decoder can read, but none is needed here. Bodies are copied once into the
-// frame, and read as views of it.
+// variable length last, its bytes on a multiple of 8 like the frame itself. Each is msgpack that any decoder can read, but
+// none is needed here. Bodies are copied once into the frame, and read as views of it.
 
 import type {
   Commit,
@@ -8,7 +8,6 @@ import type {
   PrepareOk,
   Read,
   ReadReply,
-  ReplicaHeader,
   Reply,
   ReplyCode,
   Request,
@@ -42,40 +41,44 @@ import {
   WHOLE_BYTES,
   wholeAt,
 } from './msgpack.js';
+import {
+  CLUSTER_ID,
+  EPOCH,
+  FROM,
+  GEN,
+  putReplicaHeader,
+  REPLICA_FIELDS_AT,
+  VIEW,
+} from './replica-header.js';
 
 export type HotMessage = Prepare | Commit | PrepareOk | Request | Read | Reply | ReadReply;
 export type HotKind = HotMessage['kind'];
 
 const REPLY_CODES: readonly ReplyCode[] = ['ok', 'sessionInvalid', 'replyDropped', 'serviceError'];
 
-// Every frame: array16, kind. Between replicas: clusterId, gen, epoch, view, from behind it.
-const CLUSTER_ID = OPENING_BYTES;
-const GEN = CLUSTER_ID + WHOLE_BYTES;
-const EPOCH = GEN + UINT_BYTES;
-const VIEW = EPOCH + UINT_BYTES;
-const FROM = VIEW + UINT_BYTES;
-/** Where the fields of a replica message begin that are its own. */
-export const REPLICA_FIELDS_AT: number = FROM + UINT_BYTES;
-
-// prepare: start, first, prevChain, commitMax, hbSeq, entries
+// prepare: start, first, prevChain, commitMax, stableOp, hbSeq, entries
 const PREPARE_START = REPLICA_FIELDS_AT;
 const PREPARE_FIRST = PREPARE_START + UINT_BYTES;
 const PREPARE_PREV_CHAIN = PREPARE_FIRST + WHOLE_BYTES;
 const PREPARE_COMMIT_MAX = PREPARE_PREV_CHAIN + CHAIN_BYTES;
-const PREPARE_HB_SEQ = PREPARE_COMMIT_MAX + WHOLE_BYTES;
+const PREPARE_STABLE_OP = PREPARE_COMMIT_MAX + WHOLE_BYTES;
+const PREPARE_HB_SEQ = PREPARE_STABLE_OP + WHOLE_BYTES;
 const PREPARE_ENTRIES = PREPARE_HB_SEQ + WHOLE_BYTES;
 
-// commit: start, op, commitMax, hbSeq
+// commit: start, op, commitMax, stableOp, hbSeq
 const COMMIT_START = REPLICA_FIELDS_AT;
 const COMMIT_OP = COMMIT_START + UINT_BYTES;
 const COMMIT_COMMIT_MAX = COMMIT_OP + WHOLE_BYTES;
-const COMMIT_HB_SEQ = COMMIT_COMMIT_MAX + WHOLE_BYTES;
+const COMMIT_STABLE_OP = COMMIT_COMMIT_MAX + WHOLE_BYTES;
+const COMMIT_HB_SEQ = COMMIT_STABLE_OP + WHOLE_BYTES;
 const COMMIT_BYTES = COMMIT_HB_SEQ + WHOLE_BYTES;
 
-// prepareOk: op, chain, hbEcho
+// prepareOk: op, chain, cpOp, cpRoot, hbEcho
 const PREPARE_OK_OP = REPLICA_FIELDS_AT;
 const PREPARE_OK_CHAIN = PREPARE_OK_OP + WHOLE_BYTES;
-const PREPARE_OK_HB_ECHO = PREPARE_OK_CHAIN + CHAIN_BYTES;
+const PREPARE_OK_CP_OP = PREPARE_OK_CHAIN + CHAIN_BYTES;
+const PREPARE_OK_CP_ROOT = PREPARE_OK_CP_OP + WHOLE_BYTES;
+const PREPARE_OK_HB_ECHO = PREPARE_OK_CP_ROOT + CHAIN_BYTES;
 const PREPARE_OK_BYTES = PREPARE_OK_HB_ECHO + WHOLE_BYTES;
 
 // From and to clients: four words of the clientId behind the kind.
@@ -125,39 +128,14 @@ const READ_REPLY_RESULT = READ_REPLY_PADDING + paddingBytes(READ_REPLY_PADDING);
 
 /** Number of fields of each array, and bytes up to its variable part or, without one, its end. */
 const SHAPES: Readonly<Record<HotKind, { fields: number; bytes: number }>> = {
-  prepare: { fields: 15, bytes: PREPARE_ENTRIES + ARRAY_BYTES },
-  commit: { fields: 10, bytes: COMMIT_BYTES },
-  prepareOk: { fields: 12, bytes: PREPARE_OK_BYTES },
+  prepare: { fields: 16, bytes: PREPARE_ENTRIES + ARRAY_BYTES },
+  commit: { fields: 11, bytes: COMMIT_BYTES },
+  prepareOk: { fields: 17, bytes: PREPARE_OK_BYTES },
   request: { fields: 12, bytes: REQUEST_BODY + BIN_BYTES },
   read: { fields: 12, bytes: READ_BODY + BIN_BYTES },
   reply: { fields: 16, bytes: REPLY_RESULT + BIN_BYTES },
   readReply: { fields: 13, bytes: READ_REPLY_RESULT + BIN_BYTES },
 };
-
-export function putReplicaHeader(
-  view: DataView,
-  at: number,
-  message: ReplicaHeader & { readonly kind: keyof typeof KIND_CODES },
-  fields: number,
-): void {
-  putArray(view, at, fields);
-  putUint(view, at + ARRAY_BYTES, KIND_CODES[message.kind]);
-  putWhole(view, at + CLUSTER_ID, message.clusterId);
-  putUint(view, at + GEN, message.gen);
-  putUint(view, at + EPOCH, message.epoch);
-  putUint(view, at + VIEW, message.view);
-  putUint(view, at + FROM, message.from);
-}
-
-export function replicaHeaderAt(view: DataView, at: number): ReplicaHeader {
-  return {
-    clusterId: wholeAt(view, at + CLUSTER_ID, 'clusterId'),
-    gen: uintAt(view, at + GEN, 'gen'),
-    epoch: uintAt(view, at + EPOCH, 'epoch'),
-    view: uintAt(view, at + VIEW, 'view'),
-    from: uintAt(view, at + FROM, 'from'),
-  };
-}
 
 function putClientHeader(
   view: DataView,
@@ -222,6 +200,7 @@ export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView,
       putWhole(view, at + PREPARE_FIRST, message.first);
       putChain(view, at + PREPARE_PREV_CHAIN, message.prevChain);
       putWhole(view, at + PREPARE_COMMIT_MAX, message.commitMax);
+      putWhole(view, at + PREPARE_STABLE_OP, message.stableOp);
       putWhole(view, at + PREPARE_HB_SEQ, message.hbSeq);
       putEntries(bytes, view, at + PREPARE_ENTRIES, message.entries);
       return;
@@ -230,12 +209,15 @@ export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView,
       putUint(view, at + COMMIT_START, message.start);
       putWhole(view, at + COMMIT_OP, message.op);
       putWhole(view, at + COMMIT_COMMIT_MAX, message.commitMax);
+      putWhole(view, at + COMMIT_STABLE_OP, message.stableOp);
       putWhole(view, at + COMMIT_HB_SEQ, message.hbSeq);
       return;
     case 'prepareOk':
       putReplicaHeader(view, at, message, SHAPES.prepareOk.fields);
       putWhole(view, at + PREPARE_OK_OP, message.op);
       putChain(view, at + PREPARE_OK_CHAIN, message.chain);
+      putWhole(view, at + PREPARE_OK_CP_OP, message.cpOp);
+      putChain(view, at + PREPARE_OK_CP_ROOT, message.cpRoot);
       putWhole(view, at + PREPARE_OK_HB_ECHO, message.hbEcho);
       return;
     case 'request':
@@ -312,6 +294,7 @@ export function readHot(
         first: wholeAt(view, at + PREPARE_FIRST, 'first'),
         prevChain: chainAt(view, at + PREPARE_PREV_CHAIN),
         commitMax: wholeAt(view, at + PREPARE_COMMIT_MAX, 'commitMax'),
+        stableOp: wholeAt(view, at + PREPARE_STABLE_OP, 'stableOp'),
         hbSeq: wholeAt(view, at + PREPARE_HB_SEQ, 'hbSeq'),
         entries: entriesAt(bytes, view, at + PREPARE_ENTRIES, to),
       };
@@ -326,6 +309,7 @@ export function readHot(
         start: uintAt(view, at + COMMIT_START, 'start'),
         op: wholeAt(view, at + COMMIT_OP, 'op'),
         commitMax: wholeAt(view, at + COMMIT_COMMIT_MAX, 'commitMax'),
+        stableOp: wholeAt(view, at + COMMIT_STABLE_OP, 'stableOp'),
         hbSeq: wholeAt(view, at + COMMIT_HB_SEQ, 'hbSeq'),
       };
     case 'prepareOk':
@@ -338,6 +322,8 @@ export function readHot(
         from: uintAt(view, at + FROM, 'from'),
         op: wholeAt(view, at + PREPARE_OK_OP, 'op'),
         chain: chainAt(view, at + PREPARE_OK_CHAIN),
+        cpOp: wholeAt(view, at + PREPARE_OK_CP_OP, 'cpOp'),
+        cpRoot: chainAt(view, at + PREPARE_OK_CP_ROOT),
         hbEcho: wholeAt(view, at + PREPARE_OK_HB_ECHO, 'hbEcho'),
       };
     case 'request':

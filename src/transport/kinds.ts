@@ -25,6 +25,13 @@ export const KINDS: readonly MessageKind[] = [
   'viewStarted',
   'busy',
   'evicted',
+  'getCheckpoint',
+  'checkpointMeta',
+  'getNodes',
+  'nodes',
+  'getPages',
+  'pages',
+  'checkpointRoot',
 ];
 
 export const KIND_CODES: Readonly<Record<MessageKind, number>> = Object.fromEntries(

@@ -196,6 +196,39 @@ export function lastBinAt(
   return bytes.subarray(from, to);
 }
 
+export function uintsBytes(list: readonly number[]): number {
+  return ARRAY_BYTES + list.length * UINT_BYTES;
+}
+
+/** An array of unsigned 32-bit numbers. @returns the offset behind it. */
+export function putUints(view: DataView, at: number, list: readonly number[]): number {
+  putArray(view, at, list.length);
+  let next = at + ARRAY_BYTES;
+  for (const value of list) {
+    putUint(view, next, value);
+    next += UINT_BYTES;
+  }
+  return next;
+}
+
+/** The array of `putUints`, which ends at or before `to` and has at most `most` elements. */
+export function uintsAt(
+  view: DataView,
+  span: { at: number; to: number },
+  most: number,
+  what: string,
+): number[] {
+  const { at, to } = span;
+  if (at + ARRAY_BYTES > to) throw new BadFrame(`the frame ends before ${what}`);
+  const count = arrayAt(view, at, what);
+  if (count > most) throw new BadFrame(`${count} ${what}, at most ${most} may be`);
+  if (at + ARRAY_BYTES + count * UINT_BYTES > to) throw new BadFrame(`the frame ends in ${what}`);
+  const list: number[] = [];
+  for (let index = 0; index < count; index++)
+    list.push(uintAt(view, at + ARRAY_BYTES + index * UINT_BYTES, what));
+  return list;
+}
+
 /** The value that `code` stands for. */
 export function choiceOf<T>(choices: readonly T[], code: number, what: string): T {
   const choice = choices[code];

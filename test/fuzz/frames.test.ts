@@ -47,12 +47,15 @@ function same(a: unknown, b: unknown): boolean {
   );
 }
 
+/** Fields of four words, each signed. */
+const CHAINS: ReadonlySet<string> = new Set(['chain', 'prevChain', 'cpChain', 'cpRoot', 'root']);
+
 /** Numbers are words in a chain, else whole and not negative; byte strings are within the frame by `same`. */
 function wellFormed(value: unknown, name: string): boolean {
   if (typeof value === 'number')
     return name === 'chain' ? (value | 0) === value : Number.isSafeInteger(value) && value >= 0;
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return true;
-  const chain = name === 'chain' || name === 'prevChain';
+  const chain = CHAINS.has(name);
   if (chain && (!Array.isArray(value) || value.length !== 4)) return false;
   return Object.entries(value).every(([field, item]) =>
     wellFormed(item, chain ? 'chain' : Array.isArray(value) ? name : field),

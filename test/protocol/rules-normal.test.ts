@@ -31,6 +31,7 @@ function newState(from: number, reqId: number, more: Partial<NewState> = {}): Ne
     entries: LOG.slice(fromOp - 1),
     head: LOG.length,
     commitMax: 0,
+    logStart: 1,
     status: 'ok',
     ...more,
   };
@@ -175,6 +176,9 @@ test('BP4, T1: an answer to a request of an earlier start means nothing to a lat
     start: 1,
     ladder: [],
     tail: [],
+    stableOp: 0,
+    logStart: 1,
+    cpOp: 0,
     hbSeq: 0,
     viewStartOp: 6,
   } as const;

@@ -112,7 +112,7 @@ test('VC7: a commit number above every log is a breach, and halts', () => {
 
 function answer(from: number, reqId: number, more: Partial<NewState> = {}): NewState {
   const known = { purpose: 'vc', fromOp: 1, prevChain: ORIGIN, entries: LOG } as const;
-  const rest = { head: 12, commitMax: 0, status: 'ok' } as const;
+  const rest = { head: 12, commitMax: 0, logStart: 1, status: 'ok' } as const;
   return { kind: 'newState', ...header(from, 1), reqId, ...known, ...rest, ...more };
 }
 

@@ -197,6 +197,7 @@ export function prepare(
     prevChain: chainOf(log, first - 1),
     entries: log.slice(first - 1, last),
     commitMax: 0,
+    stableOp: 0,
     hbSeq: 1,
     ...rest,
   };
@@ -210,6 +211,7 @@ export function commit(more: Partial<Commit> = {}): Commit {
     start: 1,
     op: 0,
     commitMax: 0,
+    stableOp: 0,
     hbSeq: 1,
     ...more,
   };
@@ -222,7 +224,8 @@ export function prepareOk(
   more: Partial<PrepareOk> = {},
 ): PrepareOk {
   const chain = chainOf(log, op);
-  return { kind: 'prepareOk', ...header(from, 0), op, chain, hbEcho: 0, ...more };
+  const checkpoint = { cpOp: 0, cpRoot: [0, 0, 0, 0] } as const;
+  return { kind: 'prepareOk', ...header(from, 0), op, chain, ...checkpoint, hbEcho: 0, ...more };
 }
 
 export function startViewChange(
@@ -248,6 +251,9 @@ export function doViewChange(
     chain: chainOf(log, log.length),
     commit: 0,
     commitMax: 0,
+    stableOp: 0,
+    logStart: 1,
+    cpOp: 0,
     ladder: ladderOf(log),
     tail: log.slice(-8),
     ...more,
@@ -269,6 +275,9 @@ export function startView(
     chain: chainOf(log, log.length),
     viewStartOp: log.length,
     commitMax: 0,
+    stableOp: 0,
+    logStart: 1,
+    cpOp: 0,
     hbSeq: 0,
     ladder: ladderOf(log),
     tail: log.slice(-8),

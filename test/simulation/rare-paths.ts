@@ -22,6 +22,7 @@ function transferMismatch(marks: MarkSink): void {
     entries: [],
     head: 0,
     commitMax: 0,
+    logStart: 1,
     status: 'mismatch',
   });
 }

@@ -45,11 +45,26 @@ function message(number: number, roll: (below: number) => number): Message {
     case 0: {
       const common = { op: number, epoch: 0, view: 3, ts: number, seed: 1, count: 1, chain };
       const entries = [{ ...common, kind: 'batch' as const, body: body(length, number) }];
-      const rest = { start: 1, first: number, prevChain: chain, commitMax: 0, hbSeq: number };
+      const rest = {
+        start: 1,
+        first: number,
+        prevChain: chain,
+        commitMax: 0,
+        stableOp: 0,
+        hbSeq: number,
+      };
       return { kind: 'prepare', ...header, ...rest, entries } satisfies Prepare;
     }
     case 1:
-      return { kind: 'commit', ...header, start: 1, op: number, commitMax: 0, hbSeq: number };
+      return {
+        kind: 'commit',
+        ...header,
+        start: 1,
+        op: number,
+        commitMax: 0,
+        stableOp: 0,
+        hbSeq: number,
+      };
     case 2:
       return { kind: 'startViewChange', ...header, view: number, phase: 'vote' };
     default: {
@@ -241,7 +256,7 @@ describe('a Prepare with long entries', () => {
       below = hasher.next(below, fields, bytes);
       return { ...fields, body: bytes, chain: below };
     });
-    const rest = { start: 1, first: 1, prevChain, commitMax: 0, hbSeq: 7 };
+    const rest = { start: 1, first: 1, prevChain, commitMax: 0, stableOp: 0, hbSeq: 7 };
     const prepare: Prepare = { kind: 'prepare', ...header, ...rest, entries };
     return { guard, prepare, count: () => digests, core: new ChainHasher(guard.digest64) };
   }

@@ -43,12 +43,12 @@ function entry(op: number, length: number): Entry {
 
 function prepare(op: number, ...lengths: number[]): Prepare {
   const entries = lengths.map((length, index) => entry(op + index, length));
-  const rest = { start: 1, first: op, prevChain: chain, commitMax: 0, hbSeq: op };
+  const rest = { start: 1, first: op, prevChain: chain, commitMax: 0, stableOp: 0, hbSeq: op };
   return { kind: 'prepare', ...header, ...rest, entries };
 }
 
 function commit(hbSeq: number): Commit {
-  return { kind: 'commit', ...header, start: 1, op: 5, commitMax: 4, hbSeq };
+  return { kind: 'commit', ...header, start: 1, op: 5, commitMax: 4, stableOp: 0, hbSeq };
 }
 
 function request(requestNumber: number, length: number): Request {
@@ -276,7 +276,16 @@ describe('BP2: a long message travels in pieces', () => {
     expect(pair.out.send(request(1, 10))).toBe(false);
     const vote: DoViewChange = {
       ...{ kind: 'doViewChange', ...header, start: 1, lastNormal: { epoch: 0, view: 2 }, op: 1 },
-      ...{ chain, commit: 0, commitMax: 0, ladder: [], tail: [entry(1, 3000)] },
+      ...{
+        chain,
+        commit: 0,
+        commitMax: 0,
+        stableOp: 0,
+        logStart: 1,
+        cpOp: 0,
+        ladder: [],
+        tail: [entry(1, 3000)],
+      },
     };
     expect(pair.out.send(vote)).toBe(false);
     expect(pair.out.dropped).toBe(dropped + 3);

@@ -1,7 +1,7 @@
 // Arbitrary messages of every kind, and the fields that their hot frames must show to a foreign decoder.
 
 import fc from 'fast-check';
-import type { Entry, Message, MessageKind } from '../../src/protocol/message.js';
+import type { CheckpointMessage, Entry, Message, MessageKind } from '../../src/protocol/message.js';
 import type { Chain, ClientId, Rung } from '../../src/protocol/types.js';
 
 const uint = fc.nat({ max: 0xffffffff });
@@ -44,6 +44,67 @@ function of<K extends MessageKind>(
   return fc.record({ kind: fc.constant(kind), ...fields }) as unknown as fc.Arbitrary<Message>;
 }
 
+const status = fc.constantFrom('ok' as const, 'gone' as const);
+const list = fc.nat({ max: 63 });
+const indices = fc.array(uint, { maxLength: 256, size: 'small' });
+const transfer = { ...header, reqId: whole, cpOp: whole };
+
+/** `bytes` of lengths that are `each` times the number of indices, up to `most` times. */
+function perIndex(
+  each: number,
+  most: number,
+): fc.Arbitrary<{ indices: number[]; bytes: Uint8Array }> {
+  return fc
+    .tuple(indices, fc.nat({ max: most }))
+    .chain(([of, times]) =>
+      fc
+        .uint8Array({ minLength: of.length * times * each, maxLength: of.length * times * each })
+        .map((bytes) => ({ indices: of, bytes })),
+    );
+}
+
+/** Traffic of checkpoints, whose sizes must fit together. */
+const CHECKPOINT_MESSAGES = {
+  getCheckpoint: of('getCheckpoint', { ...header, reqId: whole, minOp: whole }),
+  checkpointMeta: fc
+    .array(fc.tuple(uint, fc.uint8Array({ minLength: 8, maxLength: 8 })), {
+      maxLength: 64,
+      size: 'small',
+    })
+    .chain((lists) =>
+      of('checkpointMeta', {
+        ...transfer,
+        cpChain: chain,
+        root: chain,
+        pageCounts: fc.constant(lists.map(([count]) => count)),
+        tops: fc.constant(Uint8Array.from(lists.flatMap(([, top]) => [...top]))),
+        status: fc.constantFrom('ok' as const, 'gone' as const, 'refuse' as const),
+      }),
+    ),
+  getNodes: of('getNodes', { ...transfer, list, level: uint, indices }),
+  nodes: perIndex(8, 16).chain((known) =>
+    of('nodes', {
+      ...transfer,
+      list,
+      level: uint,
+      indices: fc.constant(known.indices),
+      hashes: fc.constant(known.bytes),
+      status,
+    }),
+  ),
+  getPages: of('getPages', { ...transfer, list, indices }),
+  pages: perIndex(1, 100).chain((known) =>
+    of('pages', {
+      ...transfer,
+      list,
+      indices: fc.constant(known.indices),
+      bytes: fc.constant(known.bytes),
+      status,
+    }),
+  ),
+  checkpointRoot: of('checkpointRoot', { ...header, cpOp: whole, root: chain }),
+};
+
 /** Bodies are never optional and arbitrary lengths put them on every alignment. */
 export const MESSAGES: Readonly<Record<MessageKind, fc.Arbitrary<Message>>> = {
   prepare: of('prepare', {
@@ -53,10 +114,25 @@ export const MESSAGES: Readonly<Record<MessageKind, fc.Arbitrary<Message>>> = {
     prevChain: chain,
     entries,
     commitMax: whole,
+    stableOp: whole,
     hbSeq: whole,
   }),
-  commit: of('commit', { ...header, start: uint, op: whole, commitMax: whole, hbSeq: whole }),
-  prepareOk: of('prepareOk', { ...header, op: whole, chain, hbEcho: whole }),
+  commit: of('commit', {
+    ...header,
+    start: uint,
+    op: whole,
+    commitMax: whole,
+    stableOp: whole,
+    hbSeq: whole,
+  }),
+  prepareOk: of('prepareOk', {
+    ...header,
+    op: whole,
+    chain,
+    cpOp: whole,
+    cpRoot: chain,
+    hbEcho: whole,
+  }),
   startViewChange: of('startViewChange', {
     ...header,
     phase: fc.constantFrom('vote' as const, 'joined' as const),
@@ -69,6 +145,9 @@ export const MESSAGES: Readonly<Record<MessageKind, fc.Arbitrary<Message>>> = {
     chain,
     commit: whole,
     commitMax: whole,
+    stableOp: whole,
+    logStart: whole,
+    cpOp: whole,
     ladder,
     tail: entries,
   }),
@@ -80,6 +159,9 @@ export const MESSAGES: Readonly<Record<MessageKind, fc.Arbitrary<Message>>> = {
     chain,
     viewStartOp: whole,
     commitMax: whole,
+    stableOp: whole,
+    logStart: whole,
+    cpOp: whole,
     hbSeq: whole,
     ladder,
     tail: entries,
@@ -103,8 +185,10 @@ export const MESSAGES: Readonly<Record<MessageKind, fc.Arbitrary<Message>>> = {
     entries,
     head: whole,
     commitMax: whole,
-    status: fc.constantFrom('ok' as const, 'mismatch' as const, 'refuse' as const),
+    logStart: whole,
+    status: fc.constantFrom('ok' as const, 'mismatch' as const, 'refuse' as const, 'gone' as const),
   }),
+  ...CHECKPOINT_MESSAGES,
   register: of('register', { clientId, nonce: whole, epoch: uint, seenView: uint }),
   unregister: of('unregister', { clientId, session: whole, epoch: uint, seenView: uint }),
   request: of('request', {
@@ -172,7 +256,8 @@ export const PADDING = Symbol('padding');
 
 const CODES = { ok: 0, sessionInvalid: 1, replyDropped: 2, serviceError: 3 };
 const PURPOSES = { gap: 0, vc: 1, install: 2 };
-const STATUSES = { ok: 0, mismatch: 1, refuse: 2 };
+const TRANSFER_STATUSES = { ok: 0, mismatch: 1, refuse: 2, gone: 3 };
+const CHECKPOINT_STATUSES = { ok: 0, gone: 1, refuse: 2 };
 
 function entriesOf(list: readonly Entry[]): unknown[] {
   return list.map((one) => [
@@ -193,6 +278,21 @@ function rungsOf(rungs: readonly Rung[]): unknown[] {
   return rungs.flatMap((rung) => [rung.op, ...rung.chain]);
 }
 
+const REPLICA_CODES = {
+  prepare: 0,
+  commit: 1,
+  prepareOk: 2,
+  doViewChange: 4,
+  startView: 5,
+  newState: 8,
+  checkpointMeta: 20,
+  getNodes: 21,
+  nodes: 22,
+  getPages: 23,
+  pages: 24,
+};
+type ByHand = Extract<Message, { kind: keyof typeof REPLICA_CODES }>;
+
 /** What a decoder of plain msgpack must see in the frame of a message written by hand; null for the cold kinds. */
 export function fieldsOf(m: Message): unknown[] | null {
   switch (m.kind) {
@@ -202,8 +302,13 @@ export function fieldsOf(m: Message): unknown[] | null {
     case 'doViewChange':
     case 'startView':
     case 'newState':
+    case 'checkpointMeta':
+    case 'getNodes':
+    case 'nodes':
+    case 'getPages':
+    case 'pages':
       return [
-        { prepare: 0, commit: 1, prepareOk: 2, doViewChange: 4, startView: 5, newState: 8 }[m.kind],
+        REPLICA_CODES[m.kind],
         ...[m.clusterId, m.gen, m.epoch, m.view, m.from],
         ...ownFields(m),
       ];
@@ -232,34 +337,55 @@ export function fieldsOf(m: Message): unknown[] | null {
   }
 }
 
-function ownFields(
-  m: Extract<
-    Message,
-    { kind: 'prepare' | 'commit' | 'prepareOk' | 'doViewChange' | 'startView' | 'newState' }
-  >,
-): unknown[] {
+function ownFields(m: ByHand): unknown[] {
   switch (m.kind) {
     case 'prepare':
-      return [m.start, m.first, ...m.prevChain, m.commitMax, m.hbSeq, entriesOf(m.entries)];
+      return [
+        ...[m.start, m.first, ...m.prevChain, m.commitMax, m.stableOp, m.hbSeq],
+        entriesOf(m.entries),
+      ];
     case 'commit':
-      return [m.start, m.op, m.commitMax, m.hbSeq];
+      return [m.start, m.op, m.commitMax, m.stableOp, m.hbSeq];
     case 'prepareOk':
-      return [m.op, ...m.chain, m.hbEcho];
+      return [m.op, ...m.chain, m.cpOp, ...m.cpRoot, m.hbEcho];
     case 'doViewChange':
       return [
         ...[m.start, m.lastNormal.epoch, m.lastNormal.view, m.op, ...m.chain, m.commit],
-        ...[m.commitMax, rungsOf(m.ladder), entriesOf(m.tail)],
+        ...[m.commitMax, m.stableOp, m.logStart, m.cpOp, rungsOf(m.ladder), entriesOf(m.tail)],
       ];
     case 'startView':
       return [
-        ...[m.nonce, m.start, m.op, ...m.chain, m.viewStartOp, m.commitMax, m.hbSeq],
-        ...[rungsOf(m.ladder), entriesOf(m.tail)],
+        ...[m.nonce, m.start, m.op, ...m.chain, m.viewStartOp, m.commitMax, m.stableOp],
+        ...[m.logStart, m.cpOp, m.hbSeq, rungsOf(m.ladder), entriesOf(m.tail)],
       ];
     case 'newState':
       return [
         ...[m.reqId, PURPOSES[m.purpose], m.fromOp, ...m.prevChain, m.head, m.commitMax],
-        ...[STATUSES[m.status], entriesOf(m.entries)],
+        ...[m.logStart, TRANSFER_STATUSES[m.status], entriesOf(m.entries)],
       ];
+    default:
+      return [m.reqId, m.cpOp, ...checkpointFields(m)];
+  }
+}
+
+function checkpointFields(m: Extract<ByHand, CheckpointMessage>): unknown[] {
+  switch (m.kind) {
+    case 'checkpointMeta':
+      return [
+        ...[...m.cpChain, ...m.root, CHECKPOINT_STATUSES[m.status], m.pageCounts],
+        ...[PADDING, m.tops],
+      ];
+    case 'getNodes':
+      return [m.list, m.level, m.indices];
+    case 'nodes':
+      return [
+        ...[m.list, m.level, CHECKPOINT_STATUSES[m.status], m.indices],
+        ...[PADDING, m.hashes],
+      ];
+    case 'getPages':
+      return [m.list, m.indices];
+    case 'pages':
+      return [m.list, CHECKPOINT_STATUSES[m.status], m.indices, PADDING, m.bytes];
   }
 }
 
