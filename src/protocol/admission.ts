@@ -1,16 +1,16 @@
 // How client messages get into the log: who may come in (N1), in which order (N2), and how what waits becomes one entry
 // (N3). What was admitted is the primary's own knowledge of this view; only execution decides (D15).
 
+import { reserve } from './arena.js';
 import { keptReply, type SessionRow, sessionOf, strayRow } from './client-table.js';
 import { type Core, leads, mark, notice, primaryNow, reply } from './core.js';
-import { appendOwned, chainAt, ENTRY_OVERHEAD_BYTES, entryAt, head, reserve } from './log.js';
+import { LOG_PRESSURE } from './limits.js';
+import { appendOwned, chainAt, ENTRY_OVERHEAD_BYTES, entryAt, head, headTs } from './log.js';
 import type { Busy, ClientMessage, Read, Register, Request, Unregister } from './message.js';
 import { type RequestFields, requestSpace, writeRequest } from './request-body.js';
 import { type ClientAddress, type ReplicaId, sameClient, type ViewNumber } from './types.js';
 
 const NO_BYTES = new Uint8Array(0);
-/** Share of logBytes at which operators are told (BP6). */
-const PRESSURE = 0.8;
 
 /** N1: inherited entries are executed, and nobody is on the way out. */
 export function gateOpen(core: Core): boolean {
@@ -235,7 +235,7 @@ function notePressure(core: Core): void {
   const pressure =
     usedBytes >= limits.logBytes
       ? 'full'
-      : usedBytes >= PRESSURE * limits.logBytes
+      : usedBytes >= LOG_PRESSURE * limits.logBytes
         ? 'high'
         : 'none';
   if (pressure === state.pressure) return;
@@ -276,7 +276,7 @@ function take(core: Core, fields: RequestFields, bytes: Uint8Array = NO_BYTES): 
   // The entry is one contiguous piece: what no longer fits begins the next one.
   const fits = arena.used + building.bytes + space <= arena.segment.length;
   if (building.count > 0 && (!fits || building.bytes + space > limits.batchBytes)) cut(core);
-  if (building.count === 0) reserve(arena, Math.max(space, limits.batchBytes));
+  if (building.count === 0) reserve(arena, Math.max(space, limits.batchBytes), head(state.log));
   writeRequest(arena.segment, arena.view, arena.used + building.bytes, fields, bytes);
   building.bytes += space;
   building.count++;
@@ -304,7 +304,7 @@ export function cut(core: Core): void {
   const top = head(log);
   const body = arena.segment.subarray(arena.used, arena.used + building.bytes);
   arena.used += building.bytes;
-  const previousTs = top === 0 ? 0 : entryAt(log, top).ts;
+  const previousTs = headTs(log);
   const entry = {
     op: top + 1,
     epoch: state.epoch,
@@ -320,7 +320,8 @@ export function cut(core: Core): void {
   building.count = 0;
   building.bytes = 0;
   building.sinceUs = -1;
-  if (state.log.bytes + ENTRY_OVERHEAD_BYTES > core.limits.logBytes * PRESSURE) notePressure(core);
+  if (state.log.bytes + ENTRY_OVERHEAD_BYTES > core.limits.logBytes * LOG_PRESSURE)
+    notePressure(core);
 }
 
 /** VC4: what was taken but not cut is forgotten; its bytes are never reused, for padding must stay zero. */

@@ -2,7 +2,12 @@
 
 /** A broken invariant of the protocol. It ends the replica that found it, never the process. */
 export class ProtocolViolation extends Error {
-  override readonly name = 'ProtocolViolation';
+  override readonly name: string = 'ProtocolViolation';
+}
+
+/** This replica's state is not that of the others (CP8): it must not be started again as if nothing had happened. */
+export class Divergence extends ProtocolViolation {
+  override readonly name: string = 'Divergence';
 }
 
 /** Throws {@link ProtocolViolation} unless `condition` holds; put the values into `message`. */

@@ -10,7 +10,7 @@ import type { ReplicaHeader, ReplicaMessage, ServerMessage } from './message.js'
 import type { Mutations } from './mutations.js';
 import type { PeerProgress, ReplicaState } from './state.js';
 import type { ResultSink, StateMachine } from './state-machine.js';
-import type { ClientAddress, Random32, ReplicaId, Stamp, ViewNumber } from './types.js';
+import type { ClientAddress, Digest64, Random32, ReplicaId, Stamp, ViewNumber } from './types.js';
 
 export interface Core {
   readonly state: ReplicaState;
@@ -18,6 +18,7 @@ export interface Core {
   readonly timing: ProtocolTiming;
   readonly random: Random32;
   readonly hasher: ChainHasher;
+  readonly digest64: Digest64;
   readonly stateMachine: StateMachine | null;
   readonly sink: ResultSink;
   readonly mutations: Mutations;
@@ -103,6 +104,15 @@ export function noticeStatus(core: Core): void {
 
 export function peer(core: Core, id: ReplicaId): PeerProgress | undefined {
   return core.state.peers.find((progress) => progress.id === id);
+}
+
+/** Request ids are `start * this + counter`, so that an answer to an earlier start never fits (BP4). */
+const REQUESTS_PER_START = 2 ** 24;
+
+export function nextRequest(core: Core): number {
+  const { state } = core;
+  state.requestCounter = (state.requestCounter + 1) % REQUESTS_PER_START;
+  return state.start * REQUESTS_PER_START + state.requestCounter;
 }
 
 /** Uniform in [low, high], whole ticks. */

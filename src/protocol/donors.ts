@@ -1,6 +1,6 @@
 // Those who hand out entries, seen from both sides: who may do it (T3), and in which order they are asked (T1).
 
-import { type Core, header, isMember, members, primaryIn, primaryNow, send } from './core.js';
+import { type Core, header, isMember, mark, members, primaryIn, primaryNow, send } from './core.js';
 import { chainIfPresent, head, slice } from './log.js';
 import type { GetState, NewState } from './message.js';
 import { type ReplicaId, sameChain } from './types.js';
@@ -46,11 +46,11 @@ export function onGetState(core: Core, message: GetState): void {
     reqId: message.reqId,
     purpose: message.purpose,
     fromOp: message.fromOp,
-    prevChain: chainIfPresent(state.log, message.fromOp - 1) ?? state.log.origin,
+    prevChain: chainIfPresent(state.log, message.fromOp - 1) ?? state.log.baseChain,
     entries,
     head: head(state.log),
     commitMax: state.commitMax,
-    logStart: 1,
+    logStart: state.log.start,
     status,
   });
 }
@@ -58,6 +58,10 @@ export function onGetState(core: Core, message: GetState): void {
 function donorStatus(core: Core, message: GetState): NewState['status'] {
   const { state } = core;
   if (!maySupply(core, message)) return 'refuse';
+  if (message.fromOp < state.log.start && core.mutations.goneUnsaid !== true) {
+    mark(core, 'entriesGone');
+    return 'gone';
+  }
   const own = chainIfPresent(state.log, message.fromOp - 1);
   // Shorter than what is asked for, but not lost: the requester goes on with another donor.
   if (own === null) return 'ok';

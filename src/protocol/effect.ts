@@ -6,6 +6,7 @@ import type { ClientMessage, ReplicaMessage, ServerMessage, ViewStarted } from '
 import type {
   ClientAddress,
   EpochNumber,
+  OpNumber,
   ReplicaId,
   StartNumber,
   Status,
@@ -35,6 +36,8 @@ export type Event =
   | { readonly type: 'endOfPass'; readonly nowUs: number; readonly room: readonly number[] }
   /** Execute at most `budget` entries, and as many reads (SP2). */
   | { readonly type: 'execute'; readonly budget: number }
+  /** Hash about `budget` pages of the checkpoint in the making (CP1). */
+  | { readonly type: 'checkpoint'; readonly budget: number }
   /** The actor found nothing to do and is about to sleep (HB7). */
   | { readonly type: 'idle' }
   | { readonly type: 'hint'; readonly hint: Hint }
@@ -58,6 +61,16 @@ export type Notice =
   | { readonly kind: 'caughtUp'; readonly view: ViewNumber }
   /** The primary serves requests of this view: the gate of N1 opened. */
   | { readonly kind: 'serving'; readonly view: ViewNumber }
+  /** A checkpoint is complete; `pages`: of the whole state. */
+  | { readonly kind: 'checkpoint'; readonly op: OpNumber; readonly pages: number }
+  /** Another replica's checkpoint was fetched: `pages` of its `of`, in `bytes`. */
+  | {
+      readonly kind: 'fetched';
+      readonly op: OpNumber;
+      readonly pages: number;
+      readonly bytes: number;
+      readonly of: number;
+    }
   /** The log passed 80 % of logBytes, or reached it (BP6). */
   | {
       readonly kind: 'logPressure';

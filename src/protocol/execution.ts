@@ -4,6 +4,7 @@
 
 import { answerSession, gateOpen } from './admission.js';
 import { assert } from './assert.js';
+import { atPoint } from './checkpoint/take.js';
 import { keepReply, register, sessionOf, strayRow, unregister } from './client-table.js';
 import { type Core, isPrimary, leads, mark, notice, primaryNow, reply } from './core.js';
 import { behind } from './install.js';
@@ -36,6 +37,7 @@ export function execute(core: Core, budget: number): void {
     for (let left = budget; left > 0 && state.applied < state.commit; left--) {
       applyEntry(core, stateMachine, entryAt(state.log, state.applied + 1));
       state.applied++;
+      atPoint(core, entryAt(state.log, state.applied));
     }
   if (state.replaying && state.status === 'normal' && !behind(core)) {
     state.replaying = false;

@@ -3,6 +3,7 @@
 
 import { dropBuilding } from './admission.js';
 import { assert } from './assert.js';
+import { newest } from './checkpoint/image.js';
 import {
   broadcast,
   type Core,
@@ -17,6 +18,7 @@ import {
   primaryNow,
   quorum,
   send,
+  stampNow,
 } from './core.js';
 import type { Hint, ViewReason } from './effect.js';
 import { appendOwned, chainAt, head, type Log, ladder, tail, truncateTo } from './log.js';
@@ -191,6 +193,8 @@ export function startViewChangeTimer(core: Core): void {
 function sendJoined(core: Core): void {
   const { state, timing } = core;
   state.joinResendAt = state.now + Math.max(1, Math.round(VOTE_RESEND * timing.viewTimeout));
+  // T2: a view in which this replica was normal has started; there is nothing to promise for it.
+  if (compareStamps(state.lastNormal, stampNow(core)) === 0) return;
   broadcast(core, { kind: 'startViewChange', ...header(core), phase: 'joined' });
   const message = doViewChange(core);
   if (isPrimary(core)) state.doViewChanges.set(state.id, message);
@@ -209,10 +213,10 @@ function doViewChange(core: Core): DoViewChange {
     chain: chainAt(state.log, op),
     commit: state.commit,
     commitMax: state.commitMax,
-    stableOp: 0,
-    logStart: 1,
-    cpOp: 0,
-    ladder: ladder(state.log),
+    stableOp: state.stableOp,
+    logStart: state.log.start,
+    cpOp: newest(core)?.op ?? 0,
+    ladder: ladder(state.log, state.stableOp),
     tail: tail(state.log, { count: limits.tailEntries, bytes: limits.tailBytes }),
   };
 }

@@ -2,7 +2,28 @@
 // one atomic switch the old log, lastNormal and state stay untouched and valid. The same machinery fills gaps inside a view (T1).
 
 import { assert } from './assert.js';
-import { type Core, header, isPrimary, mark, noticeStatus, primaryNow, send } from './core.js';
+import { adopt } from './checkpoint/adopt.js';
+import { hasWitnesses } from './checkpoint/collect.js';
+import {
+  beginFetch,
+  type Fetch,
+  fetchesFrom,
+  nextFetchDonor,
+  onFetched,
+  type Shadow,
+} from './checkpoint/fetch.js';
+import { pagesOf } from './checkpoint/image.js';
+import {
+  type Core,
+  header,
+  isPrimary,
+  isWitness,
+  mark,
+  nextRequest,
+  noticeStatus,
+  primaryNow,
+  send,
+} from './core.js';
 import { donorOrder } from './donors.js';
 import { resetFailureTimer, writeRegister } from './failure-detector.js';
 import {
@@ -12,22 +33,41 @@ import {
   detach,
   entryCost,
   head,
+  restartAbove,
   truncateTo,
 } from './log.js';
-import type { Entry, NewState, TransferPurpose } from './message.js';
+import type { CheckpointAnswer, Entry, NewState, TransferPurpose } from './message.js';
 import { advanceCommit, appendVerified, drainBuffered, startLeading } from './normal.js';
 import type { Chunk, Transfer, TransferTarget } from './state.js';
-import { type Chain, type OpNumber, type ReplicaId, type Rung, sameChain } from './types.js';
+import {
+  type Chain,
+  compareStamps,
+  type OpNumber,
+  type ReplicaId,
+  type Rung,
+  sameChain,
+} from './types.js';
+import { fallBehind, laterStamp } from './view-change.js';
 
 /** Requests outstanding at a time, on adjoining ranges. */
 const CHUNKS_MAX = 4;
 const RANGE_FIRST = 16;
 const RANGE_MAX = 4096;
-/** Request ids are `start * this + counter`, so that an answer to an earlier start never fits (BP4). */
-const REQUESTS_PER_START = 2 ** 24;
+
+/** What of the message that names the target an Install needs. */
+export interface InstallSource {
+  readonly purpose: TransferPurpose;
+  readonly ladder: readonly Rung[];
+  readonly tail: readonly Entry[];
+  /** In the order in which they should be asked. */
+  readonly donors: ReplicaId[];
+  /** Of its sender's log. */
+  readonly logStart: OpNumber;
+  readonly cpOp: OpNumber;
+}
 
 /** Step 1: the highest op at which the own log provably agrees with the target's. */
-function commonBase(core: Core, rungs: readonly Rung[]): OpNumber {
+export function commonBase(core: Core, rungs: readonly Rung[]): OpNumber {
   const { state } = core;
   let base = state.commit;
   for (const rung of rungs) {
@@ -40,53 +80,40 @@ function commonBase(core: Core, rungs: readonly Rung[]): OpNumber {
   return base;
 }
 
-/** Begins an Install towards `target`. `donors` in the order in which they should be asked. */
-export function beginInstall(
-  core: Core,
-  target: TransferTarget,
-  from: {
-    purpose: TransferPurpose;
-    ladder: readonly Rung[];
-    tail: readonly Entry[];
-    donors: ReplicaId[];
-  },
-): void {
-  const base = Math.min(commonBase(core, from.ladder), target.op);
-  const tail = from.tail.map(detach);
-  const tailFirst = tail[0]?.op ?? target.op + 1;
-  const toOp = Math.min(target.op, Math.max(base, tailFirst - 1));
-  const { timing } = core;
-  core.state.transfer = {
-    purpose: from.purpose,
+/** Begins an Install towards `target`. */
+export function beginInstall(core: Core, target: TransferTarget, source: InstallSource): void {
+  const base = Math.min(commonBase(core, source.ladder), target.op);
+  const transfer: Transfer = {
+    ...emptyTransfer(core, source.purpose, source.donors),
     target,
-    base,
-    staged: [],
-    toOp,
-    tail,
-    chunks: [],
-    askedOp: base + 1,
-    donors: from.donors,
-    donor: 0,
-    lost: [],
-    fruitless: 0,
-    retryTicks: timing.transferRetry,
-    deadline: core.state.now + timing.transferRetry,
-    rangeOps: RANGE_FIRST,
+    floor: floorOf(core, target, source),
+    tail: source.tail.map(detach),
   };
-  progressTransfer(core);
+  core.state.transfer = transfer;
+  aim(transfer, base);
+  if (!lacksLog(core, base, source)) {
+    progressTransfer(core);
+    return;
+  }
+  if (pagesOf(core) === null) beginAtFloor(core, transfer, source);
+  else {
+    const donors = source.donors.filter((id) => !isWitness(core, id));
+    transfer.fetch = beginFetch(core, source.logStart - 1, donors);
+  }
 }
 
-/** T1: entries that are missing inside the present view. */
-export function beginGapRepair(core: Core, toOp: OpNumber): void {
-  const { state, timing } = core;
-  if (state.transfer !== null || toOp <= head(state.log)) return;
-  const donors = donorOrder(core, primaryNow(core));
-  state.transfer = {
-    purpose: 'gap',
+function emptyTransfer(core: Core, purpose: TransferPurpose, donors: ReplicaId[]): Transfer {
+  const { timing, state } = core;
+  return {
+    purpose,
     target: null,
     base: head(state.log),
+    fresh: null,
+    fetch: null,
+    shadow: null,
+    floor: null,
     staged: [],
-    toOp,
+    toOp: 0,
     tail: [],
     chunks: [],
     askedOp: head(state.log) + 1,
@@ -98,6 +125,95 @@ export function beginGapRepair(core: Core, toOp: OpNumber): void {
     deadline: state.now + timing.transferRetry,
     rangeOps: RANGE_FIRST,
   };
+}
+
+/** The entries above `base` up to the target are to be fetched, as far as its tail does not have them. */
+function aim(transfer: Transfer, base: OpNumber): void {
+  const { target, tail } = transfer;
+  assert(target !== null, 'a gap has no target');
+  const tailFirst = tail[0]?.op ?? target.op + 1;
+  transfer.base = base;
+  transfer.staged = [];
+  transfer.chunks = [];
+  transfer.toOp = Math.min(target.op, Math.max(base, tailFirst - 1));
+  transfer.askedOp = base + 1;
+}
+
+/**
+ * Step 3: what is missing lies below everybody's log. Whoever lost all memory takes a checkpoint too where there is one: it may
+ * have come a long way.
+ */
+function lacksLog(core: Core, base: OpNumber, { purpose, logStart, cpOp }: InstallSource): boolean {
+  if (purpose === 'vc') return false; // VC8: an elect that lacks so much forfeits
+  if (base + 1 < logStart) return true;
+  return core.state.status === 'recovering' && base === 0 && cpOp > 0 && pagesOf(core) !== null;
+}
+
+/** Step 2b: where the log has to begin, at the latest, when there are witnesses. */
+function floorOf(core: Core, target: TransferTarget, source: InstallSource): Rung | null {
+  if (source.purpose === 'vc' || !hasWitnesses(core)) return null;
+  const low = source.ladder.filter((rung) => rung.op <= target.stableOp);
+  return low.sort((a, b) => b.op - a.op)[0] ?? null;
+}
+
+/** A witness needs no state: its log begins where the others' do. */
+function beginAtFloor(core: Core, transfer: Transfer, source: InstallSource): void {
+  const lowest = source.ladder[source.ladder.length - 1];
+  assert(lowest !== undefined && lowest.op === source.logStart - 1, 'a ladder ends below its log');
+  mark(core, 'witnessLogAnew');
+  transfer.fresh = { chain: lowest.chain, ts: 0 };
+  aim(transfer, lowest.op);
+  progressTransfer(core);
+}
+
+/** Step 3: an answer about the checkpoint that is being fetched. */
+export function onCheckpointAnswer(core: Core, message: CheckpointAnswer): void {
+  const { transfer } = core.state;
+  const fetch = transfer?.fetch ?? null;
+  if (transfer === null || fetch === null || transfer.target === null) {
+    mark(core, 'transferAnswerLate');
+    return;
+  }
+  // E27: what came of a later view may hold what this target does not; that view's own StartView has to be waited for.
+  const later = compareStamps(message, transfer.target.stamp) > 0;
+  if (later && core.mutations.checkpointOfAnyView !== true) {
+    mark(core, 'checkpointOfLaterView');
+    laterStamp(core, message.view);
+    return;
+  }
+  const found = onFetched(core, fetch, message);
+  if (found === 'next') nextCheckpointDonor(core, fetch);
+  else if (found !== null) useShadow(core, transfer, found);
+}
+
+function nextCheckpointDonor(core: Core, fetch: Fetch): void {
+  if (!nextFetchDonor(core, fetch)) askedInVain(core, core.state.transfer);
+}
+
+/** The state is complete; now the entries above it, and with witnesses those down to the floor. */
+function useShadow(core: Core, transfer: Transfer, shadow: Shadow): void {
+  const { target, floor } = transfer;
+  assert(target !== null, 'a gap has no checkpoint');
+  transfer.fetch = null;
+  transfer.shadow = shadow;
+  const low = floor !== null && floor.op < shadow.op && core.mutations.retIgnored !== true;
+  transfer.fresh = low ? { chain: floor.chain, ts: 0 } : { chain: shadow.chain, ts: shadow.ts };
+  if (shadow.op > target.op) {
+    // Committed since the target was named: the log ends there at least.
+    transfer.target = { ...target, op: shadow.op, chain: shadow.chain };
+    transfer.tail = [];
+  }
+  transfer.deadline = core.state.now + core.timing.transferRetry;
+  aim(transfer, low ? floor.op : shadow.op);
+  progressTransfer(core);
+}
+
+/** T1: entries that are missing inside the present view. */
+export function beginGapRepair(core: Core, toOp: OpNumber): void {
+  const { state } = core;
+  if (state.transfer !== null || toOp <= head(state.log)) return;
+  const donors = donorOrder(core, primaryNow(core));
+  state.transfer = { ...emptyTransfer(core, 'gap', donors), toOp };
   progressTransfer(core);
 }
 
@@ -105,13 +221,17 @@ export function beginGapRepair(core: Core, toOp: OpNumber): void {
 export function donorExited(core: Core, id: ReplicaId): void {
   const { transfer } = core.state;
   if (transfer === null || transfer.purpose === 'vc') return;
+  if (transfer.fetch !== null) {
+    if (fetchesFrom(transfer.fetch, id)) nextCheckpointDonor(core, transfer.fetch);
+    return;
+  }
   if (transfer.donors[transfer.donor % transfer.donors.length] === id) nextDonor(core, transfer);
 }
 
 /** Asks for what is missing, or finishes. */
 function progressTransfer(core: Core): void {
   const { transfer } = core.state;
-  if (transfer === null) return;
+  if (transfer === null || transfer.fetch !== null) return;
   if (reached(core, transfer) >= transfer.toOp) {
     finish(core, transfer);
     return;
@@ -128,17 +248,16 @@ function reached(core: Core, transfer: Transfer): OpNumber {
 function chainReached(core: Core, transfer: Transfer): Chain {
   const last = transfer.staged[transfer.staged.length - 1];
   if (transfer.target !== null && last !== undefined) return last.chain;
+  if (transfer.fresh !== null) return transfer.fresh.chain;
   return chainAt(core.state.log, reached(core, transfer));
 }
 
 function ask(core: Core, transfer: Transfer): void {
-  const { state } = core;
   const donor = transfer.donors[transfer.donor % transfer.donors.length];
   if (donor === undefined) return; // nobody to ask: the timers act
   const fromOp = transfer.askedOp;
   const toOp = Math.min(transfer.toOp, fromOp + transfer.rangeOps - 1);
-  state.requestCounter = (state.requestCounter + 1) % REQUESTS_PER_START;
-  const reqId = state.start * REQUESTS_PER_START + state.requestCounter;
+  const reqId = nextRequest(core);
   transfer.chunks.push({ reqId, fromOp, toOp, entries: null });
   transfer.askedOp = toOp + 1;
   send(core, donor, {
@@ -167,7 +286,12 @@ export function onNewState(core: Core, message: NewState): void {
     restartFromCommit(core, transfer);
     return;
   }
-  if (message.status === 'refuse' || message.entries.length === 0) {
+  if (message.status === 'gone' && transfer.target === null) {
+    // T2: dropped, there and sooner or later everywhere.
+    fallBehind(core);
+    return;
+  }
+  if (message.status !== 'ok' || message.entries.length === 0) {
     mark(core, 'transferRefused');
     if (message.status === 'refuse' && transfer.purpose === 'vc')
       donorLost(core, transfer, message.from);
@@ -229,14 +353,12 @@ function stage(core: Core, transfer: Transfer, entries: readonly Entry[]): boole
 /** Step 4: a mismatch lowers the base to the commit number; if that was the base already, the donor is wrong. */
 function restartFromCommit(core: Core, transfer: Transfer): void {
   const { state } = core;
-  if (
-    transfer.target === null ||
-    (transfer.base === state.commit && transfer.staged.length === 0)
-  ) {
+  const lowest = transfer.fresh === null ? state.commit : transfer.base;
+  if (transfer.target === null || (transfer.base === lowest && transfer.staged.length === 0)) {
     nextDonor(core, transfer);
     return;
   }
-  transfer.base = state.commit;
+  transfer.base = lowest;
   transfer.staged = [];
   askAgain(core, transfer);
 }
@@ -260,8 +382,9 @@ function nextDonor(core: Core, transfer: Transfer): void {
 }
 
 /** Every donor was asked without progress. */
-function askedInVain(core: Core, transfer: Transfer): void {
+function askedInVain(core: Core, transfer: Transfer | null): void {
   const { state } = core;
+  if (transfer === null) return;
   mark(core, 'transferInVain');
   transfer.fruitless = 0;
   // The elect has nobody else: its donors may be slow, and the view-change timer acts if they are not.
@@ -303,7 +426,7 @@ export function donorLost(core: Core, transfer: Transfer, id: ReplicaId): void {
 function donorDiffers(core: Core, transfer: Transfer): void {
   mark(core, 'transferMismatch');
   transfer.donors.splice(transfer.donor % transfer.donors.length, 1);
-  transfer.base = core.state.commit;
+  if (transfer.fresh === null) transfer.base = core.state.commit;
   transfer.staged = [];
   if (transfer.donors.length > 0) askAgain(core, transfer);
   else askedInVain(core, transfer);
@@ -313,7 +436,12 @@ function donorDiffers(core: Core, transfer: Transfer): void {
 export function tickTransfer(core: Core): void {
   const { state, timing } = core;
   const { transfer } = state;
-  if (transfer === null || state.now < transfer.deadline) return;
+  if (transfer === null) return;
+  if (transfer.fetch !== null) {
+    if (state.now >= transfer.fetch.deadline) nextCheckpointDonor(core, transfer.fetch);
+    return;
+  }
+  if (state.now < transfer.deadline) return;
   if (transfer.target === null && head(state.log) >= transfer.toOp) {
     state.transfer = null;
     return;
@@ -369,13 +497,18 @@ function switchTo(core: Core, transfer: Transfer, target: TransferTarget): void 
   if (state.status === 'recovering') mark(core, 'recoveryFinished');
   else if (transfer.staged.length > 0)
     mark(core, transfer.purpose === 'vc' ? 'transferByElect' : 'transferLaterView');
-  if (transfer.base < head(state.log)) mark(core, 'uncommittedTailDropped');
-  assert(transfer.base >= state.applied, `base ${transfer.base} is below applied ${state.applied}`);
+  if (transfer.fresh === null && transfer.base < head(state.log))
+    mark(core, 'uncommittedTailDropped');
+  const { base, fresh, shadow } = transfer;
+  assert(fresh !== null || base >= state.applied, `base ${base} is below ${state.applied}`);
   if (mutations.registerOnlyOnDoViewChange !== true) writeRegister(core, target.stamp);
-  truncateTo(state.log, transfer.base);
+  if (fresh === null) truncateTo(state.log, base);
+  else restartAbove(state.log, { op: base, ...fresh });
   for (const entry of transfer.staged) appendOwned(state.log, entry);
   state.transfer = null;
   state.installing = null;
+  if (shadow !== null) adopt(core, shadow);
+  else if (fresh !== null) state.commit = Math.max(state.commit, base);
   state.epoch = target.stamp.epoch;
   state.view = target.stamp.view;
   becomeNormal(core, target);
@@ -407,7 +540,9 @@ export function becomeNormal(core: Core, target: TransferTarget): void {
     state.applied = Math.min(state.applied, state.commit);
   }
   // Step 6: it never decreases (E6).
-  state.commitMax = Math.max(state.commitMax, target.commitMax);
+  state.commitMax = Math.max(state.commitMax, target.commitMax, state.commit);
+  state.stableOp = Math.max(state.stableOp, target.stableOp);
+  state.keptPages.clear();
   if (isPrimary(core)) startLeading(core);
   else {
     drainBuffered(core);

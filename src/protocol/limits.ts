@@ -22,6 +22,12 @@ export interface ProtocolLimits {
   readonly maxSessions: number;
   /** Log per replica in bytes (BP6). */
   readonly logBytes: number;
+  /** Entries between checkpoints (CP1) (replicated). */
+  readonly checkpointEvery: number;
+  /** Bytes of entries after which there is a checkpoint anyway (replicated). */
+  readonly checkpointBytes: number;
+  /** Entries below the newest checkpoint that are kept for stragglers while there is room (CP5). */
+  readonly retain: number;
   /** Reads that wait for their heartbeat round, by number and by bytes; beyond them rings stay unread. */
   readonly waitingReads: number;
   readonly waitingReadBytes: number;
@@ -46,6 +52,8 @@ export interface ProtocolTiming {
   readonly recoveryResend: number;
   readonly recoveryResendMax: number;
   readonly downExpiry: number;
+  /** For how long a donor keeps a checkpoint after each request for it (CP6). */
+  readonly pin: number;
   /** Ticks in normal status after which the back-off of view changes starts anew (VC10). */
   readonly calm: number;
   /** What Busy tells the client to wait, milliseconds. */
@@ -53,6 +61,8 @@ export interface ProtocolTiming {
 }
 
 export const TICK_MS = 10;
+/** Share of logBytes at which operators are told, and nothing is retained for stragglers any more (BP6, CP5). */
+export const LOG_PRESSURE = 0.8;
 
 export const DEFAULT_LIMITS: ProtocolLimits = {
   window: 32,
@@ -65,6 +75,9 @@ export const DEFAULT_LIMITS: ProtocolLimits = {
   sessionReplyBytes: 256 << 10,
   maxSessions: 128,
   logBytes: 2 ** 30,
+  checkpointEvery: 1024,
+  checkpointBytes: 2 ** 28,
+  retain: 2048,
   waitingReads: 4096,
   waitingReadBytes: 8 << 20,
   queueMax: Number.POSITIVE_INFINITY,
@@ -83,6 +96,7 @@ export const DEFAULT_TIMING: ProtocolTiming = {
   recoveryResend: 2,
   recoveryResendMax: 100,
   downExpiry: 1000,
+  pin: 500,
   calm: 1000,
   retryAfterMs: 20,
 };

@@ -1,75 +1,55 @@
-// The replicated log: contiguous entries from op 1 to the head (D6: no holes, ever). Entries are immutable and may be shared
-// by clones of a state; their bodies live in segments that are only ever appended to, so that adding an entry costs one
-// copy and no allocation of its size.
+// The replicated log: contiguous entries from logStart to the head (D6: no holes, ever); what lay below is in checkpoints.
+// Entries are immutable and may be shared by clones of a state; their bodies live in the arena.
 
+import { type Arena, clear, emptyArena, release, reserve } from './arena.js';
 import { assert } from './assert.js';
 import type { Entry } from './message.js';
 import type { Chain, OpNumber, Rung } from './types.js';
 
 /** What an entry costs besides its body, for the account of logBytes. */
 export const ENTRY_OVERHEAD_BYTES = 128;
-const SEGMENT_FIRST_BYTES = 64 << 10;
-const SEGMENT_BYTES = 4 << 20;
 const LADDER_DENSE = 16;
 
-/** Where bodies are written: the tail of one segment, never written twice. */
-export interface Arena {
-  segment: Uint8Array;
-  view: DataView;
-  used: number;
-  /** Zeroed segments made ready by the host. */
-  readonly spare: Uint8Array[];
-}
-
 export interface Log {
-  /** entries[op - 1] */
+  /** Op of the first entry, where there is one: logStart. */
+  start: OpNumber;
+  /** entries[op - start] */
   readonly entries: Entry[];
-  /** chain(0) */
-  readonly origin: Chain;
+  /** chain(start - 1), and the time of the entry there; 0 where it is not known. */
+  baseChain: Chain;
+  baseTs: number;
   /** Bodies plus overhead: what BP6 limits. */
   bytes: number;
   arena: Arena;
 }
 
-export function emptyArena(): Arena {
-  const segment = new Uint8Array(0);
-  return { segment, view: new DataView(segment.buffer), used: 0, spare: [] };
-}
-
-// Shared memory is not charged to the thread's heap: megabytes of log per second would have it collect garbage all the time.
-function newSegment(bytes: number): Uint8Array {
-  return new Uint8Array(new SharedArrayBuffer(bytes));
-}
-
-/** Segments for `bytes` bytes of log that are resident: the first touch of fresh memory costs more than writing to it. */
-export function touchedSegments(bytes: number): Uint8Array[] {
-  return Array.from({ length: Math.ceil(bytes / SEGMENT_BYTES) }, () =>
-    newSegment(SEGMENT_BYTES).fill(0),
-  );
-}
-
 export function emptyLog(origin: Chain): Log {
-  return { entries: [], origin, bytes: 0, arena: emptyArena() };
+  return { start: 1, entries: [], baseChain: origin, baseTs: 0, bytes: 0, arena: emptyArena() };
 }
 
 /** The highest op in the log. */
 export function head(log: Log): OpNumber {
-  return log.entries.length;
+  return log.start - 1 + log.entries.length;
 }
 
 export function entryAt(log: Log, op: OpNumber): Entry {
-  const entry = log.entries[op - 1];
-  assert(entry !== undefined, `no entry at op ${op}, the head is ${log.entries.length}`);
+  const entry = log.entries[op - log.start];
+  assert(entry !== undefined, `no entry at op ${op}, the log is ${log.start}..${head(log)}`);
   return entry;
 }
 
 export function chainAt(log: Log, op: OpNumber): Chain {
-  return op === 0 ? log.origin : entryAt(log, op).chain;
+  return op === log.start - 1 ? log.baseChain : entryAt(log, op).chain;
 }
 
-/** Chain at `op`, or null when the log does not reach so far. */
+/** Chain at `op`, or null when the log does not reach so far, or no longer. */
 export function chainIfPresent(log: Log, op: OpNumber): Chain | null {
-  return op < 0 || op > log.entries.length ? null : chainAt(log, op);
+  return op < log.start - 1 || op > head(log) ? null : chainAt(log, op);
+}
+
+/** Time of the newest entry, 0 before the first (DT2). */
+export function headTs(log: Log): number {
+  return log.entries[log.entries.length - 1]?.ts ?? log.baseTs;
 }
 
 /** What `entry` counts towards logBytes. */
@@ -77,23 +57,9 @@ export function entryCost(entry: Entry): number {
   return entry.body.length + ENTRY_OVERHEAD_BYTES;
 }
 
-/** Makes `length` zeroed bytes in one piece available at `arena.used`. */
-export function reserve(arena: Arena, length: number): void {
-  if (arena.used + length <= arena.segment.length) return;
-  const spare = length <= SEGMENT_BYTES ? arena.spare.pop() : undefined;
-  const grown = arena.segment.length === 0 ? SEGMENT_FIRST_BYTES : arena.segment.length * 2;
-  const size = Math.max(length, Math.min(SEGMENT_BYTES, grown));
-  arena.segment = spare ?? newSegment(size);
-  arena.view = new DataView(arena.segment.buffer);
-  arena.used = 0;
-}
-
 /** Appends an entry whose body already lives in the arena, or is private to the log otherwise. */
 export function appendOwned(log: Log, entry: Entry): void {
-  assert(
-    entry.op === log.entries.length + 1,
-    `entry ${entry.op} behind head ${log.entries.length}`,
-  );
+  assert(entry.op === head(log) + 1, `entry ${entry.op} behind head ${head(log)}`);
   log.entries.push(entry);
   log.bytes += entryCost(entry);
 }
@@ -102,7 +68,7 @@ export function appendOwned(log: Log, entry: Entry): void {
 export function appendCopy(log: Log, entry: Entry): void {
   const { arena } = log;
   const length = entry.body.length;
-  reserve(arena, length);
+  reserve(arena, length, head(log));
   const from = arena.used;
   arena.segment.set(entry.body, from);
   arena.used = (from + length + 7) & ~7;
@@ -111,27 +77,56 @@ export function appendCopy(log: Log, entry: Entry): void {
 
 /** Drops every entry above `op`. Only Install does this (3.6 step 5). */
 export function truncateTo(log: Log, op: OpNumber): void {
-  for (let at = log.entries.length; at > op; at--) log.bytes -= entryCost(entryAt(log, at));
-  log.entries.length = Math.min(log.entries.length, op);
+  assert(op >= log.start - 1, `the log begins at ${log.start}, it cannot end at ${op}`);
+  for (let at = head(log); at > op; at--) log.bytes -= entryCost(entryAt(log, at));
+  log.entries.length = Math.min(log.entries.length, op - log.start + 1);
 }
 
-/** `[op, chain]` at the head, densely below it, then at doubling distances, then 0 (1.5). */
-export function ladder(log: Log): Rung[] {
-  const top = log.entries.length;
-  const rungs: Rung[] = [];
-  for (let op = top; op > 0 && op > top - LADDER_DENSE; op--)
-    rungs.push({ op, chain: chainAt(log, op) });
-  for (let distance = LADDER_DENSE * 2; top - distance > 0; distance *= 2)
-    rungs.push({ op: top - distance, chain: chainAt(log, top - distance) });
-  rungs.push({ op: 0, chain: log.origin });
-  return rungs;
+/** Drops every entry up to `op`: a checkpoint has what they did (CP5). */
+export function collectTo(log: Log, op: OpNumber): void {
+  if (op < log.start) return;
+  const last = entryAt(log, op);
+  const gone = op - log.start + 1;
+  for (let at = 0; at < gone; at++) log.bytes -= entryCost(log.entries[at] as Entry);
+  log.entries.splice(0, gone);
+  log.start = op + 1;
+  log.baseChain = last.chain;
+  log.baseTs = last.ts;
+  if (log.arena.reuses) release(log.arena, op);
+}
+
+/** Drops everything: the log begins anew above `op`. Only Install does this (3.6 step 3). */
+export function restartAbove(log: Log, base: { op: OpNumber; chain: Chain; ts: number }): void {
+  log.entries.length = 0;
+  log.bytes = 0;
+  log.start = base.op + 1;
+  log.baseChain = base.chain;
+  log.baseTs = base.ts;
+  if (log.arena.reuses) clear(log.arena);
+}
+
+/**
+ * `[op, chain]` at the head, densely below it, then at doubling distances, then at `also` where the log has it, and at
+ * logStart - 1 (1.5).
+ */
+export function ladder(log: Log, also: OpNumber = 0): Rung[] {
+  const top = head(log);
+  const base = log.start - 1;
+  const ops: OpNumber[] = [];
+  for (let op = top; op > base && op > top - LADDER_DENSE; op--) ops.push(op);
+  for (let distance = LADDER_DENSE * 2; top - distance > base; distance *= 2)
+    ops.push(top - distance);
+  if (also > base && also < top && !ops.includes(also)) ops.push(also);
+  ops.push(base);
+  ops.sort((a, b) => b - a);
+  return ops.map((op) => ({ op, chain: chainAt(log, op) }));
 }
 
 /** The last entries, at most `count` and `bytes` (1.5). */
 export function tail(log: Log, limits: { count: number; bytes: number }): Entry[] {
   const entries: Entry[] = [];
   let bytes = 0;
-  for (let op = log.entries.length; op > 0 && entries.length < limits.count; op--) {
+  for (let op = head(log); op >= log.start && entries.length < limits.count; op--) {
     const entry = entryAt(log, op);
     bytes += entryCost(entry);
     if (bytes > limits.bytes) break;
@@ -147,8 +142,8 @@ export function slice(
 ): Entry[] {
   const entries: Entry[] = [];
   let bytes = 0;
-  const last = Math.min(range.toOp, log.entries.length);
-  for (let op = range.fromOp; op <= last; op++) {
+  const last = Math.min(range.toOp, head(log));
+  for (let op = Math.max(range.fromOp, log.start); op <= last; op++) {
     const entry = entryAt(log, op);
     bytes += entryCost(entry);
     if (entries.length > 0 && bytes > range.bytes) break;

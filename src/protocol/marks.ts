@@ -61,6 +61,22 @@ export const MARKS = [
   'servingDelayed',
   'notPrimary',
   'clientOfLaterView',
+  'checkpointTaken',
+  'checkpointSkipped',
+  'rootsCompared',
+  'logTruncated',
+  'streamBelowLog',
+  'entriesGone',
+  'fellBehind',
+  'viewForfeited',
+  'checkpointFetched',
+  'checkpointDelta',
+  'checkpointNextDonor',
+  'checkpointMoved',
+  'checkpointGivenUp',
+  'checkpointOfLaterView',
+  'pageReused',
+  'witnessLogAnew',
 ] as const;
 
 export type Mark = (typeof MARKS)[number];

@@ -229,7 +229,8 @@ export interface CheckpointRoot extends ReplicaHeader {
 }
 
 /** Repair: carries no view that decides anything; request ids, chains and hashes do. */
-export type CheckpointMessage = GetCheckpoint | CheckpointMeta | GetNodes | Nodes | GetPages | Pages;
+export type CheckpointAnswer = CheckpointMeta | Nodes | Pages;
+export type CheckpointMessage = GetCheckpoint | GetNodes | GetPages | CheckpointAnswer;
 
 export type ReplicaMessage =
   | Prepare

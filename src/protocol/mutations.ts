@@ -230,6 +230,47 @@ export const MISTAKES = {
     rules: 'DT5, D17',
     what: 'executes an entry with its own random seed',
   },
+  // ── checkpoints ──
+  stableByOne: {
+    rules: 'E23b, CP4',
+    what: 'counts an op as stable when one active has a checkpoint above it',
+  },
+  stableIgnored: {
+    rules: 'E23c, CP5, W4',
+    what: 'with witnesses in the group, drops what its own checkpoint covers, whatever the other actives have',
+  },
+  retIgnored: {
+    rules: 'E23c, W4, Install 2b',
+    what: 'after a checkpoint, does not fetch the entries below it that others may still need',
+  },
+  collectsFrozenLog: {
+    rules: 'T4',
+    what: 'drops entries in a view change that its DoViewChange advertised',
+  },
+  goneUnsaid: {
+    rules: 'T2',
+    what: 'answers a request for entries that it has dropped with those that it still has',
+  },
+  neverForfeits: {
+    rules: 'VC8, E34',
+    what: 'as an elect whose missing entries nobody has any more, goes on asking for them',
+  },
+  checkpointOfAnyView: {
+    rules: 'E27, Install 3',
+    what: 'takes a checkpoint of a later view and then installs the earlier one',
+  },
+  pagesUnverified: {
+    rules: 'CP6',
+    what: 'takes pages of a checkpoint without comparing their hashes',
+  },
+  tableNotTransferred: {
+    rules: 'CP2, D15',
+    what: 'takes the services of a checkpoint and keeps its own client table',
+  },
+  rootsNotCompared: {
+    rules: 'CP8',
+    what: 'goes on when the root of its checkpoint is not that of the others',
+  },
   // ── reads ──
   gateOpen: {
     rules: 'N1, CS4, E16',

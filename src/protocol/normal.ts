@@ -3,6 +3,9 @@
 
 import { cut, gateOpen, lingers } from './admission.js';
 import { assert } from './assert.js';
+import { countCheckpoints, noteStable } from './checkpoint/collect.js';
+import { NO_ROOT, newest } from './checkpoint/image.js';
+import { noteRoot } from './checkpoint/roots.js';
 import {
   type Core,
   header,
@@ -42,6 +45,7 @@ export function onPrepare(core: Core, message: Prepare): boolean {
     drainBuffered(core);
   }
   noteCommit(core, message.commitMax);
+  noteStable(core, message.stableOp);
   state.owesOk = true;
   return gap;
 }
@@ -51,6 +55,10 @@ export function appendVerified(core: Core, prevChain: Chain, entries: readonly E
   const { log } = core.state;
   const first = entries[0];
   if (first === undefined) return;
+  if (first.op < log.start) {
+    appendKnown(core, entries);
+    return;
+  }
   const below = chainIfPresent(log, first.op - 1);
   assert(below !== null, `entries from ${first.op} do not touch the head ${head(log)}`);
   assert(sameChain(below, prevChain), `the log below op ${first.op} differs from the sender's`);
@@ -70,6 +78,18 @@ export function appendVerified(core: Core, prevChain: Chain, entries: readonly E
     appendCopy(log, entry);
     core.state.headTick = core.state.now;
   }
+}
+
+/** A repetition that begins below the log: what it says of dropped entries was true when they were executed. */
+function appendKnown(core: Core, entries: readonly Entry[]): void {
+  const { start } = core.state.log;
+  const last = entries.find((entry) => entry.op === start - 1);
+  if (last !== undefined)
+    appendVerified(
+      core,
+      last.chain,
+      entries.filter((entry) => entry.op >= start),
+    );
 }
 
 /** Prepares that came too early wait, at most a window of them; the rest is repaired (T1). */
@@ -100,6 +120,7 @@ export function onCommit(core: Core, message: Commit): boolean {
   if (isPrimary(core)) return false;
   heard(core, message);
   noteCommit(core, message.commitMax);
+  noteStable(core, message.stableOp);
   state.owesOk ||= core.mutations.heartbeatsUnanswered !== true;
   if (message.op <= head(state.log)) {
     state.headTick = state.now;
@@ -132,8 +153,8 @@ function sendPrepareOk(core: Core): void {
     ...header(core),
     op,
     chain: chainAt(state.log, op),
-    cpOp: 0,
-    cpRoot: [0, 0, 0, 0],
+    cpOp: newest(core)?.op ?? 0,
+    cpRoot: newest(core)?.root ?? NO_ROOT,
     hbEcho: state.lastHbSeq,
   });
 }
@@ -146,8 +167,10 @@ export function onPrepareOk(core: Core, message: PrepareOk): void {
   const progress = peer(core, message.from);
   if (progress === undefined || !leads(core)) return;
   if (message.op > head(state.log)) return; // acknowledges what this primary never sent
+  // Below the log there is nothing to compare with: it was the same when it was committed.
+  const own = chainIfPresent(state.log, message.op);
   assert(
-    sameChain(chainAt(state.log, message.op), message.chain),
+    own === null || sameChain(own, message.chain),
     `replica ${message.from} acknowledges another entry at op ${message.op}`,
   );
   if (progress.matchOp < 0) {
@@ -162,6 +185,11 @@ export function onPrepareOk(core: Core, message: PrepareOk): void {
   if (message.hbEcho > progress.echo && message.hbEcho <= state.hbSeq) {
     progress.echo = message.hbEcho;
     progress.echoTick = state.now;
+  }
+  if (message.cpOp !== progress.cpOp) {
+    progress.cpOp = message.cpOp;
+    noteRoot(core, message.from, message.cpOp, message.cpRoot);
+    countCheckpoints(core);
   }
   countAcknowledgements(core);
 }
@@ -234,6 +262,11 @@ function stream(core: Core, progress: PeerProgress, hbSeq: number, room: number)
   let left = room;
   let sent = false;
   if (left <= 0 && progress.sentOp < last) mark(core, 'streamDeferred');
+  // Heartbeats tell it that it is behind; it asks for the rest, and hears that it is gone (T2).
+  if (progress.sentOp + 1 < state.log.start) {
+    mark(core, 'streamBelowLog');
+    return false;
+  }
   while (left > 0 && progress.sentOp < last) {
     const first = progress.sentOp + 1;
     // Only the first message of a pass may be larger than the room that is left.
@@ -250,7 +283,7 @@ function stream(core: Core, progress: PeerProgress, hbSeq: number, room: number)
       prevChain: chainAt(state.log, first - 1),
       entries,
       commitMax: state.commitMax,
-      stableOp: 0,
+      stableOp: state.stableOp,
       hbSeq,
     });
     progress.sentOp += entries.length;
@@ -269,7 +302,7 @@ function sendCommit(core: Core, progress: PeerProgress, hbSeq: number): void {
     start: state.start,
     op: head(state.log),
     commitMax: state.commitMax,
-    stableOp: 0,
+    stableOp: state.stableOp,
     hbSeq,
   });
 }
@@ -330,6 +363,7 @@ export function startLeading(core: Core): void {
       sentTick: state.now,
       startViewTick: state.now,
       fetchTick: -1_000_000,
+      cpOp: 0,
     }));
   state.hbSeq = 0;
   state.announcedCommit = state.commitMax;

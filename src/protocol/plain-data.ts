@@ -3,7 +3,7 @@
 /** A deep copy; entries are immutable and shared. */
 export function cloneValue(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  if (value instanceof Uint8Array) return value.slice();
+  if (value instanceof Uint8Array || value instanceof Uint32Array) return value.slice();
   if (Array.isArray(value)) return value.map(cloneValue);
   if (value instanceof Map) {
     const copy = new Map<unknown, unknown>();
@@ -86,7 +86,7 @@ function mixValue(mix: Mix, value: unknown, skipped: ReadonlySet<string>): void 
   else if (typeof value === 'string') mixText(mix, value);
   else if (typeof value === 'boolean') mixWord(mix, value ? 3 : 5);
   else if (value === null || value === undefined) mixWord(mix, 7);
-  else if (value instanceof Uint8Array) {
+  else if (value instanceof Uint8Array || value instanceof Uint32Array) {
     for (const byte of value) mixWord(mix, byte);
     mixWord(mix, value.length);
   } else if (Array.isArray(value)) {

@@ -4,16 +4,32 @@
 import { laterView, onClient, takesReads, takesRequests } from './admission.js';
 import { assert } from './assert.js';
 import { ChainHasher } from './chain.js';
+import { tickPins } from './checkpoint/collect.js';
+import { onGetCheckpoint, onGetNodes, onGetPages } from './checkpoint/donate.js';
+import { onCheckpointRoot } from './checkpoint/roots.js';
+import { advanceTaking } from './checkpoint/take.js';
 import { type Configuration, roleOf } from './configuration.js';
-import { type Core, isMember, leads, makeSink, mark } from './core.js';
+import { type Core, isMember, leads, makeSink, mark, primaryNow } from './core.js';
 import { onGetState } from './donors.js';
 import type { Effect, Event } from './effect.js';
 import { assertRole, execute, hasWork } from './execution.js';
 import { enter, onHint, onTick } from './failure-detector.js';
-import { beginGapRepair, donorExited, onNewState, tickTransfer } from './install.js';
+import {
+  beginGapRepair,
+  donorExited,
+  onCheckpointAnswer,
+  onNewState,
+  tickTransfer,
+} from './install.js';
 import type { ProtocolLimits, ProtocolTiming } from './limits.js';
 import type { MarkSink } from './marks.js';
-import type { ClientMessage, ReplicaMessage } from './message.js';
+import type {
+  CheckpointMessage,
+  ClientMessage,
+  GetState,
+  NewState,
+  ReplicaMessage,
+} from './message.js';
 import type { Mutations } from './mutations.js';
 import { endPass, onCommit, onIdle, onPrepare, onPrepareOk, repeatStreams } from './normal.js';
 import {
@@ -94,6 +110,7 @@ export class Replica {
       timing: options.timing,
       random: options.random,
       hasher,
+      digest64: options.digest64,
       stateMachine: options.stateMachine,
       sink: makeSink(SINK_BYTES),
       mutations: options.mutations ?? {},
@@ -119,6 +136,11 @@ export class Replica {
   /** True: an `execute` event would do something. */
   get hasWork(): boolean {
     return hasWork(this.#core);
+  }
+
+  /** True: a `checkpoint` event would do something. */
+  get checkpointing(): boolean {
+    return this.#core.state.taking !== null;
   }
 
   /** True: an unfinished entry waits for company, so another endOfPass must follow soon. */
@@ -156,6 +178,9 @@ export class Replica {
       case 'execute':
         execute(core, event.budget);
         break;
+      case 'checkpoint':
+        advanceTaking(core, event.budget);
+        break;
       case 'idle':
         onIdle(core);
         break;
@@ -188,6 +213,7 @@ function onMessage(core: Core, message: ReplicaMessage): void {
     onMessageWhileRecovering(core, message);
     return;
   }
+  if (onCheckpointMessage(core, message)) return;
   // Repair carries no view of its own: request ids and chains decide (G5 lists what is view-scoped).
   if (message.kind === 'getState') {
     onGetState(core, message);
@@ -212,6 +238,7 @@ function onMessage(core: Core, message: ReplicaMessage): void {
 function onMessageWhileRecovering(core: Core, message: ReplicaMessage): void {
   if (message.kind === 'startView') onStartViewWhileRecovering(core, message);
   else if (message.kind === 'newState') onNewState(core, message);
+  else if (ANSWERS.has(message.kind)) onCheckpointMessage(core, message);
   else if (
     core.mutations.recoveringPromises === true &&
     (message.kind === 'startViewChange' || message.kind === 'doViewChange') &&
@@ -222,9 +249,34 @@ function onMessageWhileRecovering(core: Core, message: ReplicaMessage): void {
   }
 }
 
+/** What a recovering replica may hear of checkpoints: answers, no questions (CP7). */
+const ANSWERS: ReadonlySet<ReplicaMessage['kind']> = new Set(['checkpointMeta', 'nodes', 'pages']);
+
+/** CP6, CP7: in any status and view, for a checkpoint is committed state. */
+function onCheckpointMessage(core: Core, message: ReplicaMessage): message is CheckpointMessage {
+  switch (message.kind) {
+    case 'getCheckpoint':
+      onGetCheckpoint(core, message);
+      return true;
+    case 'getNodes':
+      onGetNodes(core, message);
+      return true;
+    case 'getPages':
+      onGetPages(core, message);
+      return true;
+    case 'checkpointMeta':
+    case 'nodes':
+    case 'pages':
+      onCheckpointAnswer(core, message);
+      return true;
+    default:
+      return false;
+  }
+}
+
 function onMessageOfView(
   core: Core,
-  message: Exclude<ReplicaMessage, { kind: 'getState' | 'newState' }>,
+  message: Exclude<ReplicaMessage, CheckpointMessage | GetState | NewState>,
 ): void {
   const normal = core.state.status === 'normal';
   switch (message.kind) {
@@ -251,6 +303,9 @@ function onMessageOfView(
     case 'requestStartView':
       onRequestStartView(core, message);
       return;
+    case 'checkpointRoot':
+      if (normal && message.from === primaryNow(core)) onCheckpointRoot(core, message);
+      return;
   }
 }
 
@@ -264,6 +319,7 @@ function onTimers(core: Core): void {
   onTick(core);
   tickTransfer(core);
   tickRecovery(core);
+  tickPins(core);
   if (leads(core)) repeatStreams(core);
 }
 

@@ -66,6 +66,8 @@ export interface StateMachine {
   apply(context: ApplyContext, bytes: Uint8Array, from: number, to: number, sink: ResultSink): void;
   /** Answers `bytes[from..to)` from the present state without changing it. */
   read(bytes: Uint8Array, from: number, to: number, sink: ResultSink): void;
+  /** Its state in pages; null or left out: it has none, so there are no checkpoints and the log only grows. */
+  readonly pages?: PagedState | null;
   /** Summary of the whole state as text; equal histories give equal digests (I11). */
   digest(): string;
 }

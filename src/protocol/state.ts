@@ -1,10 +1,15 @@
 // The replica's state: plain data, so that it can be cloned and hashed. The sub-protocols are functions over this record;
 // each field states its own invariant. protocol.md 1.4 is the table behind it.
 
+import { type Arena, emptyArena } from './arena.js';
+import type { Fetch, KeptPages, Shadow } from './checkpoint/fetch.js';
+import type { Checkpoint } from './checkpoint/image.js';
+import type { AgreedRoot, Roots } from './checkpoint/roots.js';
+import type { Taking } from './checkpoint/take.js';
 import { type ClientTable, emptyTable } from './client-table.js';
 import type { Configuration } from './configuration.js';
 import type { ViewReason } from './effect.js';
-import { type Arena, emptyArena, emptyLog, type Log } from './log.js';
+import { emptyLog, type Log } from './log.js';
 import type { DoViewChange, Entry, StartView, TransferPurpose } from './message.js';
 import { cloneValue, hashValue } from './plain-data.js';
 import type {
@@ -15,6 +20,7 @@ import type {
   ReplicaId,
   RequestNumber,
   Role,
+  Rung,
   SessionNumber,
   Stamp,
   StartNumber,
@@ -42,6 +48,8 @@ export interface PeerProgress {
   startViewTick: number;
   /** Tick at which it last asked for state: it is catching up (BP5). */
   fetchTick: number;
+  /** Newest checkpoint that it has reported in this view (CP3). */
+  cpOp: OpNumber;
 }
 
 /** A request taken but not yet cut into an entry lies at the arena's tail (N3). */
@@ -82,6 +90,7 @@ export interface TransferTarget {
   readonly chain: Chain;
   readonly viewStartOp: OpNumber;
   readonly commitMax: OpNumber;
+  readonly stableOp: OpNumber;
   readonly hbSeq: number;
   /** Start counter of the view's primary. */
   readonly start: StartNumber;
@@ -91,9 +100,15 @@ export interface TransferTarget {
 export interface Transfer {
   readonly purpose: TransferPurpose;
   /** null: a gap is filled in place. */
-  readonly target: TransferTarget | null;
-  /** Own log up to here is kept. */
+  target: TransferTarget | null;
+  /** Own log up to here is kept; unless `fresh` says that it begins anew, above an entry with this chain. */
   base: OpNumber;
+  fresh: { readonly chain: Chain; readonly ts: number } | null;
+  /** The checkpoint that is being fetched before the entries above it, or was (3.6 step 3). */
+  fetch: Fetch | null;
+  shadow: Shadow | null;
+  /** Where there are witnesses: the log must begin no later than above this (RET, 3.6 step 2b). */
+  readonly floor: Rung | null;
   /** Verified entries (base, base + staged.length]. */
   staged: Entry[];
   /** Entries to fetch end here; the tail of the message that named the target follows. */
@@ -154,6 +169,21 @@ export interface ReplicaState {
   now: number;
   /** Microseconds, as the last endOfPass told: feeds entry timestamps only (DT2). */
   clockUs: number;
+
+  // ── checkpoints ──
+  /** Complete ones, oldest first: the two newest and what is pinned (CP3, CP6). */
+  checkpoints: readonly Checkpoint[];
+  taking: Taking | null;
+  /** Bytes of entries executed since the last point at which checkpoints are taken. */
+  sincePoint: number;
+  /** f+1 actives have a checkpoint at or above it (CP4); never falls. */
+  stableOp: OpNumber;
+  /** Op of a checkpoint that somebody fetches, and the tick until which it is kept for him. */
+  readonly pins: Map<OpNumber, number>;
+  readonly roots: Roots;
+  agreedRoot: AgreedRoot | null;
+  /** Pages that arrived, until the replica is normal. */
+  readonly keptPages: KeptPages;
 
   // ── failure detection and votes ──
   lastHbSeq: number;
@@ -240,6 +270,14 @@ export function emptyState(at: {
     table: emptyTable(),
     now: 0,
     clockUs: 0,
+    checkpoints: [],
+    taking: null,
+    sincePoint: 0,
+    stableOp: 0,
+    pins: new Map(),
+    roots: new Map(),
+    agreedRoot: null,
+    keptPages: new Map(),
     lastHbSeq: 0,
     failureDeadline: 0,
     suspect: false,
@@ -294,10 +332,10 @@ export function cloneState(state: ReplicaState): ReplicaState {
   }
   const copy: Record<string, unknown> = { ...state };
   for (const name in copy) if (!APART.has(name)) copy[name] = cloneValue(copy[name]);
-  const { entries, origin, bytes } = log;
+  const { entries } = log;
   return {
     ...(copy as unknown as ReplicaState),
-    log: { entries: [...entries], origin, bytes, arena },
+    log: { ...log, entries: [...entries], arena },
   };
 }
 
@@ -305,7 +343,7 @@ export function cloneState(state: ReplicaState): ReplicaState {
 export function hashState(state: ReplicaState): string {
   const { log, building } = state;
   const unfinished = log.arena.segment.subarray(log.arena.used, log.arena.used + building.bytes);
-  return hashValue([log.entries, unfinished, state], APART);
+  return hashValue([log.start, log.baseChain, log.entries, unfinished, state], APART);
 }
 
 /** The log has ways of its own; everybody's configuration is the same, and nothing changes it yet. */

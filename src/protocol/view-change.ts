@@ -3,14 +3,18 @@
 // detector's affair; becoming normal in it is Install's.
 
 import { assert } from './assert.js';
+import { newest } from './checkpoint/image.js';
 import {
   broadcast,
   type Core,
   header,
   isPrimary,
+  isWitness,
   leads,
   mark,
+  noticeStatus,
   peer,
+  primaryIn,
   primaryNow,
   quorum,
   send,
@@ -26,7 +30,7 @@ import {
   resetFailureTimer,
   startViewChangeTimer,
 } from './failure-detector.js';
-import { becomeNormal, beginGapRepair, beginInstall, donorLost } from './install.js';
+import { becomeNormal, beginGapRepair, beginInstall, commonBase, donorLost } from './install.js';
 import { chainAt, detach, head, ladder, tail, truncateTo } from './log.js';
 import type {
   Commit,
@@ -40,7 +44,13 @@ import type {
 } from './message.js';
 import { keepForLater } from './normal.js';
 import type { Transfer } from './state.js';
-import { compareStamps, type ReplicaId, type StartNumber, sameChain } from './types.js';
+import {
+  compareStamps,
+  type ReplicaId,
+  type StartNumber,
+  sameChain,
+  type ViewNumber,
+} from './types.js';
 
 /** Ticks between unsolicited StartViews to one replica, so that its repeated questions do not multiply them. */
 const START_VIEW_PAUSE = 5;
@@ -87,7 +97,8 @@ function joinWith(
   at: { op: number; chain: StartView['chain']; commitMax: number; start: StartNumber },
 ): void {
   const stamp = stampNow(core);
-  becomeNormal(core, { stamp, viewStartOp: at.op, hbSeq: 0, ...at });
+  const { stableOp } = core.state;
+  becomeNormal(core, { stamp, viewStartOp: at.op, hbSeq: 0, stableOp, ...at });
 }
 
 // ── StartViewChange, DoViewChange ──
@@ -135,6 +146,10 @@ export function considerStart(core: Core): void {
   if (state.doViewChanges.size < needed || !state.doViewChanges.has(state.id)) return;
   const chosen = select(core);
   if (chosen.from !== state.id) mark(core, 'electBehind');
+  if (mutations.neverForfeits !== true && !feasible(core, chosen)) {
+    forfeit(core);
+    return;
+  }
   let commitMax = state.commitMax;
   for (const message of state.doViewChanges.values())
     commitMax = Math.max(commitMax, message.commitMax);
@@ -154,10 +169,11 @@ export function considerStart(core: Core): void {
       chain: chosen.chain,
       viewStartOp: chosen.op,
       commitMax: Math.min(commitMax, chosen.op),
+      stableOp: Math.max(...[...state.doViewChanges.values()].map((message) => message.stableOp)),
       hbSeq: 0,
       start: state.start,
     },
-    { purpose: 'vc', ladder: chosen.ladder, tail: chosen.tail, donors: donorsFor(core, chosen) },
+    { ...chosen, purpose: 'vc', donors: donorsFor(core, chosen) },
   );
 }
 
@@ -176,6 +192,38 @@ function select(core: Core): DoViewChange {
   const chosen = all[0];
   assert(chosen !== undefined, 'no DoViewChange to select from');
   return chosen;
+}
+
+/** VC8: somebody who says so can hand out every entry that is missing here. */
+function feasible(core: Core, chosen: DoViewChange): boolean {
+  const base = commonBase(core, chosen.ladder);
+  if (chosen.from === core.state.id || base + 1 >= chosen.logStart) return true;
+  return [...core.state.doViewChanges.values()].some(
+    (message) =>
+      compareStamps(message.lastNormal, chosen.lastNormal) === 0 &&
+      message.logStart <= base + 1 &&
+      message.op + 1 >= chosen.logStart,
+  );
+}
+
+/**
+ * VC8: what this elect lacks has been collected by all others. It leaves the view to the next primary that has the largest commit
+ * number, which surely has the rest as well (W6); the only case in which one replica alone leaves a view (D4).
+ */
+function forfeit(core: Core): void {
+  const { state } = core;
+  const actives = [...state.doViewChanges.values()].filter(
+    (message) => !isWitness(core, message.from),
+  );
+  const able = actives.sort((a, b) => b.commit - a.commit || a.from - b.from)[0];
+  assert(
+    able !== undefined && able.from !== state.id,
+    `nobody has more than the elect ${state.id}`,
+  );
+  mark(core, 'viewForfeited');
+  let view = state.view + 1;
+  while (primaryIn(core, view) !== able.from) view++;
+  enter(core, view);
 }
 
 /** VC8: whoever shares the chosen log's last normal view may hold its entries; the chosen one first. */
@@ -220,11 +268,11 @@ function startView(core: Core, nonce: StartNumber): StartView {
     chain: chainAt(state.log, op),
     viewStartOp: state.viewStartOp,
     commitMax: state.commitMax,
-    stableOp: 0,
-    logStart: 1,
-    cpOp: 0,
+    stableOp: state.stableOp,
+    logStart: state.log.start,
+    cpOp: newest(core)?.op ?? 0,
     hbSeq: state.hbSeq,
-    ladder: ladder(state.log),
+    ladder: ladder(state.log, state.stableOp),
     tail: tail(state.log, { count: limits.tailEntries, bytes: limits.tailBytes }),
   };
 }
@@ -266,7 +314,7 @@ export function installStartView(core: Core, message: StartView): void {
     return;
   }
   state.installing = { ...message, tail: [] };
-  const { epoch, view, op, chain, viewStartOp, commitMax, hbSeq, start } = message;
+  const { epoch, view, op, chain, viewStartOp, commitMax, stableOp, hbSeq, start } = message;
   const stamp = { epoch, view };
   if (mutations.normalOnSuffix === true && (message.tail[0]?.op ?? 0) > head(state.log) + 1) {
     joinWith(core, { op: head(state.log), chain, commitMax, start });
@@ -276,8 +324,8 @@ export function installStartView(core: Core, message: StartView): void {
   const donors = donorOrder(core, message.from);
   beginInstall(
     core,
-    { stamp, op, chain, viewStartOp, commitMax, hbSeq, start },
-    { purpose: 'install', ladder: message.ladder, tail: message.tail, donors },
+    { stamp, op, chain, viewStartOp, commitMax, stableOp, hbSeq, start },
+    { ...message, purpose: 'install', donors },
   );
 }
 
@@ -304,6 +352,35 @@ function askStartView(core: Core): void {
     nonce: 0,
     haveOp: head(state.log),
   });
+}
+
+/** T2: entries that are missing exist nowhere any more, so the view is joined anew, by way of a checkpoint. */
+export function fallBehind(core: Core): void {
+  const { state } = core;
+  mark(core, 'fellBehind');
+  state.transfer = null;
+  state.buffered.clear();
+  state.owesOk = false;
+  state.status = 'view-change';
+  state.leaveReason = null;
+  noticeStatus(core);
+  startViewChangeTimer(core);
+  state.startViewAskedAt = -1_000_000;
+  askStartView(core);
+}
+
+/** E27: somebody is in a later view than the one that is being installed. */
+export function laterStamp(core: Core, view: ViewNumber): void {
+  const { state } = core;
+  if (state.status === 'recovering') {
+    // Nothing was learned from it: what is asked for next says where it leads.
+    state.transfer = null;
+    state.installing = null;
+    state.askAt = state.now;
+    return;
+  }
+  enter(core, view);
+  if (!isPrimary(core)) askStartView(core);
 }
 
 /** R3, HB6, VC12. A lower view is allowed when the nonce says that its sender is the one who is late. */

@@ -26,7 +26,7 @@ export class RecordingMachine implements StateMachine {
   /** Digest of each executed request and its place in the order of all, by session, in order of execution (I12). */
   readonly executed: Map<SessionNumber, Executed[]> = new Map();
   /** Digest of the pages after op `PAGES_EVERY * index`, from the first op on that this machine executed. */
-  readonly pages: Map<OpNumber, string> = new Map();
+  readonly pageDigests: Map<OpNumber, string> = new Map();
   readonly #word = new Uint32Array(2);
   #low = 0x811c9dc5;
   #high = 0x9e3779b9;
@@ -66,7 +66,8 @@ export class RecordingMachine implements StateMachine {
 
   #begin(op: OpNumber): void {
     const boundary = op - 1 - ((op - 1) % PAGES_EVERY);
-    if (boundary > 0 && boundary >= this.#lastOp) this.pages.set(boundary, this.services.digest());
+    if (boundary > 0 && boundary >= this.#lastOp)
+      this.pageDigests.set(boundary, this.services.digest());
     this.#lastOp = op;
   }
 

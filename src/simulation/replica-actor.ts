@@ -14,6 +14,8 @@ const TURN = 64;
 /** SP3: at most 100 ms become ticks in one pass. */
 const TICKS_PER_PASS = 10;
 const EXECUTE_BUDGET = 16;
+/** Pages hashed per pass: few, so that much happens while a checkpoint is in the making. */
+const CHECKPOINT_BUDGET = 4;
 /** Late enough that a clock may go back by hours. */
 const CLOCK_START_US = 1e12;
 
@@ -120,7 +122,8 @@ export class ReplicaActor<M extends StateMachine> {
     const elapsed = (tick - this.#lastTick) * this.clockRate + this.#tickRest;
     const due = Math.floor(elapsed);
     const { replica } = this;
-    const calm = !this.#dirty && due === 0 && this.hints.length === 0 && !replica.hasWork;
+    const busy = replica.hasWork || replica.checkpointing;
+    const calm = !this.#dirty && due === 0 && this.hints.length === 0 && !busy;
     if (calm && !network.hasMail(this.id)) return;
     const taken = this.#takeMail();
     this.#lastTick = tick;
@@ -137,6 +140,10 @@ export class ReplicaActor<M extends StateMachine> {
       this.#step({ type: 'execute', budget: EXECUTE_BUDGET });
       this.#publish();
       if (replica.state.applied > before) this.#asleepUntil = tick + this.slowTicks;
+    }
+    if (replica.checkpointing) {
+      this.#step({ type: 'checkpoint', budget: CHECKPOINT_BUDGET });
+      this.#publish();
     }
     const idle = taken === 0 && !worked && !replica.lingering;
     if (idle && this.#dirty) {

@@ -3,7 +3,13 @@
 // linearizability is a comparison of numbers. It stands in for real services, which have their own tests.
 
 import { makeSink } from '../protocol/core.js';
-import type { ApplyContext, ResultSink, StateMachine } from '../protocol/state-machine.js';
+import type {
+  ApplyContext,
+  PagedState,
+  ResultSink,
+  StateMachine,
+} from '../protocol/state-machine.js';
+import { JoinedPages, SerialisedPages } from '../service/serialised-pages.js';
 import { fromUtf8, toUtf8 } from '../service/utf8.js';
 
 export const ABSENT = '∅';
@@ -36,10 +42,25 @@ export class StoryMachine implements StateMachine {
   readonly history: Executed[] = [];
   /** A real service that executes what `raw` carries. */
   readonly services: StateMachine | null;
+  readonly pages: PagedState;
   #digest = 0x811c9dc5;
 
-  constructor(services: StateMachine | null = null) {
+  constructor(services: StateMachine | null = null, pageBytes = 256) {
     this.services = services;
+    const own = new SerialisedPages({
+      pageBytes,
+      encode: () => toUtf8(JSON.stringify([this.#digest, [...this.values], this.history])),
+      decode: (bytes) => this.#load(fromUtf8(bytes, 0, bytes.length)),
+    });
+    this.pages = services?.pages ? new JoinedPages([own, services.pages]) : own;
+  }
+
+  #load(text: string): void {
+    const [digest, values, history] = JSON.parse(text) as [number, [string, string][], Executed[]];
+    this.#digest = digest;
+    this.values.clear();
+    for (const [key, value] of values) this.values.set(key, value);
+    this.history.splice(0, this.history.length, ...history);
   }
 
   apply(

@@ -3,6 +3,7 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { reserve, touchedSegments } from '../../src/protocol/arena.js';
 import { ProtocolViolation } from '../../src/protocol/assert.js';
 import { ChainHasher } from '../../src/protocol/chain.js';
 import {
@@ -18,10 +19,8 @@ import {
   head,
   type Log,
   ladder,
-  reserve,
   slice,
   tail,
-  touchedSegments,
   truncateTo,
 } from '../../src/protocol/log.js';
 import type { Entry } from '../../src/protocol/message.js';
@@ -100,7 +99,7 @@ class Bench {
     } else {
       // As the primary does: the body is built where it will stay.
       const { arena } = log;
-      reserve(arena, bytes);
+      reserve(arena, bytes, head(log));
       const body = arena.segment.subarray(arena.used, arena.used + bytes);
       expect(body.length).toBe(bytes);
       expect(body.every((byte) => byte === 0)).toBe(true);
@@ -192,7 +191,7 @@ test('the arena grows by doubling up to 4 MiB, and takes the segments made ready
   const { arena } = emptyLog(ORIGIN);
   const grown: number[] = [];
   for (let turn = 0; turn < 9; turn++) {
-    reserve(arena, 1);
+    reserve(arena, 1, 0);
     grown.push(arena.segment.length / 1024);
     arena.used = arena.segment.length;
   }
@@ -200,13 +199,13 @@ test('the arena grows by doubling up to 4 MiB, and takes the segments made ready
   arena.spare.push(...touchedSegments(4 * MIB + 1));
   const spare = [...arena.spare];
   expect(spare.map((segment) => segment.length)).toEqual([4 * MIB, 4 * MIB]);
-  reserve(arena, 4 * MIB + 8); // does not fit into any of them
+  reserve(arena, 4 * MIB + 8, 0); // does not fit into any of them
   expect([arena.segment.length, arena.spare.length]).toEqual([4 * MIB + 8, 2]);
   arena.used = 8;
-  reserve(arena, 4 * MIB); // what is left is just enough
+  reserve(arena, 4 * MIB, 0); // what is left is just enough
   expect(arena.used).toBe(8);
   arena.used = 9;
-  reserve(arena, 4 * MIB);
+  reserve(arena, 4 * MIB, 0);
   expect(arena.segment).toBe(spare[1]);
   expect([arena.used, arena.spare.length]).toEqual([0, 1]);
 });

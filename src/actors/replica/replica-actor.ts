@@ -2,10 +2,11 @@
 // of pass, publish; then execute a bounded number of entries, publish again. No rule of the protocol stands here.
 
 import { readFileSync, readlinkSync } from 'node:fs';
+import { touchedSegments } from '../../protocol/arena.js';
 import { roleOf } from '../../protocol/configuration.js';
 import type { Effect } from '../../protocol/effect.js';
 import { TICK_MS } from '../../protocol/limits.js';
-import { head, touchedSegments } from '../../protocol/log.js';
+import { head } from '../../protocol/log.js';
 import type {
   ClientMessage,
   Message,

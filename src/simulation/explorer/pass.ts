@@ -5,6 +5,7 @@
 // everything that real clocks allow, whatever their rates. What states hold of clocks is set to the same values after each
 // pass (`withoutClocks`), so that it does not tell states apart.
 
+import { emptyArena } from '../../protocol/arena.js';
 import { assert } from '../../protocol/assert.js';
 import type { Configuration } from '../../protocol/configuration.js';
 import type { Effect, Event } from '../../protocol/effect.js';
@@ -88,7 +89,7 @@ export class Passes {
     const state = cloneState(from);
     if (state.building.count === 0) {
       const segment = new Uint8Array(ARENA_BYTES);
-      state.log.arena = { segment, view: new DataView(segment.buffer), used: 0, spare: [] };
+      state.log.arena = { ...emptyArena(), segment, view: new DataView(segment.buffer) };
     }
     if (cause.type === 'timer') expirePatience(state);
     else if (cause.type === 'repeat') expireRepeats(state);

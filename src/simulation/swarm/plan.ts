@@ -191,6 +191,7 @@ function quickTiming(dice: Dice): ProtocolTiming {
     recoveryResendMax: 16,
     downExpiry: 100,
     calm: 150,
+    pin: 500,
     retryAfterMs: 20,
   };
 }

@@ -123,8 +123,8 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
     const known = this.#summaries.get(applied);
     if (known === undefined) this.#summaries.set(applied, summary);
     else if (known !== summary) throw new Error(`I11: two states after op ${applied}`);
-    for (const [op, digest] of machine.pages) {
-      machine.pages.delete(op);
+    for (const [op, digest] of machine.pageDigests) {
+      machine.pageDigests.delete(op);
       const pages = this.#pages.get(op);
       if (pages === undefined) this.#pages.set(op, digest);
       else if (pages !== digest) throw new Error(`I11: other pages after op ${op}`);
