@@ -4,7 +4,7 @@
 import { assert } from './assert.js';
 import { faultsTolerated, primaryOf, quorumSize, roleOf } from './configuration.js';
 import type { Effect } from './effect.js';
-import { chainAt, chainIfPresent, entryAt, head } from './log.js';
+import { chainIfPresent, entryAt, head } from './log.js';
 import type { PrepareOk, ReplicaMessage, Reply, StartView } from './message.js';
 import type { ReplicaState } from './state.js';
 import {
@@ -49,6 +49,10 @@ export interface History {
   readonly promised: Map<ReplicaId, Stamp>;
   /** Op of each request that was answered, by `session.request number`. */
   readonly acknowledged: Map<string, OpNumber>;
+  /** Root of each checkpoint that anybody had, by op (I11). */
+  readonly roots: Map<OpNumber, Chain>;
+  /** Op of the newest checkpoint that each replica ever had, its dead threads included (I16). */
+  readonly checkpoints: Map<ReplicaId, OpNumber>;
 }
 
 export function emptyHistory(): History {
@@ -59,12 +63,15 @@ export function emptyHistory(): History {
     oks: new Map(),
     promised: new Map(),
     acknowledged: new Map(),
+    roots: new Map(),
+    checkpoints: new Map(),
   };
 }
 
 /** Shares nothing that changes. */
 export function cloneHistory(history: History): History {
   const { registers, committed, started, oks, promised, acknowledged } = history;
+  const { roots, checkpoints } = history;
   return {
     registers: new Map(registers),
     committed: [...committed],
@@ -72,6 +79,8 @@ export function cloneHistory(history: History): History {
     oks: new Map([...oks].map(([key, byReplica]) => [key, new Map(byReplica)])),
     promised: new Map(promised),
     acknowledged: new Map(acknowledged),
+    roots: new Map(roots),
+    checkpoints: new Map(checkpoints),
   };
 }
 
@@ -105,6 +114,7 @@ export function checkStep(
   checkEffects(watch, state, effects);
   checkStarted(watch, state);
   checkCommitted(watch, before, state);
+  checkCheckpoints(watch, state);
 }
 
 /** I5, within one start. */
@@ -212,10 +222,11 @@ function checkStarted(watch: Watch, state: ReplicaState): void {
     return;
   }
   const { viewStartOp } = state;
-  const chain = chainAt(state.log, viewStartOp);
+  const chain = chainIfPresent(state.log, viewStartOp) ?? state.log.baseChain;
   watch.history.started.set(key, { viewStartOp, chain, primary: state.id, start: state.start });
   for (const [at, committed] of watch.history.committed.entries()) {
-    if (compareStamps(committed.stamp, state) >= 0) continue;
+    // What a checkpoint covers is not in the log any more.
+    if (compareStamps(committed.stamp, state) >= 0 || at + 1 < state.log.start) continue;
     const own = chainIfPresent(state.log, at + 1);
     watch.expect(
       own !== null && sameChain(own, committed.chain),
@@ -227,9 +238,13 @@ function checkStarted(watch: Watch, state: ReplicaState): void {
 /** I1 and I8: one history, with a quorum behind each commit. */
 function checkCommitted(watch: Watch, before: Remembered | null, state: ReplicaState): void {
   for (let op = (before?.commit ?? 0) + 1; op <= state.commit; op++) {
-    const chain = chainAt(state.log, op);
+    const chain = chainIfPresent(state.log, op);
     const known = watch.history.committed[op - 1];
-    const late = op === 1 || entryAt(state.log, op).ts > entryAt(state.log, op - 1).ts;
+    if (chain === null) {
+      watch.expect(known !== undefined, `I1 replica ${state.id}: a checkpoint has op ${op}`);
+      continue;
+    }
+    const late = op <= state.log.start || entryAt(state.log, op).ts > entryAt(state.log, op - 1).ts;
     watch.expect(late, `I5 replica ${state.id}: entry ${op} is not later than the one below (DT2)`);
     if (known === undefined) {
       checkEvidence(watch, state, op);
@@ -260,8 +275,11 @@ export function checkLikePrimary(state: ReplicaState, primary: ReplicaState): vo
   if (primary.view !== state.view || primaryOf(state.configuration, state.view) !== primary.id)
     return;
   const top = Math.min(head(state.log), head(primary.log));
+  const own = chainIfPresent(state.log, top);
+  const other = chainIfPresent(primary.log, top);
+  if (own === null || other === null) return; // one has long collected what the other ends with
   assert(
-    sameChain(chainAt(state.log, top), chainAt(primary.log, top)),
+    sameChain(own, other),
     `I7 replica ${state.id}: differs from the primary of view ${state.view} at op ${top}`,
   );
 }
@@ -280,7 +298,7 @@ export function checkAcknowledged(watch: Watch, states: readonly ReplicaState[])
     for (const state of states) {
       if (state.status === 'recovering') continue;
       const own = chainIfPresent(state.log, op);
-      if (own === null || !sameChain(own, chain)) holders--;
+      if (own === null ? op >= state.log.start : !sameChain(own, chain)) holders--;
     }
     expect(
       holders >= quorum,
@@ -289,9 +307,32 @@ export function checkAcknowledged(watch: Watch, states: readonly ReplicaState[])
   }
 }
 
+/** I11 for checkpoints, I16: what is called stable is in the checkpoints of f+1 actives, and with witnesses no log begins above it. */
+function checkCheckpoints(watch: Watch, state: ReplicaState): void {
+  const { history, replicas, expect } = watch;
+  for (const { op, root } of state.checkpoints) {
+    const known = history.roots.get(op);
+    if (known === undefined) history.roots.set(op, root);
+    else
+      expect(sameChain(known, root), `I11 replica ${state.id}: another root at checkpoint ${op}`);
+    if (op > (history.checkpoints.get(state.id) ?? 0)) history.checkpoints.set(state.id, op);
+  }
+  if (state.stableOp === 0 && state.log.start === 1) return;
+  const holders = [...history.checkpoints.values()].filter((op) => op >= state.stableOp).length;
+  expect(
+    state.stableOp === 0 || holders > faultsTolerated(replicas),
+    `I16 replica ${state.id}: op ${state.stableOp} is called stable, ${holders} have a checkpoint of it`,
+  );
+  const witnesses = state.configuration.members.some((member) => member.role === 'witness');
+  expect(
+    state.status !== 'normal' || !witnesses || state.log.start <= state.stableOp + 1,
+    `I16 replica ${state.id}: the log begins at ${state.log.start}, stable is ${state.stableOp}`,
+  );
+}
+
 /**
- * I15 between steps: however many more of the f allowed faults come now, somebody is left with every entry up to the highest
- * that was answered. `states`: of all that run; whoever recovers has no memory to speak of.
+ * I15 between steps: however many more of the f allowed faults come now, those who are left hold together all that was answered:
+ * an active with the state up to some op, and the entries above it. `states`: of all that run; whoever recovers has no memory.
  */
 export function checkReconstructible(
   watch: Watch,
@@ -301,13 +342,41 @@ export function checkReconstructible(
   const chain = watch.history.committed[op - 1]?.chain;
   if (chain === undefined) return;
   const sound = states.filter((state) => state.status !== 'recovering');
-  const holders = sound.filter((state) => {
-    const own = chainIfPresent(state.log, op);
-    return own !== null && sameChain(own, chain);
-  });
   const spare = faultsTolerated(watch.replicas) - (watch.replicas - sound.length);
-  watch.expect(
-    spare < 0 || holders.length > spare,
-    `I15 op ${op} was answered, ${holders.length} hold it, and ${spare} more may fail`,
-  );
+  if (spare < 0) return;
+  // Nearly always: enough actives have everything by themselves.
+  const whole = sound.filter((state) => state.role === 'active' && holds(state, op, chain));
+  if (whole.length > spare) return;
+  for (const left of without(sound, spare))
+    watch.expect(
+      together(watch.history, left, op),
+      `I15 op ${op} was answered, and replicas ${left.map(({ id }) => id)} cannot give it back`,
+    );
+}
+
+function holds(state: ReplicaState, op: OpNumber, chain: Chain): boolean {
+  if (op < state.log.start) return state.role === 'active' && op <= state.applied;
+  const own = chainIfPresent(state.log, op);
+  return own !== null && sameChain(own, chain);
+}
+
+/** Every way to leave out `count` of them. */
+function* without<T>(items: readonly T[], count: number): Generator<readonly T[]> {
+  if (count === 0) {
+    yield items;
+    return;
+  }
+  for (let at = 0; at + count <= items.length; at++)
+    for (const rest of without(items.slice(at + 1), count - 1))
+      yield [...items.slice(0, at), ...rest];
+}
+
+function together(history: History, left: readonly ReplicaState[], op: OpNumber): boolean {
+  const executed = left.filter(({ role }) => role === 'active').map(({ applied }) => applied);
+  if (executed.length === 0) return false;
+  for (let at = Math.max(...executed) + 1; at <= op; at++) {
+    const chain = history.committed[at - 1]?.chain;
+    if (chain === undefined || !left.some((state) => holds(state, at, chain))) return false;
+  }
+  return true;
 }

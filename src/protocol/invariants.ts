@@ -30,6 +30,14 @@ export function checkState(state: ReplicaState, limits: ProtocolLimits): void {
   );
   assert(state.commit <= top, `I6 ${who}: commit ${state.commit} > head ${top}`);
   assert(
+    state.log.start - 1 <= state.commit,
+    `I6 ${who}: the log begins at ${state.log.start}, above commit ${state.commit}`,
+  );
+  assert(
+    state.stableOp <= state.commitMax,
+    `I6 ${who}: stable ${state.stableOp} > commitMax ${state.commitMax}`,
+  );
+  assert(
     state.commit <= state.commitMax,
     `I6 ${who}: commit ${state.commit} > commitMax ${state.commitMax}`,
   );
@@ -157,7 +165,7 @@ export function checkConverged(states: readonly ReplicaState[]): void {
       head(state.log) === top,
       `replica ${state.id} has head ${head(state.log)} instead of ${top}`,
     );
-    for (let op = 0; op <= top; op++)
+    for (let op = Math.max(state.log.start, first.log.start) - 1; op <= top; op++)
       assert(
         sameChain(chainAt(state.log, op), chainAt(first.log, op)),
         `I3 logs differ at op ${op}`,

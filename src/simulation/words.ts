@@ -1,5 +1,6 @@
 // Words that several stories share and that no story needs of its own.
 
+import { head as headOf } from '../protocol/log.js';
 import type { Story } from './story.js';
 
 /** `count` increments by each client, not waited for. */
@@ -9,7 +10,7 @@ export function load(s: Story, count: number, key = 'n'): void {
 }
 
 export function head(s: Story, who: string): number {
-  return s.state(who).log.entries.length;
+  return headOf(s.state(who).log);
 }
 
 export function statusOf(s: Story, id: number): string {
