@@ -3,7 +3,7 @@
 // an operation may fail half way - near the limit, or in a batch - the heap remembers what was there and puts it back.
 
 import { assert } from '../protocol/assert.js';
-import type { ResultSink } from '../protocol/state-machine.js';
+import type { ListContent, ResultSink } from '../protocol/state-machine.js';
 import { Allocator } from './allocator.js';
 import { ByteTable, hashKey } from './byte-table.js';
 import { INTEGER_BYTES_MAX, readInteger, writeInteger } from './msgpack-integer.js';
@@ -64,9 +64,9 @@ export class KeyValueService {
     (this.heap.doubles[0] as Float64Array)[REVISION_DOUBLE] = revision;
   }
 
-  /** Replaces the state by an image: the pages of another store's heap. */
-  load(pages: readonly Uint8Array[]): void {
-    this.heap.load(pages);
+  /** See {@link PagedHeap.restore}. */
+  restore(from: number | null, content: ListContent): void {
+    this.heap.restore(from, content);
     this.#table.reload();
   }
 

@@ -1,8 +1,10 @@
 // Bytes in pages: the memory of a service, cut from segments that are added as it grows. Everything that writes says so first
-// through `touch`, which keeps the digests of pages honest and, while an undo is open, remembers what was there: so an operation that
-// fails half way leaves the very bytes it found. Who owns which bytes is the affair of the allocator.
+// through `touch`, which keeps the digests of pages honest, has images keep what they need and, while an undo is open, remembers what
+// was there: so an operation that fails half way leaves the very bytes it found. Who owns which bytes is the affair of the allocator.
 
 import { assert } from '../protocol/assert.js';
+import type { ListContent } from '../protocol/state-machine.js';
+import { PageImages, WRITTEN } from './page-images.js';
 
 /** Addresses ("refs") count units of 16 bytes, so that a small integer reaches 32 GiB; 0, the root, is no address. */
 export const UNIT_BYTES = 16;
@@ -22,6 +24,13 @@ export const STORE_BYTES_MIN: number = 64 << 10;
 const STORE_BYTES_MAX: number = 2 ** 35;
 /** Units stay positive 32-bit integers, and end with a page. */
 const UNITS_MAX = 2 ** 31 - 256;
+
+/** Bit of a page's flags, beside WRITTEN: its digest is out of date. */
+const STALE = 1;
+/** The flags of a page whose next write changes nothing about it. */
+const TOUCHED: number = STALE | WRITTEN;
+/** The same bit of four pages. */
+const FOUR_STALE = 0x01_01_01_01;
 
 const UNDO_WORDS_FIRST = 1024;
 /** An undo buffer that had to grow beyond this is given up afterwards. */
@@ -49,9 +58,10 @@ export class PagedHeap {
   readonly doubles: Float64Array[] = [];
   /** The words of the first segment: the root begins here. */
   readonly root: Int32Array;
+  readonly images: PageImages;
   readonly #pageUnitShift: number;
-  /** One byte per page: 1 when its digest is out of date. */
-  #stale: Uint8Array = new Uint8Array(0);
+  /** One byte per page; a page that is not in use yet is TOUCHED. */
+  #flags: Uint8Array = new Uint8Array(0);
   #digests: Int32Array = new Int32Array(0);
   #undoing = false;
   #undo: Int32Array = new Int32Array(0);
@@ -80,6 +90,7 @@ export class PagedHeap {
     this.segmentShift = 31 - Math.clz32(segmentBytes) - UNIT_SHIFT;
     this.segmentMask = (1 << this.segmentShift) - 1;
     this.#pageUnitShift = 31 - Math.clz32(pageBytes) - UNIT_SHIFT;
+    this.images = new PageImages(pageBytes, segmentBytes);
     this.#addSegment();
     this.root = this.words[0] as Int32Array;
     this.touchRoot(0, 1);
@@ -95,11 +106,12 @@ export class PagedHeap {
     this.bytes.push(new Uint8Array(memory));
     this.words.push(new Int32Array(memory));
     this.doubles.push(new Float64Array(memory));
-    const before = this.#stale.length;
+    const before = this.#flags.length;
     const pages = before + memory.byteLength / this.pageBytes;
-    const stale = new Uint8Array(pages).fill(1, before);
-    stale.set(this.#stale);
-    this.#stale = stale;
+    // In whole words, of which `freeze` makes use.
+    const flags = new Uint8Array(new ArrayBuffer((pages + 3) & ~3), 0, pages).fill(TOUCHED, before);
+    flags.set(this.#flags);
+    this.#flags = flags;
     const digests = new Int32Array(pages * 2);
     digests.set(this.#digests);
     this.#digests = digests;
@@ -115,10 +127,22 @@ export class PagedHeap {
   touch(ref: number, offset: number, bytes: number): void {
     const first = (ref + (offset >>> UNIT_SHIFT)) >>> this.#pageUnitShift;
     const last = (ref + ((offset + bytes - 1) >>> UNIT_SHIFT)) >>> this.#pageUnitShift;
-    const stale = this.#stale;
-    stale[first] = 1;
-    for (let page = first + 1; page <= last; page++) stale[page] = 1;
+    if (first !== last || this.#flags[first] !== TOUCHED) this.#touchPages(first, last);
     if (this.#undoing) this.#remember(ref, offset, bytes);
+  }
+
+  /** Apart, so that `touch` is small enough to become part of its callers. */
+  #touchPages(first: number, last: number): void {
+    const flags = this.#flags;
+    for (let page = first; page <= last; page++) {
+      if (flags[page] === TOUCHED) continue;
+      if (((flags[page] as number) & WRITTEN) === 0) {
+        const ref = page << this.#pageUnitShift;
+        const memory = this.bytes[ref >>> this.segmentShift] as Uint8Array;
+        this.images.save(page, memory, (ref & this.segmentMask) << UNIT_SHIFT);
+      }
+      flags[page] = TOUCHED;
+    }
   }
 
   touchRoot(word: number, words: number): void {
@@ -176,14 +200,80 @@ export class PagedHeap {
     this.#undoLength = length;
   }
 
+  // ── images ──
+
+  /** What the heap is now becomes image `op`. */
+  freeze(op: number): void {
+    assert(!this.#undoing, 'a freeze while an undo is open');
+    const count = this.pageCount();
+    const flags = this.#flags;
+    this.images.freeze(op, count, flags);
+    // Only pages in use: others have no copy to be made when they come into use.
+    const words = new Int32Array(flags.buffer, 0, count >>> 2);
+    for (let at = 0; at < words.length; at++) words[at] = (words[at] as number) & FOUR_STALE;
+    for (let page = count & ~3; page < count; page++)
+      flags[page] = (flags[page] as number) & ~WRITTEN;
+  }
+
+  /** A view of a page of image `op`, valid until the next `touch`, `release` or `restore`. */
+  imagePage(op: number, index: number): Uint8Array {
+    return this.images.copyOf(op, index) ?? this.page(index);
+  }
+
+  /**
+   * Makes the heap what image `from` was, with the pages of `content` put in; `from` null: what `content` alone says. No image is
+   * left. Whoever mirrors something of the pages reads it again. What cannot be such a heap is refused before anything changes.
+   */
+  restore(from: number | null, content: ListContent): void {
+    assert(!this.#undoing, 'a restore while an undo is open');
+    const high = this.#highOf(from, content);
+    const { count, pages } = content;
+    const kept = from === null ? 0 : Math.min(count, this.images.count(from));
+    const before = this.pageCount();
+    this.extendTo(high);
+    for (let index = 0; from !== null && index < kept; index++) {
+      const copy = this.images.copyOf(from, index);
+      if (copy !== null && !pages.has(index)) this.page(index).set(copy);
+    }
+    for (const [index, page] of pages) this.page(index).set(page);
+    // What lies behind must be as in a heap that never grew so far.
+    for (let index = count; index < before; index++) this.page(index).fill(0);
+    this.images.releaseAll();
+    this.#flags.fill(TOUCHED);
+  }
+
+  /** Checks what can be known before. @returns the unit up to which such a heap was used. */
+  #highOf(from: number | null, { count, pages }: ListContent): number {
+    const has = from === null ? 0 : this.images.count(from);
+    let fresh = 0;
+    for (const [index, page] of pages) {
+      assert(page.length === this.pageBytes, `page ${index} has ${page.length} bytes`);
+      assert(Number.isInteger(index) && index >= 0 && index < count, `page ${index} of ${count}`);
+      if (index >= has) fresh++;
+    }
+    assert(fresh === Math.max(0, count - has), `${fresh} pages behind ${has} make no ${count}`);
+    const first = pages.get(0) ?? (from === null ? undefined : this.imagePage(from, 0));
+    assert(first !== undefined, 'a heap has at least one page');
+    const root = new DataView(first.buffer, first.byteOffset);
+    assert(root.getInt32(ROOT_MAGIC * 4, true) === MAGIC, 'the first page is not a root of a heap');
+    const high = root.getInt32(ROOT_HIGH * 4, true);
+    assert(high <= this.limitUnits, `unit ${high} is beyond the limit ${this.limitUnits}`);
+    assert(this.#pagesBelow(high) === count, `${count} pages of ${this.#pagesBelow(high)}`);
+    return high;
+  }
+
   // ── pages ──
 
   /** Pages in use: up to the highest byte ever handed out. */
   pageCount(): number {
-    return Math.ceil(((this.root[ROOT_HIGH] as number) * UNIT_BYTES) / this.pageBytes);
+    return this.#pagesBelow(this.root[ROOT_HIGH] as number);
   }
 
-  /** A view, not a copy. */
+  #pagesBelow(unit: number): number {
+    return Math.ceil((unit * UNIT_BYTES) / this.pageBytes);
+  }
+
+  /** A view of the live page. */
   page(index: number): Uint8Array {
     const ref = index << this.#pageUnitShift;
     const at = (ref & this.segmentMask) << UNIT_SHIFT;
@@ -192,29 +282,13 @@ export class PagedHeap {
     return bytes.subarray(at, at + this.pageBytes);
   }
 
-  /** Replaces everything by `pages`, as `page` gave them; whoever mirrors something of the pages reads it again. */
-  load(pages: readonly Uint8Array[]): void {
-    for (const [index, page] of pages.entries())
-      assert(page.length === this.pageBytes, `page ${index} has ${page.length} bytes`);
-    const first = pages[0];
-    assert(first !== undefined, 'an image has at least one page');
-    const header = new DataView(first.buffer, first.byteOffset);
-    assert(header.getInt32(0, true) === MAGIC, 'the first page is not the root of a heap');
-    // What lies behind the image must be as in a heap that never grew so far.
-    for (let page = this.pageCount() - 1; page >= 0; page--) this.page(page).fill(0);
-    this.extendTo(Math.min(pages.length << this.#pageUnitShift, this.limitUnits));
-    for (const [index, page] of pages.entries()) this.page(index).set(page);
-    assert(this.pageCount() === pages.length, `${pages.length} pages of ${this.pageCount()}`);
-    this.#stale.fill(1);
-  }
-
   /** 64 bits over all pages in use, as text. Only pages written since the last call are hashed again. */
   digest(): string {
     const pages = this.pageCount();
     let low = pages;
     let high = 0x9e3779b9 | 0;
     for (let page = 0; page < pages; page++) {
-      if (this.#stale[page] === 1) this.#hashPage(page);
+      if (((this.#flags[page] as number) & STALE) !== 0) this.#hashPage(page);
       low = Math.imul(low ^ (this.#digests[page * 2] as number), 0x01000193);
       low ^= low >>> 15;
       high = Math.imul(high ^ (this.#digests[page * 2 + 1] as number), 0x85ebca6b) + low;
@@ -239,7 +313,7 @@ export class PagedHeap {
     }
     this.#digests[page * 2] = low;
     this.#digests[page * 2 + 1] = high;
-    this.#stale[page] = 0;
+    this.#flags[page] = (this.#flags[page] as number) & ~STALE;
   }
 }
 

@@ -1,15 +1,27 @@
 // The services of a replica behind one StateMachine: the first byte of a request says whose it is. Only the key-value store keeps
-// state, in pages that can be read and replaced as a whole.
+// state: the pages of its heap are list 0, the one there is.
 
-import type { ApplyContext, ResultSink, StateMachine } from '../protocol/state-machine.js';
+import { assert } from '../protocol/assert.js';
+import type {
+  ApplyContext,
+  ListContent,
+  PagedState,
+  ResultSink,
+  StateMachine,
+} from '../protocol/state-machine.js';
+import type { OpNumber } from '../protocol/types.js';
 import { echo } from './echo.js';
 import { KeyValueService, malformed } from './kv.js';
 import { SERVICE_ECHO, SERVICE_KV } from './operation.js';
-import type { HeapOptions } from './paged-heap.js';
+import type { HeapOptions, PagedHeap } from './paged-heap.js';
 
 export type ServicesOptions = HeapOptions;
 
-export class Services implements StateMachine {
+const LISTS = 1;
+
+export class Services implements StateMachine, PagedState {
+  readonly pageBytes: number;
+  readonly lists: number = LISTS;
   readonly kv: KeyValueService;
   /** Requests executed and reads served since start. */
   requests = 0;
@@ -17,6 +29,7 @@ export class Services implements StateMachine {
 
   constructor(options: ServicesOptions) {
     this.kv = new KeyValueService(options);
+    this.pageBytes = this.kv.heap.pageBytes;
   }
 
   /** Bytes of state in use, of at most `storeBytes`. */
@@ -51,17 +64,34 @@ export class Services implements StateMachine {
     return this.kv.heap.digest();
   }
 
-  pageCount(): number {
-    return this.kv.heap.pageCount();
+  freeze(op: OpNumber): void {
+    this.kv.heap.freeze(op);
   }
 
-  /** A view of the page's bytes, valid until the next request. */
-  page(index: number): Uint8Array {
-    return this.kv.heap.page(index);
+  release(op: OpNumber): void {
+    this.kv.heap.images.release(op);
   }
 
-  /** Replaces the state by the pages of another replica's services, whose limit is the same. */
-  load(pages: readonly Uint8Array[]): void {
-    this.kv.load(pages);
+  pageCount(op: OpNumber, list: number): number {
+    return heapOf(this.kv, list).images.count(op);
   }
+
+  page(op: OpNumber, list: number, index: number): Uint8Array {
+    return heapOf(this.kv, list).imagePage(op, index);
+  }
+
+  changed(op: OpNumber, list: number, index: number): boolean {
+    return heapOf(this.kv, list).images.changed(op, index);
+  }
+
+  restore(from: OpNumber | null, content: readonly ListContent[]): void {
+    const [kv] = content;
+    assert(kv !== undefined && content.length === LISTS, `${content.length} lists of ${LISTS}`);
+    this.kv.restore(from, kv);
+  }
+}
+
+function heapOf(kv: KeyValueService, list: number): PagedHeap {
+  assert(list === 0, `there is no list ${list}`);
+  return kv.heap;
 }

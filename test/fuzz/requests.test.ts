@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { makeSink } from '../../src/protocol/core.js';
+import type { ListContent } from '../../src/protocol/state-machine.js';
 import * as codec from '../../src/service/operation.js';
 import { OperationWriter } from '../../src/service/operation-writer.js';
 import { Services } from '../../src/service/services.js';
@@ -120,14 +121,19 @@ const CORPUS = Array.from({ length: 300 }, (_, index) => {
 });
 
 /** All but full, so that some of what is sent does not fit. */
-const BASE = ((): Uint8Array[] => {
+const BASE = ((): ListContent => {
   const services = new Services(OPTIONS);
   const writer = new OperationWriter();
   for (const key of KEYS) writer.set(key, filled(KEYS.indexOf(key) * 40));
   for (let n = 0; n < 16; n++) writer.set(`filling ${n}`, filled(3000, n));
   writer.set('counter', encodeInteger(Number.MAX_SAFE_INTEGER - 2));
   call(services, writer.take(false), 'apply');
-  return Array.from({ length: services.pageCount() }, (_, page) => services.page(page).slice());
+  const { heap } = services.kv;
+  const count = heap.pageCount();
+  return {
+    count,
+    pages: new Map(Array.from({ length: count }, (_, page) => [page, heap.page(page)])),
+  };
 })();
 
 const request = fc
@@ -179,8 +185,8 @@ test('damaged requests: refused without a trace, or executed whole and alike', {
   let all = 0;
   fc.assert(
     fc.property(fc.array(request, { minLength: 1, maxLength: 3 }), (list) => {
-      one.load(BASE);
-      two.load(BASE);
+      one.restore(null, [BASE]);
+      two.restore(null, [BASE]);
       for (const bytes of list) if (submit(one, two, bytes)) accepted++;
       all += list.length;
     }),
@@ -224,8 +230,8 @@ test('requests put together from any headers: each code, condition, extra and le
   const most = fc.constantFrom(0, 0, 0, 0, 0, 0, -1, 1);
   fc.assert(
     fc.property(fc.nat(1), most, fc.array(operation, { maxLength: 3 }), (flags, lie, list) => {
-      one.load(BASE);
-      two.load(BASE);
+      one.restore(null, [BASE]);
+      two.restore(null, [BASE]);
       const header = [1, flags, 0, 0, Math.max(0, list.length + lie), 0, 0, 0];
       submit(one, two, Uint8Array.from([...header, ...Buffer.concat(list)]));
     }),
@@ -242,7 +248,7 @@ test('the writer reads back what it withdraws: an operation skipped in a request
   const ops = fc.array(fc.nat(0xffff_ffff), { minLength: 1, maxLength: 8 });
   fc.assert(
     fc.property(ops, fc.nat(7), fc.nat(7), fc.boolean(), (seeds, from, many, atomic) => {
-      services.load(BASE);
+      services.restore(null, [BASE]);
       const digest = services.digest();
       const writer = new OperationWriter();
       for (const seed of seeds) addOp(writer, randomOp(dice(seed)));

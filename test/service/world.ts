@@ -2,7 +2,7 @@
 // model that says what they should do.
 
 import { makeSink } from '../../src/protocol/core.js';
-import type { ApplyContext } from '../../src/protocol/state-machine.js';
+import type { ApplyContext, ListContent } from '../../src/protocol/state-machine.js';
 import * as codec from '../../src/service/operation.js';
 import { OperationWriter, type WriteCondition } from '../../src/service/operation-writer.js';
 import { ReadResult, WriteResult } from '../../src/service/result-reader.js';
@@ -67,6 +67,31 @@ export function dice(seed: number): (n: number) => number {
     mixed = Math.imul(mixed, 0x85ebca6b);
     return ((mixed ^ (mixed >>> 13)) >>> 0) % n;
   };
+}
+
+/** Any write, over a few hundred keys; values mostly small, some of pages. */
+export function randomOp(roll: (n: number) => number, keys = 300): Op {
+  const key = `key:${roll(keys)}`;
+  const length = roll(20) === 0 ? roll(12_000) : roll(120);
+  const value = filled(length, roll(1000));
+  switch (roll(8)) {
+    case 0:
+    case 1:
+      return { type: 'delete', key };
+    case 2:
+      return { type: 'incr', key: `n${roll(40)}`, by: roll(70_000) - 100 };
+    case 3:
+      return { type: 'cas', key, expected: undefined, value };
+    case 4:
+      return { type: 'set', key, value, condition: { type: 'present' } };
+    default:
+      return { type: 'set', key, value };
+  }
+}
+
+export function randomRequest(roll: (n: number) => number, keys?: number): [Op[], boolean] {
+  const ops = Array.from({ length: 1 + roll(20) }, () => randomOp(roll, keys));
+  return [ops, roll(4) === 0];
 }
 
 export function addOp(writer: OperationWriter, op: Op): void {
@@ -139,25 +164,29 @@ export class Store {
     };
   }
 
-  /** All pages in use, in one piece: compared with `equals`, which is a thousand times faster than looking into them. */
+  /** All live pages in use, in one piece: compared with `equals`, which is a thousand times faster than looking into them. */
   image(): Buffer {
-    const pages: Uint8Array[] = [];
-    for (let page = 0; page < this.services.pageCount(); page++)
-      pages.push(this.services.page(page));
-    return Buffer.concat(pages);
+    const { heap } = this.services.kv;
+    return Buffer.concat(Array.from({ length: heap.pageCount() }, (_, page) => heap.page(page)));
   }
 
   restoredFrom(image: Buffer): this {
-    const length = this.services.page(0).length;
-    const pages: Uint8Array[] = [];
-    for (let at = 0; at < image.length; at += length) pages.push(image.subarray(at, at + length));
-    this.services.load(pages);
+    this.services.restore(null, [contentOf(image, this.services.pageBytes)]);
     return this;
   }
 
   get digest(): string {
     return this.services.digest();
   }
+}
+
+/** All pages of a list that lie back to back in `image`. */
+export function contentOf(image: Buffer, pageBytes: number): ListContent {
+  const count = image.length / pageBytes;
+  const pages = new Map<number, Uint8Array>();
+  for (let page = 0; page < count; page++)
+    pages.set(page, image.subarray(page * pageBytes, (page + 1) * pageBytes));
+  return { count, pages };
 }
 
 /** What the store should do, without a limit: a Map. */

@@ -1,0 +1,145 @@
+// Images of a paged memory: what its pages were at certain moments. A freeze copies nothing but one byte per page; a page is copied
+// when it is about to change for the first time after the newest freeze, and the copy belongs to the newest image. So a page of an
+// image is its own copy, else that of the next later image that has one, else the live page.
+
+import { assert } from '../protocol/assert.js';
+import { PagePool } from './page-pool.js';
+
+/** Bit of a page's flags: written since the newest freeze. */
+export const WRITTEN = 2;
+
+/** Copies that stay in the pool for the next image although no image needed so many of late. */
+const SPARE_BYTES: number = 4 << 20;
+/** Tables of released images that are kept for new ones: two images are alive at a time as a rule, seldom more. */
+const SPARE_TABLES_MAX = 3;
+
+interface Tables {
+  /** Per page, the pool's slot of its copy plus 1; 0 when there is none. */
+  readonly slots: Int32Array;
+  /** Per page, its flags at the moment of the freeze. */
+  readonly flags: Uint8Array;
+}
+
+interface Image extends Tables {
+  readonly op: number;
+  /** Pages of the memory at that moment. It never shrinks, so later images have no less. */
+  readonly count: number;
+  /** How many pages have a copy. */
+  copies: number;
+}
+
+export class PageImages {
+  readonly #pageBytes: number;
+  readonly #pool: PagePool;
+  /** Ascending by op. */
+  readonly #images: Image[] = [];
+  #newest: Image | null = null;
+  readonly #spareTables: Tables[] = [];
+
+  constructor(pageBytes: number, segmentBytes: number) {
+    this.#pageBytes = pageBytes;
+    this.#pool = new PagePool(pageBytes, segmentBytes);
+  }
+
+  /** Bytes held for copies, free ones included. */
+  get bytes(): number {
+    return this.#pool.bytes;
+  }
+
+  /** The pages `0..count` of the memory, with these flags, become image `op`. */
+  freeze(op: number, count: number, flags: Uint8Array): void {
+    const newest = this.#newest;
+    assert(
+      newest === null || (op > newest.op && count >= newest.count),
+      `image ${op} of ${count} pages comes after image ${newest?.op} of ${newest?.count}`,
+    );
+    const tables = this.#takeTables(count);
+    tables.flags.set(flags.subarray(0, count));
+    this.#newest = { ...tables, op, count, copies: 0 };
+    this.#images.push(this.#newest);
+  }
+
+  #takeTables(count: number): Tables {
+    const spare = this.#spareTables.pop();
+    if (spare !== undefined && spare.slots.length >= count) return spare;
+    // Spare ones that are too short will never be long enough again.
+    this.#spareTables.length = 0;
+    const length = 2 ** (32 - Math.clz32(count));
+    return { slots: new Int32Array(length), flags: new Uint8Array(length) };
+  }
+
+  /** Page `page`, at `at` of `memory`, is about to change for the first time since the newest freeze. */
+  save(page: number, memory: Uint8Array, at: number): void {
+    const image = this.#newest;
+    // It may have a copy already: when later images were released.
+    if (image === null || page >= image.count || image.slots[page] !== 0) return;
+    image.slots[page] = this.#pool.keep(memory, at) + 1;
+    image.copies++;
+  }
+
+  release(op: number): void {
+    const at = this.#indexOf(op);
+    const image = this.#images[at] as Image;
+    const older = at === 0 ? null : (this.#images[at - 1] as Image);
+    this.#images.splice(at, 1);
+    this.#newest = this.#images.at(-1) ?? null;
+    this.#dismiss(image, older);
+    // The next image will need about as many copies as the last ones.
+    let most = Math.max(SPARE_BYTES / this.#pageBytes, image.copies);
+    for (const other of this.#images) most = Math.max(most, other.copies);
+    this.#pool.trim(most);
+  }
+
+  releaseAll(): void {
+    for (const image of this.#images) this.#dismiss(image, null);
+    this.#images.length = 0;
+    this.#newest = null;
+    this.#pool.trim(SPARE_BYTES / this.#pageBytes);
+  }
+
+  /** Hands the copies that `older` lacks to it, gives the others back, and keeps the tables. */
+  #dismiss(image: Image, older: Image | null): void {
+    const { slots } = image;
+    const kept = older === null ? 0 : older.count;
+    if (image.copies > 0)
+      for (let page = 0; page < image.count; page++) {
+        const slot = slots[page] as number;
+        if (slot === 0) continue;
+        slots[page] = 0;
+        if (older !== null && page < kept && older.slots[page] === 0) {
+          older.slots[page] = slot;
+          older.copies++;
+        } else this.#pool.giveBack(slot - 1);
+      }
+    if (this.#spareTables.length < SPARE_TABLES_MAX)
+      this.#spareTables.push({ slots, flags: image.flags });
+  }
+
+  count(op: number): number {
+    return (this.#images[this.#indexOf(op)] as Image).count;
+  }
+
+  /** False: nobody wrote to the page between the freeze before that of `op` and this one. */
+  changed(op: number, page: number): boolean {
+    const image = this.#images[this.#indexOf(op)] as Image;
+    assert(page < image.count, `image ${op} has no page ${page}`);
+    return ((image.flags[page] as number) & WRITTEN) !== 0;
+  }
+
+  /** The copy that is the page of image `op`; null when that is the live page. */
+  copyOf(op: number, page: number): Uint8Array | null {
+    let at = this.#indexOf(op);
+    assert(page < (this.#images[at] as Image).count, `image ${op} has no page ${page}`);
+    for (; at < this.#images.length; at++) {
+      const slot = (this.#images[at] as Image).slots[page] as number;
+      if (slot !== 0) return this.#pool.page(slot - 1);
+    }
+    return null;
+  }
+
+  #indexOf(op: number): number {
+    const at = this.#images.findIndex((image) => image.op === op);
+    assert(at >= 0, `there is no image ${op}`);
+    return at;
+  }
+}
