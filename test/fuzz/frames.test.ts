@@ -14,6 +14,8 @@ import { damaged, hits, surrounded } from './damage.js';
 const timeout = TIMEOUT_MS;
 /** The byte that frames begin with unless they are cold. */
 const HOT = 0xdc;
+/** So much of a frame is damaged bit by bit: behind it there are more entries, hashes or pages of the same sort. */
+const BITS_BYTES_MAX = 600;
 
 function written(message: Message): Uint8Array {
   const bytes = new Uint8Array(frameBytes(message));
@@ -114,9 +116,24 @@ test('damaged frames of every kind: a message or a BadFrame, and the next frame 
     expect({ kind, both: accepted > 0 && refused > 0 }).toEqual({ kind, both: true });
 });
 
+test.each(MESSAGE_KINDS)(
+  '%s with any one bit turned: a message or a BadFrame',
+  { timeout },
+  (kind) => {
+    for (const message of fc.sample(MESSAGES[kind], { numRuns: 2, seed: 17 })) {
+      const bytes = Math.min(frameBytes(message), BITS_BYTES_MAX);
+      for (let bit = 0; bit < 8 * bytes; bit++) {
+        const turned = written(message);
+        turned[bit >> 3] = (turned[bit >> 3] as number) ^ (1 << (bit & 7));
+        decoded(turned);
+      }
+    }
+  },
+);
+
 test('random bytes behind the opening of every kind', { timeout }, () => {
   const opening = fc
-    .tuple(fc.nat(KINDS.length + 2), fc.nat(20), fc.boolean())
+    .tuple(fc.nat(KINDS.length + 2), fc.nat(22), fc.boolean())
     .map(([code, fields, hot]) =>
       hot ? [HOT, 0, fields, 0xce, 0, 0, 0, code] : [0x90 | (fields & 15), code],
     );

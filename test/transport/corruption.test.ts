@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { loadDigest } from '../../src/actors/replica/digest.js';
 import { EntryGuard } from '../../src/actors/replica/entry-guard.js';
 import { ChainHasher } from '../../src/protocol/chain.js';
-import type { Entry, Message, Prepare, Request } from '../../src/protocol/message.js';
+import type { Entry, Message, Pages, Prepare, Request } from '../../src/protocol/message.js';
 import { checksum } from '../../src/transport/checksum.js';
 import { Doorbell } from '../../src/transport/doorbell.js';
 import { frameBytes, writeFrame } from '../../src/transport/frame.js';
@@ -38,10 +38,15 @@ function body(length: number, number: number): Uint8Array {
   return new Uint8Array(length).map((_, at) => at * 7 + number);
 }
 
+function pages(cpOp: number, length: number): Pages {
+  const fields = { reqId: 1, cpOp, list: 0, indices: [4, 5, 8, 9], status: 'ok' as const };
+  return { kind: 'pages', ...header, ...fields, bytes: body(length, cpOp) };
+}
+
 /** One of the kinds that carry something, numbered; some are longer than a record and go in pieces. */
 function message(number: number, roll: (below: number) => number): Message {
   const length = [0, 5, 40, 300, 900, 1500, 3000][roll(7)] ?? 0;
-  switch (roll(4)) {
+  switch (roll(5)) {
     case 0: {
       const common = { op: number, epoch: 0, view: 3, ts: number, seed: 1, count: 1, chain };
       const entries = [{ ...common, kind: 'batch' as const, body: body(length, number) }];
@@ -67,6 +72,8 @@ function message(number: number, roll: (below: number) => number): Message {
       };
     case 2:
       return { kind: 'startViewChange', ...header, view: number, phase: 'vote' };
+    case 4:
+      return pages(number, length - (length % 4));
     default: {
       const rest = { session: 4096, requestNumber: number, acked: 0, epoch: 0, seenView: 3 };
       const clientId = [1, 2, 3, 4] as const;
@@ -307,6 +314,22 @@ describe('a Prepare with long entries', () => {
     expect(guard.intact({ ...prepare, entries })).toBe(true);
     expect(count()).toBe(0);
   });
+});
+
+test('pages changed in any byte are lost like any other frame: the checksum covers all of it', () => {
+  const sent = pages(1024, 2048);
+  const length = recordSpace(frameBytes(sent));
+  for (let at = 0; at < length; at++) {
+    const wire = new Wire(16 << 10);
+    wire.out.send(sent);
+    wire.out.flush();
+    wire.flip(at, 0x40);
+    wire.settle();
+    expect([at, wire.received.length, wire.in.corrupt > 0]).toEqual([at, 0, true]);
+    wire.out.send(sent);
+    wire.settle();
+    expect(wire.received).toEqual([said(sent)]);
+  }
 });
 
 test('the checksum tells any change of one word, at every alignment and length', () => {

@@ -9,7 +9,8 @@ import type { Message, MessageKind } from '../../src/protocol/message.js';
 import { frameBytes, readFrame, writeFrame } from '../../src/transport/frame.js';
 import { frameKind } from '../../src/transport/kinds.js';
 import { BadFrame } from '../../src/transport/msgpack.js';
-import { anyMessage, fieldsOf, MESSAGE_KINDS, MESSAGES, PADDING, plain } from './messages.js';
+import { fieldsOf, PADDING } from './fields.js';
+import { anyMessage, MESSAGE_KINDS, MESSAGES, plain } from './messages.js';
 
 const foreign = new Packr({ useRecords: false, int64AsType: 'auto' } as object);
 
@@ -119,6 +120,21 @@ describe('two foreign decoders see the documented fields', () => {
     } else expect(found).toBe(expected);
   }
 
+  test('cold frames about checkpoints: header, then the fields in order', () => {
+    const header = { clusterId: 9, gen: 1, epoch: 2, view: 3, from: 4 };
+    const root = [5, -6, 7, -8] as const;
+    const ask: Message = { kind: 'getCheckpoint', ...header, reqId: 2 ** 40, minOp: 1024 };
+    const tell: Message = { kind: 'checkpointRoot', ...header, cpOp: 1024, root };
+    for (const [message, expected] of [
+      [ask, [19, 9, 1, 2, 3, 4, 2 ** 40, 1024]],
+      [tell, [25, 9, 1, 2, 3, 4, 1024, [...root]]],
+    ] as const) {
+      const { bytes, from, to } = encode(message);
+      matches(foreign.unpack(Buffer.from(bytes.slice(from, to))), expected);
+      matches(decode(bytes.slice(from, to)), expected);
+    }
+  });
+
   test('cold frames are plain arrays to both', () => {
     for (const kind of MESSAGE_KINDS.filter((each) => !byHand.includes(each))) {
       const [message] = fc.sample(MESSAGES[kind], { numRuns: 1, seed: 7 });
@@ -159,6 +175,15 @@ test('a long body arrives whole from every alignment', () => {
 });
 
 describe('what is not a frame is a BadFrame', () => {
+  test.each(MESSAGE_KINDS)('%s, cut anywhere', (kind) => {
+    for (const message of fc.sample(MESSAGES[kind], { numRuns: 8, seed: 13 })) {
+      const encoded = encode(message);
+      for (let to = encoded.from; to < encoded.to; to++)
+        if (!(outcome({ ...encoded, to }) instanceof BadFrame))
+          expect.fail(`${to - encoded.from} bytes of ${encoded.to - encoded.from} are a message`);
+    }
+  });
+
   test('every truncation', () => {
     fc.assert(
       fc.property(anyMessage, fc.double({ min: 0, max: 1, noNaN: true }), (message, share) => {
@@ -241,6 +266,11 @@ describe('what is not a frame is a BadFrame', () => {
     ['a hot kind in a cold frame', [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]],
     ['a status out of range', [15, 0, 0, null, 3]],
     ['a chain of three', [7, 0, 0, 0, 0, 0, 1, 0, 1, 2, [1, 2, 3], 9]],
+    ['a checkpoint below none', [19, 0, 0, 0, 0, 0, 1, -1]],
+    ['a checkpoint of no request', [19, 0, 0, 0, 0, 0, 1]],
+    ['a root of three', [25, 0, 0, 0, 0, 0, 1024, [1, 2, 3]]],
+    ['no root', [25, 0, 0, 0, 0, 0, 1024, null]],
+    ['a root behind which more comes', [25, 0, 0, 0, 0, 0, 1024, [1, 2, 3, 4], 0]],
     ['a chain that is no words', [7, 0, 0, 0, 0, 0, 1, 0, 1, 2, [1, 2, 3, 2 ** 40], 9]],
   ])('%s from a foreign encoder', (_, value) => {
     const packed = new Packr({ moreTypes: true, useRecords: false }).pack(value);
