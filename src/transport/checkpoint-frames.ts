@@ -202,9 +202,8 @@ export function readCheckpoint(
   const shape = SHAPES[kind];
   if (to - at < shape.bytes) throw new BadFrame(`${kind} in a frame of ${to - at} bytes`);
   tupleAt(view, at, shape.fields, kind);
-  const [most, what] =
-    kind === 'checkpointMeta' ? [LISTS_MAX, 'pageCounts'] : [INDICES_MAX, 'indices'];
-  const list = uintsAt(view, { at: at + shape.bytes, to }, most, what);
+  const what = kind === 'checkpointMeta' ? 'pageCounts' : 'indices';
+  const list = uintsAt(view, { at: at + shape.bytes, to }, what);
   const end = at + shape.bytes + uintsBytes(list);
   const message = messageAt(kind, bytes, view, { from: at, to, list, end });
   const wrong = fault(message);

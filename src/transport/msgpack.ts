@@ -211,17 +211,11 @@ export function putUints(view: DataView, at: number, list: readonly number[]): n
   return next;
 }
 
-/** The array of `putUints`, which ends at or before `to` and has at most `most` elements. */
-export function uintsAt(
-  view: DataView,
-  span: { at: number; to: number },
-  most: number,
-  what: string,
-): number[] {
+/** The array of `putUints`, which ends at or before `to`. */
+export function uintsAt(view: DataView, span: { at: number; to: number }, what: string): number[] {
   const { at, to } = span;
   if (at + ARRAY_BYTES > to) throw new BadFrame(`the frame ends before ${what}`);
   const count = arrayAt(view, at, what);
-  if (count > most) throw new BadFrame(`${count} ${what}, at most ${most} may be`);
   if (at + ARRAY_BYTES + count * UINT_BYTES > to) throw new BadFrame(`the frame ends in ${what}`);
   const list: number[] = [];
   for (let index = 0; index < count; index++)
