@@ -23,7 +23,7 @@ export function donorOrder(core: Core, primary: ReplicaId): ReplicaId[] {
 function supposedDead(core: Core, id: ReplicaId): boolean {
   const { state } = core;
   if (state.down.get(id)?.skip === true) return true;
-  return state.status === 'view-change' && id === primaryIn(core, state.view - 1);
+  return state.status === 'view-change' && state.view > 0 && id === primaryIn(core, state.view - 1);
 }
 
 /** T3: who may hand out what. */

@@ -32,6 +32,10 @@ export class Services implements StateMachine, PagedState {
     this.pageBytes = this.kv.heap.pageBytes;
   }
 
+  get pages(): PagedState {
+    return this;
+  }
+
   /** Bytes of state in use, of at most `storeBytes`. */
   get usedBytes(): number {
     return this.kv.usedBytes;

@@ -1,8 +1,14 @@
 // The real services as a state machine, with a memory: what was executed of each session, in which order, and a digest of
 // everything that went in and came out, so that replicas can be compared at equal op-numbers without looking at their state.
 
-import type { ApplyContext, ResultSink, StateMachine } from '../protocol/state-machine.js';
+import type {
+  ApplyContext,
+  PagedState,
+  ResultSink,
+  StateMachine,
+} from '../protocol/state-machine.js';
 import type { OpNumber, SessionNumber } from '../protocol/types.js';
+import { JoinedPages, SerialisedPages } from '../service/serialised-pages.js';
 import { Services } from '../service/services.js';
 import { digest64 } from './seeded.js';
 
@@ -32,8 +38,45 @@ export class RecordingMachine implements StateMachine {
   #high = 0x9e3779b9;
   #lastOp = 0;
 
-  constructor(storeBytes: number) {
-    this.services = new Services({ storeBytes });
+  readonly pages: PagedState;
+
+  constructor(storeBytes: number, pageBytes = 256) {
+    this.services = new Services({ storeBytes, pageBytes });
+    const memory = new SerialisedPages({
+      pageBytes,
+      encode: () => this.#encode(),
+      decode: (bytes) => this.#decode(bytes),
+    });
+    this.pages = new JoinedPages([this.services, memory]);
+  }
+
+  /** Words: the two halves of the summary, the last op, then each session, its count, and digest and place of each request. */
+  #encode(): Uint8Array {
+    const words = [this.#low, this.#high, this.#lastOp];
+    for (const [session, executed] of this.executed) {
+      words.push(session, executed.length);
+      for (const { digest, place } of executed) words.push(digest, place);
+    }
+    return new Uint8Array(Float64Array.from(words).buffer);
+  }
+
+  #decode(bytes: Uint8Array): void {
+    const words = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 8);
+    const [low = 0, high = 0, lastOp = 0] = words;
+    this.#low = low;
+    this.#high = high;
+    this.#lastOp = lastOp;
+    this.executed.clear();
+    for (let at = 3; at < words.length; ) {
+      const [session = 0, count = 0] = words.subarray(at, at + 2);
+      at += 2;
+      const executed: Executed[] = [];
+      for (let left = count; left > 0; left--, at += 2) {
+        const [digest = 0, place = 0] = words.subarray(at, at + 2);
+        executed.push({ digest, place });
+      }
+      this.executed.set(session, executed);
+    }
   }
 
   apply(

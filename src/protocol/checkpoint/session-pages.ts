@@ -110,11 +110,11 @@ function decodeRow(
     const from = at + REPLY_HEADER_BYTES;
     const length = view.getUint32(at + 20, true);
     replies.push({
-      op: view.getFloat64(at, true),
       requestNumber: view.getUint32(at + 8, true),
+      op: view.getFloat64(at, true),
       idx: view.getUint32(at + 12, true),
-      code,
       result: bytes.slice(from, from + length),
+      code,
     });
     at = from + padded(length);
   }

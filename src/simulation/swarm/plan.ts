@@ -175,6 +175,12 @@ function drawLimits(dice: Dice): Partial<ProtocolLimits> {
   if (dice.chance(0.2)) limits.batchBytes = dice.between(256, 2048);
   if (dice.chance(0.05)) limits.logBytes = dice.between(8, 40) * 1024;
   if (dice.chance(0.2)) limits.lingerUs = 20_000;
+  // A small log: who is away for a moment has to come back by pages.
+  if (dice.chance(0.6)) {
+    limits.checkpointEvery = dice.pick([4, 4, 8, 16, 64]);
+    limits.retain = dice.pick([0, 0, 4, 16]);
+    if (dice.chance(0.3)) limits.checkpointBytes = dice.between(1, 8) * 1024;
+  }
   return limits;
 }
 
@@ -191,7 +197,7 @@ function quickTiming(dice: Dice): ProtocolTiming {
     recoveryResendMax: 16,
     downExpiry: 100,
     calm: 150,
-    pin: 500,
+    pin: dice.pick([4, 20, 100]),
     retryAfterMs: 20,
   };
 }
