@@ -24,6 +24,8 @@ export interface OpenOptions extends CallDefaults {
   batch?: BatchOptions;
   timing?: TimingOptions;
   limits?: LimitOptions;
+  /** Entries between checkpoints, 4 to 1_000_000: at each the replicas compare their states, and old log is dropped. @default 1024 */
+  checkpointEvery?: number;
   /** Restart a dead replica thread and let it recover. @default true */
   autoRestart?: boolean;
   /** Keep the process alive while open; false: only while calls are pending. @default true */
@@ -269,6 +271,10 @@ export interface ClusterEvents {
   quorumrestored: object;
   /** The log of the primary passed 80 % of `logBytes`, or reached it. */
   logpressure: { replica: number; usedBytes: number; limitBytes: number; full: boolean };
+  /** A checkpoint differs from that of the others (non-deterministic code, or damaged memory): the replica stays down. */
+  divergence: { replica: number; message: string };
+  /** A replica has caught up by another one's checkpoint: `pages` of its `of`. */
+  statetransfer: { replica: number; op: number; pages: number; bytes: number; of: number };
   close: object;
 }
 
@@ -308,6 +314,18 @@ export interface ReplicaMetrics {
   commitNumber: number;
   /** CPU time of the thread, nanoseconds; 0 where the system does not tell. */
   cpuNs: number;
+  /** Lowest op-number that is still in the log; what lies below is in checkpoints. */
+  logStart: number;
+  /** Op-number of the newest complete checkpoint; 0 before the first, and at a witness. */
+  checkpointOp: number;
+  /** What came from other replicas' checkpoints when this one had fallen behind, or lost its memory. */
+  pagesFetched: number;
+  bytesFetched: number;
+  /** How long a pass takes, and what a checkpoint takes of one at a time (freezing included): since the thread started. */
+  passP99Micros: number;
+  passMaxMicros: number;
+  checkpointP99Micros: number;
+  checkpointMaxMicros: number;
 }
 
 export interface MetricsSnapshot {

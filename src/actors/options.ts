@@ -53,6 +53,7 @@ const OPEN_NAMES = [
   'name',
   'replicas',
   'witnesses',
+  'checkpointEvery',
   'batch',
   'timing',
   'limits',
@@ -81,6 +82,8 @@ const CALL_NAMES = ['signal', 'timeoutMs'];
 /** Heartbeats that must fit into the silence before a view change (3.17). */
 const HEARTBEATS_PER_TIMEOUT = 8;
 const DAY_MS = 86_400_000;
+/** So many checkpoints fit into a full log, however large its entries are. */
+const CHECKPOINTS_PER_LOG = 4;
 
 /** Any value in few words: `String` throws for some. */
 function show(value: unknown): string {
@@ -255,6 +258,11 @@ export function openSettings(options: OpenOptions): Settings {
     most: 2 ** 40,
     fallback: DEFAULT_LIMITS.logBytes,
   });
+  const checkpointEvery = integer(top['checkpointEvery'], 'checkpointEvery', {
+    least: 4,
+    most: 1_000_000,
+    fallback: DEFAULT_LIMITS.checkpointEvery,
+  });
   const protocol: ProtocolLimits = {
     ...DEFAULT_LIMITS,
     window: integer(batch['window'], 'batch.window', { least: 1, most: 1024, fallback: 32 }),
@@ -271,6 +279,9 @@ export function openSettings(options: OpenOptions): Settings {
     }),
     maxSessions: 2 * clients,
     logBytes,
+    checkpointEvery,
+    checkpointBytes: Math.floor(logBytes / CHECKPOINTS_PER_LOG),
+    retain: 2 * checkpointEvery,
   };
   return {
     name: text(top['name'], 'name', 'default'),

@@ -61,8 +61,6 @@ export type Notice =
   | { readonly kind: 'caughtUp'; readonly view: ViewNumber }
   /** The primary serves requests of this view: the gate of N1 opened. */
   | { readonly kind: 'serving'; readonly view: ViewNumber }
-  /** A checkpoint is complete; `pages`: of the whole state. */
-  | { readonly kind: 'checkpoint'; readonly op: OpNumber; readonly pages: number }
   /** Another replica's checkpoint was fetched: `pages` of its `of`, in `bytes`. */
   | {
       readonly kind: 'fetched';

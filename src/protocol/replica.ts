@@ -72,6 +72,8 @@ export interface ReplicaOptions {
   readonly stateMachine: StateMachine | null;
   /** Memory that the log takes first, from `touchedSegments`. */
   readonly logSegments?: readonly Uint8Array[];
+  /** Nobody keeps a body of the log beyond the step that handed it out: memory of dropped entries is written again. */
+  readonly reusesLogMemory?: boolean;
   /** Mistakes to switch on; only tests pass it. */
   readonly mutations?: Mutations;
   /** Hears of rare paths; only simulations pass it. */
@@ -103,7 +105,10 @@ export class Replica {
     const origin = hasher.origin(clusterId);
     this.#options = options;
     const state = from ?? emptyState({ id, role, clusterId, gen, start, configuration, origin });
-    if (from === undefined) state.log.arena.spare.push(...(options.logSegments ?? []));
+    if (from === undefined) {
+      state.log.arena.spare.push(...(options.logSegments ?? []));
+      state.log.arena.reuses = options.reusesLogMemory === true;
+    }
     this.#core = {
       state,
       limits: options.limits,

@@ -92,6 +92,14 @@ export const METRICS = [
   'logBytes',
   'storeBytes',
   'cpuNs',
+  'logStart',
+  'checkpointOp',
+  'pagesFetched',
+  'bytesFetched',
+  'passP99Micros',
+  'passMaxMicros',
+  'checkpointP99Micros',
+  'checkpointMaxMicros',
 ] as const;
 export type Metric = (typeof METRICS)[number];
 export const METRICS_BYTES: number = 2 * CACHE_LINE_PAIR_BYTES;

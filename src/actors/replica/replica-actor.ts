@@ -16,7 +16,6 @@ import type {
 } from '../../protocol/message.js';
 import { Replica } from '../../protocol/replica.js';
 import type { ClientAddress, Digest64, ReplicaId } from '../../protocol/types.js';
-import { Services } from '../../service/services.js';
 import { InLink, OutLink, type PollLimit } from '../../transport/link.js';
 import {
   type ClientLinkMemory,
@@ -29,6 +28,7 @@ import { RingReader } from '../../transport/ring.js';
 import { type ReplicaBoot, STATUS_CODES } from '../boot.js';
 import { random32 } from '../random.js';
 import { EntryGuard } from './entry-guard.js';
+import { Pauses, TimedServices } from './pauses.js';
 import { type ActorParts, PLAIN_PARTS } from './stop-points.js';
 
 /** Taken from one ring per pass: bounds a pass, so that the phases of different entries overlap. */
@@ -40,6 +40,9 @@ const EXECUTE_MS = 2;
 const EXECUTE_STEP = 2;
 /** Elapsed time that may become ticks in one pass (SP3). */
 const TICKS_PER_PASS_MS = 100;
+/** Pages hashed between two looks at the clock, and the time for it in one pass (CP1). */
+const CHECKPOINT_STEP = 8;
+const CHECKPOINT_MS = 0.5;
 /** Passes between two looks at the thread's CPU time. */
 const CPU_EVERY_PASSES = 256;
 
@@ -73,7 +76,7 @@ export class ReplicaActor {
   readonly #block: ReplicaBlock;
   readonly #cluster: ClusterBlock;
   readonly #counters: ReplicaCounters;
-  readonly #services: Services | null;
+  readonly #services: TimedServices | null;
   readonly #peers: PeerConnection[];
   readonly #clients: ClientConnection[] = [];
   readonly #room: number[];
@@ -85,6 +88,8 @@ export class ReplicaActor {
   #entries = 0;
   #passes = 0;
   #sleeps = 0;
+  #fetched = { pages: 0, bytes: 0 };
+  readonly #pauses = new Pauses();
   #cpuFile: string | null;
 
   constructor(boot: ReplicaBoot, digest64: Digest64, parts: ActorParts = PLAIN_PARTS) {
@@ -96,7 +101,8 @@ export class ReplicaActor {
     this.#cluster = new ClusterBlock(mesh);
     this.#counters = new ReplicaCounters(mesh, id);
     const active = roleOf(configuration, id) === 'active';
-    this.#services = active ? new Services({ storeBytes: configuration.storeBytes }) : null;
+    const { storeBytes } = configuration;
+    this.#services = active ? new TimedServices({ storeBytes }, this.#pauses) : null;
     this.#peers = configuration.members
       .filter((member) => member.id !== id)
       .map((member) => this.#connectPeer(member.id));
@@ -114,6 +120,7 @@ export class ReplicaActor {
       digest64: this.#guard.digest64,
       stateMachine: this.#services,
       logSegments: touchedSegments(boot.pretouchBytes),
+      reusesLogMemory: true,
     });
     const { replica } = this;
     this.#accept = (kind) => (kind === 'read' ? replica.takesReads : replica.takesRequests);
@@ -181,6 +188,7 @@ export class ReplicaActor {
     this.#block.countPass();
     this.#passes++;
     if (this.#block.paused) return 0;
+    const began = performance.now();
     let work = this.#hints();
     for (const peer of this.#peers) work += peer.in.poll(POLL_LIMIT, null, this.#onMessage);
     work += this.#pollClients();
@@ -195,8 +203,23 @@ export class ReplicaActor {
       this.#flush();
       work++;
     }
+    if (this.replica.checkpointing) {
+      this.#advanceCheckpoint();
+      this.#flush();
+      work++;
+    }
     this.#publishStatus();
+    this.#pauses.passed(performance.now() - began);
     return work;
+  }
+
+  #advanceCheckpoint(): void {
+    const { replica } = this;
+    const began = performance.now();
+    const until = began + CHECKPOINT_MS;
+    do this.#perform(replica.step({ type: 'checkpoint', budget: CHECKPOINT_STEP }));
+    while (replica.checkpointing && performance.now() < until);
+    this.#pauses.checkpointed(performance.now() - began);
   }
 
   #execute(): void {
@@ -224,7 +247,8 @@ export class ReplicaActor {
   /** False: there is nothing to do until somebody rings. */
   hasData(): boolean {
     if (this.#block.paused) return false;
-    if (this.replica.hasWork || this.replica.lingering) return true;
+    const { replica } = this;
+    if (replica.hasWork || replica.lingering || replica.checkpointing) return true;
     for (const peer of this.#peers)
       if (
         peer.in.hasData() ||
@@ -350,7 +374,12 @@ export class ReplicaActor {
           break;
         case 'notice': {
           const { id, start, notices } = this.#boot;
-          notices.postMessage({ id, start, notice: effect.notice });
+          const { notice } = effect;
+          if (notice.kind === 'fetched') {
+            this.#fetched.pages += notice.pages;
+            this.#fetched.bytes += notice.bytes;
+          }
+          notices.postMessage({ id, start, notice });
           break;
         }
       }
@@ -394,6 +423,8 @@ export class ReplicaActor {
     counters.set('logBytes', state.log.bytes);
     counters.set('storeBytes', this.#services?.usedBytes ?? 0);
     counters.set('sleeps', this.#sleeps);
+    counters.set('logStart', state.log.start);
+    counters.set('checkpointOp', state.checkpoints[state.checkpoints.length - 1]?.op ?? 0);
     if (this.#passes % CPU_EVERY_PASSES === 0) this.publishTraffic();
   }
 
@@ -406,6 +437,9 @@ export class ReplicaActor {
       bytesOut: 0,
       framesDropped: this.#dropped,
       framesCorrupt: this.#guard.broken,
+      pagesFetched: this.#fetched.pages,
+      bytesFetched: this.#fetched.bytes,
+      ...this.#pauses.summary,
     };
     const add = (inbound: InLink, outbound: OutLink): void => {
       totals.framesIn += inbound.framesIn;

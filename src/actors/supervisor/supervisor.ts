@@ -153,12 +153,19 @@ export class Supervisor {
     this.#setState(seat, 'down');
     if (this.#stopping) return;
     const looping = seat.crashes.crashed(performance.now());
-    const restarting = this.#boot.settings.autoRestart && !looping && !this.#lost;
+    // CP8: started again it would come to the same state by the same code, or hide what happened.
+    const diverged = seat.error instanceof Error && seat.error.name === 'Divergence';
+    const restarting = this.#boot.settings.autoRestart && !looping && !this.#lost && !diverged;
     const error = seat.error ?? new Error('the thread was terminated');
     this.#tell({
       type: 'replicacrash',
       detail: { replica: seat.id, error: plain(error), restarting },
     });
+    if (diverged)
+      this.#tell({
+        type: 'divergence',
+        detail: { replica: seat.id, message: (error as Error).message },
+      });
     if (restarting) void this.#succeed(seat);
     this.#checkLoss();
     this.#wake();
@@ -214,6 +221,11 @@ export class Supervisor {
       case 'serving':
         this.#onServing(seat, notice.view);
         break;
+      case 'fetched': {
+        const { op, pages, bytes, of } = notice;
+        this.#tell({ type: 'statetransfer', detail: { replica: seat.id, op, pages, bytes, of } });
+        break;
+      }
       case 'logPressure': {
         const { usedBytes, limitBytes, full } = notice;
         this.#tell({

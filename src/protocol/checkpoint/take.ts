@@ -2,7 +2,7 @@
 // between passes, while later entries are executed. Only pages written since the checkpoint before are hashed again.
 
 import { assert } from '../assert.js';
-import { type Core, mark, notice } from '../core.js';
+import { type Core, mark } from '../core.js';
 import { entryCost } from '../log.js';
 import type { Entry } from '../message.js';
 import type { PagedState } from '../state-machine.js';
@@ -119,7 +119,6 @@ function complete(core: Core, taking: Taking): void {
   state.taking = null;
   state.checkpoints = [...state.checkpoints, { op, chain, ts, root, trees, own }];
   mark(core, 'checkpointTaken');
-  notice(core, { kind: 'checkpoint', op, pages: counts.reduce((sum, count) => sum + count, 0) });
   // Whoever leads should hear of it (CP3).
   if (state.status === 'normal') state.owesOk = true;
   noteOwnRoot(core, op, root);

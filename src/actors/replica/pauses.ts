@@ -1,0 +1,59 @@
+// How long the thread was busy with one thing: whoever waits for a heartbeat, or an answer, waits at most that long for this replica.
+
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
+import type { OpNumber } from '../../protocol/types.js';
+import { Services, type ServicesOptions } from '../../service/services.js';
+
+const MICROS_MAX = 60_000_000;
+
+function record(histogram: RecordableHistogram, ms: number): void {
+  // It takes whole numbers from 1 on.
+  histogram.record(Math.min(MICROS_MAX, Math.max(1, Math.round(ms * 1000))));
+}
+
+export class Pauses {
+  readonly #passes = createHistogram({ lowest: 1, highest: MICROS_MAX, figures: 2 });
+  readonly #checkpoints = createHistogram({ lowest: 1, highest: MICROS_MAX, figures: 2 });
+
+  /** A pass took so long. */
+  passed(ms: number): void {
+    record(this.#passes, ms);
+  }
+
+  /** Freezing the state, or one slice of hashing it, took so long. */
+  checkpointed(ms: number): void {
+    record(this.#checkpoints, ms);
+  }
+
+  get summary(): {
+    passP99Micros: number;
+    passMaxMicros: number;
+    checkpointP99Micros: number;
+    checkpointMaxMicros: number;
+  } {
+    const passes = this.#passes;
+    const checkpoints = this.#checkpoints;
+    return {
+      passP99Micros: passes.count === 0 ? 0 : passes.percentile(99),
+      passMaxMicros: passes.count === 0 ? 0 : passes.max,
+      checkpointP99Micros: checkpoints.count === 0 ? 0 : checkpoints.percentile(99),
+      checkpointMaxMicros: checkpoints.count === 0 ? 0 : checkpoints.max,
+    };
+  }
+}
+
+/** The services of a replica, which notes how long freezing their state takes. */
+export class TimedServices extends Services {
+  readonly #pauses: Pauses;
+
+  constructor(options: ServicesOptions, pauses: Pauses) {
+    super(options);
+    this.#pauses = pauses;
+  }
+
+  override freeze(op: OpNumber): void {
+    const began = performance.now();
+    super.freeze(op);
+    this.#pauses.checkpointed(performance.now() - began);
+  }
+}
