@@ -5,6 +5,14 @@ export class ProtocolViolation extends Error {
   override readonly name: string = 'ProtocolViolation';
 }
 
+/**
+ * After a restart of all the others went on without this replica's disk, and what it holds as committed is not what they have (E42):
+ * its store is of no use, and it has to recover.
+ */
+export class StoreContradicted extends ProtocolViolation {
+  override readonly name: string = 'StoreContradicted';
+}
+
 /** This replica's state is not that of the others (CP8): it must not be started again as if nothing had happened. */
 export class Divergence extends ProtocolViolation {
   override readonly name: string = 'Divergence';

@@ -3,6 +3,7 @@
 
 import type { ChainHasher } from './chain.js';
 import { type Member, primaryOf, quorumSize } from './configuration.js';
+import type { Durability } from './durability.js';
 import type { Effect, Notice } from './effect.js';
 import type { ProtocolLimits, ProtocolTiming } from './limits.js';
 import type { Mark, MarkSink } from './marks.js';
@@ -19,6 +20,7 @@ export interface Core {
   readonly random: Random32;
   readonly hasher: ChainHasher;
   readonly digest64: Digest64;
+  readonly durability: Durability;
   readonly stateMachine: StateMachine | null;
   readonly sink: ResultSink;
   readonly mutations: Mutations;

@@ -76,6 +76,15 @@ export function describeEffect(effect: Effect): string {
   switch (effect.type) {
     case 'writeRegister':
       return `register v${effect.view}`;
+    case 'append':
+      return `append op${effect.fromOp}..${effect.toOp}`;
+    case 'switch':
+      return `switch above op${effect.base}${effect.adopted === null ? '' : ` cp${effect.adopted}`}`;
+    case 'saveCheckpoint':
+      return `save cp${effect.op}`;
+    case 'collect':
+    case 'wipe':
+      return effect.type;
     case 'send':
       return `send R${effect.to} ${describeMessage(effect.message)}`;
     case 'reply':

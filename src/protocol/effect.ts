@@ -36,6 +36,10 @@ export type Event =
   | { readonly type: 'endOfPass'; readonly nowUs: number; readonly room: readonly number[] }
   /** Execute at most `budget` entries, and as many reads (SP2). */
   | { readonly type: 'execute'; readonly budget: number }
+  /** Everything of this series of `append` effects up to `op` is flushed (P10). */
+  | { readonly type: 'stored'; readonly series: number; readonly op: OpNumber }
+  /** The checkpoint of a `saveCheckpoint` effect is flushed. */
+  | { readonly type: 'checkpointStored'; readonly op: OpNumber }
   /** Hash about `budget` pages of the checkpoint in the making (CP1). */
   | { readonly type: 'checkpoint'; readonly budget: number }
   /** The actor found nothing to do and is about to sleep (HB7). */
@@ -61,6 +65,8 @@ export type Notice =
   | { readonly kind: 'caughtUp'; readonly view: ViewNumber }
   /** The primary serves requests of this view: the gate of N1 opened. */
   | { readonly kind: 'serving'; readonly view: ViewNumber }
+  /** What lay on the disk was not whole, and is not used (P3). */
+  | { readonly kind: 'damaged'; readonly damage: string }
   /** Another replica's checkpoint was fetched: `pages` of its `of`, in `bytes`. */
   | {
       readonly kind: 'fetched';
@@ -80,6 +86,31 @@ export type Notice =
 export type Effect =
   /** Write the promise register, before anything that follows becomes visible to anybody (R0). */
   | { readonly type: 'writeRegister'; readonly epoch: EpochNumber; readonly view: ViewNumber }
+  /** Disk: store these entries of the log, and lazily the commit number, in one transaction; say when it is flushed (P8a). */
+  | {
+      readonly type: 'append';
+      readonly series: number;
+      readonly fromOp: OpNumber;
+      readonly toOp: OpNumber;
+    }
+  /**
+   * Disk: in one transaction, flushed before the next effect is performed: drop every entry above `base` (`fresh`: every entry),
+   * store those that the log has above it, and what belongs to the view; `adopted`: that checkpoint as well, of which
+   * pages that are as in checkpoint `from` are stored already (P8b).
+   */
+  | {
+      readonly type: 'switch';
+      readonly base: OpNumber;
+      readonly fresh: boolean;
+      readonly adopted: OpNumber | null;
+      readonly from: OpNumber | null;
+    }
+  /** Disk: store the complete checkpoint `state.saving`, in slices; say when it is flushed (P8d). */
+  | { readonly type: 'saveCheckpoint'; readonly op: OpNumber }
+  /** Disk: drop the entries below the log's start together with what says where it begins (P8e). */
+  | { readonly type: 'collect' }
+  /** Disk: what was found there is of no use (P3); the register stays. */
+  | { readonly type: 'wipe' }
   | { readonly type: 'send'; readonly to: ReplicaId; readonly message: ReplicaMessage }
   | { readonly type: 'reply'; readonly address: ClientAddress; readonly message: ServerMessage }
   /** To every attached client. */

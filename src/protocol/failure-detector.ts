@@ -20,6 +20,7 @@ import {
   send,
   stampNow,
 } from './core.js';
+import { durableHead, storeAppended } from './durability.js';
 import type { Hint, ViewReason } from './effect.js';
 import { appendOwned, chainAt, head, type Log, ladder, tail, truncateTo } from './log.js';
 import type { Commit, DoViewChange, Prepare } from './message.js';
@@ -114,11 +115,14 @@ export function enter(core: Core, view: ViewNumber): void {
     state.status === 'view-change' ? state.failedViewChanges + 1 : state.failedViewChanges;
   if (state.leaveReason === null) state.leaveReason = 'higher-view';
   leaveView(core);
+  // What this pass has appended so far is stored with it.
+  storeAppended(core);
   const { mutations } = core;
   if (mutations.registerAfterSend !== true) writeRegister(core, { epoch: state.epoch, view });
   state.view = view;
   state.status = 'view-change';
   state.primaryStart = 0;
+  state.cannotLead = false;
   noticeStatus(core);
   startViewChangeTimer(core);
   sendJoined(core);
@@ -190,12 +194,17 @@ export function startViewChangeTimer(core: Core): void {
 }
 
 /** VC4: tells everybody that this replica joined, and the new primary what it holds. */
-function sendJoined(core: Core): void {
+export function sendJoined(core: Core): void {
   const { state, timing } = core;
   state.joinResendAt = state.now + Math.max(1, Math.round(VOTE_RESEND * timing.viewTimeout));
   // T2: a view in which this replica was normal has started; there is nothing to promise for it.
   if (compareStamps(state.lastNormal, stampNow(core)) === 0) return;
   broadcast(core, { kind: 'startViewChange', ...header(core), phase: 'joined' });
+  // P2: nothing is advertised that a crash could still take back.
+  if (durableHead(core) < head(state.log)) {
+    mark(core, 'promiseWaitsForFlush');
+    return;
+  }
   const message = doViewChange(core);
   if (isPrimary(core)) state.doViewChanges.set(state.id, message);
   else send(core, primaryNow(core), message);

@@ -1,7 +1,7 @@
 // Install (protocol.md 3.6): the only way to become normal in a view. The complete, verified log is staged first; until the
 // one atomic switch the old log, lastNormal and state stay untouched and valid. The same machinery fills gaps inside a view (T1).
 
-import { assert } from './assert.js';
+import { assert, ProtocolViolation, StoreContradicted } from './assert.js';
 import { adopt } from './checkpoint/adopt.js';
 import { hasWitnesses } from './checkpoint/collect.js';
 import {
@@ -12,7 +12,7 @@ import {
   onFetched,
   type Shadow,
 } from './checkpoint/fetch.js';
-import { pagesOf } from './checkpoint/image.js';
+import { newest, pagesOf } from './checkpoint/image.js';
 import {
   type Core,
   header,
@@ -25,6 +25,7 @@ import {
   send,
 } from './core.js';
 import { donorOrder } from './donors.js';
+import { storeSwitch } from './durability.js';
 import { resetFailureTimer, writeRegister } from './failure-detector.js';
 import {
   appendOwned,
@@ -74,10 +75,17 @@ export function commonBase(core: Core, rungs: readonly Rung[]): OpNumber {
     const own = chainIfPresent(state.log, rung.op);
     if (own === null) continue;
     const same = sameChain(own, rung.chain);
-    assert(same || rung.op > state.commit, `committed op ${rung.op} differs from the target log`);
+    if (!same && rung.op <= state.commit) contradicted(core, rung.op);
     if (same) base = Math.max(base, rung.op);
   }
   return base;
+}
+
+/** A committed entry is another one elsewhere: impossible, but after a restart from disks that had lost their ends (P6). */
+function contradicted(core: Core, op: OpNumber): never {
+  const message = `committed op ${op} differs from the target log`;
+  if (!core.state.cold) throw new ProtocolViolation(message);
+  throw new StoreContradicted(message);
 }
 
 /** Begins an Install towards `target`. */
@@ -355,6 +363,7 @@ function restartFromCommit(core: Core, transfer: Transfer): void {
   const { state } = core;
   const lowest = transfer.fresh === null ? state.commit : transfer.base;
   if (transfer.target === null || (transfer.base === lowest && transfer.staged.length === 0)) {
+    if (state.cold && transfer.fresh === null) contradicted(core, lowest);
     nextDonor(core, transfer);
     return;
   }
@@ -512,6 +521,13 @@ function switchTo(core: Core, transfer: Transfer, target: TransferTarget): void 
   state.epoch = target.stamp.epoch;
   state.view = target.stamp.view;
   becomeNormal(core, target);
+  state.cold = false;
+  storeSwitch(core, {
+    base,
+    fresh: fresh !== null,
+    adopted: shadow === null ? null : newest(core),
+    from: shadow?.from ?? null,
+  });
 }
 
 /** More than two windows of committed entries wait to be executed. */

@@ -54,6 +54,8 @@ export interface ProtocolTiming {
   readonly downExpiry: number;
   /** For how long a donor keeps a checkpoint after each request for it (CP6). */
   readonly pin: number;
+  /** For how long, after a restart of all, an elect waits for everybody's log (P6). */
+  readonly coldWait: number;
   /** Ticks in normal status after which the back-off of view changes starts anew (VC10). */
   readonly calm: number;
   /** What Busy tells the client to wait, milliseconds. */
@@ -97,6 +99,7 @@ export const DEFAULT_TIMING: ProtocolTiming = {
   recoveryResendMax: 100,
   downExpiry: 1000,
   pin: 500,
+  coldWait: 200,
   calm: 1000,
   retryAfterMs: 20,
 };

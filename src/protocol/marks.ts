@@ -77,6 +77,9 @@ export const MARKS = [
   'checkpointOfLaterView',
   'pageReused',
   'witnessLogAnew',
+  'promiseWaitsForFlush',
+  'restartedFromDisk',
+  'storeDamaged',
 ] as const;
 
 export type Mark = (typeof MARKS)[number];

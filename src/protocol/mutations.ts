@@ -271,6 +271,19 @@ export const MISTAKES = {
     rules: 'CP8',
     what: 'goes on when the root of its checkpoint is not that of the others',
   },
+  // ── disks ──
+  acknowledgedUnflushed: {
+    rules: 'N5, P2, P5',
+    what: 'acknowledges entries, its own slot included, before they are flushed',
+  },
+  restartedLeads: {
+    rules: 'D20, P4, E29',
+    what: 'leads the view on that it led before it was restarted from its disk',
+  },
+  coldInHaste: {
+    rules: 'P6, E42',
+    what: 'as the elect after a restart of all, does not wait for logs that can still be had',
+  },
   // ── reads ──
   gateOpen: {
     rules: 'N1, CS4, E16',

@@ -19,6 +19,7 @@ import {
   quorum,
   send,
 } from './core.js';
+import { durableHead, storeAppended } from './durability.js';
 import { heard } from './failure-detector.js';
 import { appendCopy, chainAt, chainIfPresent, entryAt, entryCost, head, slice } from './log.js';
 import type { Commit, Entry, Prepare, PrepareOk } from './message.js';
@@ -147,7 +148,7 @@ export function advanceCommit(core: Core): void {
 function sendPrepareOk(core: Core): void {
   const { state } = core;
   state.owesOk = false;
-  const op = head(state.log);
+  const op = durableHead(core);
   send(core, primaryNow(core), {
     kind: 'prepareOk',
     ...header(core),
@@ -198,7 +199,7 @@ export function onPrepareOk(core: Core, message: PrepareOk): void {
 export function countAcknowledgements(core: Core): void {
   const { state, mutations } = core;
   const held = state.peers.map((progress) => progress.matchOp);
-  held.push(head(state.log));
+  held.push(durableHead(core));
   held.sort((a, b) => b - a);
   const committed = held[mutations.commitAlone === true ? 0 : quorum(core) - 1] ?? 0;
   if (core.marks !== null && committed > state.commitMax) markQuorum(core, committed);
@@ -228,12 +229,17 @@ export function endPass(core: Core, nowUs: number, room: readonly number[]): voi
   state.clockUs = nowUs;
   if (state.status !== 'normal') return;
   if (!isPrimary(core)) {
+    storeAppended(core);
     if (state.owesOk) sendPrepareOk(core);
     return;
   }
-  if (state.abdicating) return;
+  if (state.abdicating) {
+    storeAppended(core);
+    return;
+  }
   if (core.mutations.fullRingBlocks === true && room.includes(0)) return;
   if (!lingers(core, nowUs)) cut(core);
+  storeAppended(core);
   if (members(core).length === 1) countAcknowledgements(core);
   const hbSeq = state.hbSeq + 1;
   let sent = false;

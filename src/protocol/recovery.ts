@@ -2,14 +2,19 @@
 // promise register outlived it; until an acceptable StartView is installed it asks, and does nothing else.
 
 import { type Core, header, isMember, jitter, mark, members, noticeStatus, send } from './core.js';
+import { storeSwitch } from './durability.js';
 import { enter, resetFailureTimer, writeRegister } from './failure-detector.js';
 import type { StartView } from './message.js';
 import { startLeading } from './normal.js';
+import { goOn, load, type Stored } from './restart.js';
 import { compareStamps, type Stamp } from './types.js';
 import { installStartView } from './view-change.js';
 
-/** R1, H2: an empty register means that this id never promised anything, so a founding member starts as normal. */
-export function boot(core: Core, register: Stamp | null): void {
+/**
+ * R1, H2: an empty register means that this id never promised anything, so a founding member starts as normal. Otherwise the store
+ * decides, where there is one.
+ */
+export function boot(core: Core, register: Stamp | null, found: Found): void {
   const { state, mutations } = core;
   if (register === null || mutations.registerIgnored === true) {
     writeRegister(core, { epoch: state.epoch, view: 0 });
@@ -18,6 +23,17 @@ export function boot(core: Core, register: Stamp | null): void {
     resetFailureTimer(core);
     noticeStatus(core);
     if (state.configuration.members[0]?.id === state.id) startLeading(core);
+    storeSwitch(core, { base: 0, fresh: true, adopted: null, from: null });
+    return;
+  }
+  const { stored, cold } = found;
+  const damage = stored === null ? null : load(core, stored);
+  if (damage !== null) {
+    mark(core, 'storeDamaged');
+    core.effects.push({ type: 'wipe' }, { type: 'notice', notice: { kind: 'damaged', damage } });
+  }
+  if (stored?.trusted === true && damage === null) {
+    goOn(core, register, cold);
     return;
   }
   const promised = mutations.registerForgotten === true ? { ...register, view: 0 } : register;
@@ -28,6 +44,13 @@ export function boot(core: Core, register: Stamp | null): void {
   state.askTicks = core.timing.recoveryResend;
   noticeStatus(core);
   askEverybody(core);
+}
+
+/** What a replica starts with besides its register. */
+export interface Found {
+  readonly stored: Stored | null;
+  /** Every replica starts from its disk, none has run on (H2, P6). */
+  readonly cold: boolean;
 }
 
 /** R2: the start counter is the nonce; repeated with growing pauses. */
@@ -41,7 +64,7 @@ function askEverybody(core: Core): void {
         kind: 'requestStartView',
         ...header(core),
         nonce: state.start,
-        haveOp: 0,
+        haveOp: state.haveOp,
       });
 }
 

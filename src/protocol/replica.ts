@@ -7,10 +7,11 @@ import { ChainHasher } from './chain.js';
 import { tickPins } from './checkpoint/collect.js';
 import { onGetCheckpoint, onGetNodes, onGetPages } from './checkpoint/donate.js';
 import { onCheckpointRoot } from './checkpoint/roots.js';
-import { advanceTaking } from './checkpoint/take.js';
+import { advanceTaking, keep } from './checkpoint/take.js';
 import { type Configuration, roleOf } from './configuration.js';
 import { type Core, isMember, leads, makeSink, mark, primaryNow } from './core.js';
 import { onGetState } from './donors.js';
+import { type Durability, onCheckpointStored, onStored } from './durability.js';
 import type { Effect, Event } from './effect.js';
 import { assertRole, execute, hasWork } from './execution.js';
 import { enter, onHint, onTick } from './failure-detector.js';
@@ -38,6 +39,7 @@ import {
   promiseWhileRecovering,
   tickRecovery,
 } from './recovery.js';
+import type { Stored } from './restart.js';
 import { cloneState, emptyState, type ReplicaState } from './state.js';
 import type { StateMachine } from './state-machine.js';
 import type { ClientAddress, Digest64, Random32, ReplicaId, Stamp, StartNumber } from './types.js';
@@ -70,6 +72,12 @@ export interface ReplicaOptions {
   readonly digest64: Digest64;
   /** null for a witness. */
   readonly stateMachine: StateMachine | null;
+  /** @default 'memory' */
+  readonly durability?: Durability;
+  /** What its store showed; null: nothing, or nothing readable. */
+  readonly stored?: Stored | null;
+  /** Everybody starts from disk, and the ends of their logs may be missing (P6). */
+  readonly cold?: boolean;
   /** Memory that the log takes first, from `touchedSegments`. */
   readonly logSegments?: readonly Uint8Array[];
   /** Nobody keeps a body of the log beyond the step that handed it out: memory of dropped entries is written again. */
@@ -116,6 +124,7 @@ export class Replica {
       random: options.random,
       hasher,
       digest64: options.digest64,
+      durability: options.durability ?? 'memory',
       stateMachine: options.stateMachine,
       sink: makeSink(SINK_BYTES),
       mutations: options.mutations ?? {},
@@ -165,7 +174,10 @@ export class Replica {
     const ledView = leads(core) ? core.state.view : -1;
     switch (event.type) {
       case 'boot':
-        boot(core, this.#options.register);
+        boot(core, this.#options.register, {
+          stored: this.#options.stored ?? null,
+          cold: this.#options.cold === true,
+        });
         break;
       case 'message':
         onMessage(core, event.message);
@@ -182,6 +194,12 @@ export class Replica {
         break;
       case 'execute':
         execute(core, event.budget);
+        break;
+      case 'stored':
+        onStored(core, event.series, event.op);
+        break;
+      case 'checkpointStored':
+        onCheckpointStored(core, event.op, (checkpoint) => keep(core, checkpoint));
         break;
       case 'checkpoint':
         advanceTaking(core, event.budget);

@@ -185,6 +185,23 @@ export interface ReplicaState {
   /** Pages that arrived, until the replica is normal. */
   readonly keptPages: KeptPages;
 
+  // ── disk ──
+  /** Handed over to be stored up to here, and flushed up to here, of the present series. */
+  storedOp: OpNumber;
+  durableOp: OpNumber;
+  /** How often the log was replaced: news of flushes from before mean nothing. */
+  storeSeries: number;
+  /** Complete, and being stored: it counts when it is flushed (CP3). */
+  saving: Checkpoint | null;
+  /** This replica led the view before it was restarted, and never does so again (D20). */
+  cannotLead: boolean;
+  /** Restarted with all others from disks that may lack their ends, and not normal since by an Install (P6). */
+  cold: boolean;
+  /** Until then, after a restart of all, an elect waits for everybody (P6). */
+  coldUntil: number;
+  /** Own log up to here, of a store that may lack its end, was committed: a recovery need not fetch it again (R1). */
+  haveOp: OpNumber;
+
   // ── failure detection and votes ──
   lastHbSeq: number;
   failureDeadline: number;
@@ -278,6 +295,14 @@ export function emptyState(at: {
     roots: new Map(),
     agreedRoot: null,
     keptPages: new Map(),
+    storedOp: 0,
+    durableOp: 0,
+    storeSeries: 0,
+    saving: null,
+    cannotLead: false,
+    cold: false,
+    coldUntil: 0,
+    haveOp: 0,
     lastHbSeq: 0,
     failureDeadline: 0,
     suspect: false,

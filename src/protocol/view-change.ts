@@ -12,6 +12,7 @@ import {
   isWitness,
   leads,
   mark,
+  members,
   noticeStatus,
   peer,
   primaryIn,
@@ -21,6 +22,7 @@ import {
   stampNow,
 } from './core.js';
 import { donorOrder } from './donors.js';
+import { storeAppended } from './durability.js';
 import {
   enter,
   onExited,
@@ -142,6 +144,10 @@ export function considerStart(core: Core): void {
     moreDonors(core, state.transfer);
     return;
   }
+  if (state.cannotLead && mutations.restartedLeads !== true) return; // D20
+  // P6: after a restart of all, everybody's log counts that can still be had.
+  const all = state.doViewChanges.size === members(core).length;
+  if (!all && state.now < state.coldUntil && mutations.coldInHaste !== true) return;
   const needed = quorum(core) - (mutations.smallViewChangeQuorum === true ? 1 : 0);
   if (state.doViewChanges.size < needed || !state.doViewChanges.has(state.id)) return;
   const chosen = select(core);
@@ -358,6 +364,7 @@ function askStartView(core: Core): void {
 export function fallBehind(core: Core): void {
   const { state } = core;
   mark(core, 'fellBehind');
+  storeAppended(core);
   state.transfer = null;
   state.buffered.clear();
   state.owesOk = false;

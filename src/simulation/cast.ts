@@ -2,6 +2,7 @@
 // of use, so `A0` is whoever leads then.
 
 import type { ClientTiming } from '../protocol/client.js';
+import type { Durability } from '../protocol/durability.js';
 import type { ProtocolLimits, ProtocolTiming } from '../protocol/limits.js';
 import type { MarkSink } from '../protocol/marks.js';
 import type { Message, MessageKind } from '../protocol/message.js';
@@ -22,6 +23,10 @@ export interface StoryOptions {
   /** Does the host tell about exits and starts of threads? Default true. */
   readonly hints?: boolean;
   readonly seed?: number;
+  /** @default 'memory' */
+  readonly durability?: Durability;
+  /** Ticks that a flush of a disk takes. @default 0 */
+  readonly flushTicks?: number;
   /** Real services beside the machine of the story, for `raw` calls. */
   readonly services?: () => StateMachine;
   readonly mutations?: Mutations;

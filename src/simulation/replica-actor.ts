@@ -1,12 +1,15 @@
 // A simulated replica: it makes its passes as the worker does (messages, tick, endOfPass, effects, execute, effects, idle; SP2).
 // It knows the core and the network, nothing of scenarios.
 
+import { assert } from '../protocol/assert.js';
 import { describeMessage } from '../protocol/describe.js';
 import type { Effect, Event, Hint, Notice } from '../protocol/effect.js';
 import type { ClientMessage, Message, ReplicaMessage } from '../protocol/message.js';
 import type { Replica } from '../protocol/replica.js';
+import type { StoredCheckpoint } from '../protocol/restart.js';
 import type { StateMachine } from '../protocol/state-machine.js';
 import type { Stamp } from '../protocol/types.js';
+import { type Disk, storedCheckpoint } from './disk.js';
 import { CLIENT_BASE, copyMessage, type Network, overwrite, type Ring } from './network.js';
 
 /** Messages taken from the rings in one pass. */
@@ -18,6 +21,11 @@ const EXECUTE_BUDGET = 16;
 const CHECKPOINT_BUDGET = 4;
 /** Late enough that a clock may go back by hours. */
 const CLOCK_START_US = 1e12;
+
+type StoreEffect = Extract<
+  Effect,
+  { type: 'append' | 'switch' | 'saveCheckpoint' | 'collect' | 'wipe' }
+>;
 
 /** The thread was killed between two effects. */
 export class Killed extends Error {}
@@ -37,6 +45,7 @@ export class ReplicaActor<M extends StateMachine> {
   readonly start: number;
   readonly replica: Replica;
   readonly machine: M | null;
+  readonly disk: Disk | null;
   readonly #host: Host<M>;
   readonly hints: Hint[] = [];
   readonly notices: Notice[] = [];
@@ -49,6 +58,11 @@ export class ReplicaActor<M extends StateMachine> {
   slowTicks = 0;
   /** Effects until the thread is killed. */
   killAfter: number = Number.POSITIVE_INFINITY;
+  /** Ticks that a flush takes. */
+  flushTicks = 0;
+  /** Transactions that the present flush covers, and when it is over. */
+  #flushing = 0;
+  #flushedAt = 0;
   #outbox: { to: number; message: Message }[] = [];
   #lastTick: number;
   #tickRest = 0;
@@ -57,13 +71,14 @@ export class ReplicaActor<M extends StateMachine> {
 
   constructor(
     host: Host<M>,
-    at: { id: number; start: number; replica: Replica; machine: M | null },
+    at: { id: number; start: number; replica: Replica; machine: M | null; disk: Disk | null },
   ) {
     this.#host = host;
     this.id = at.id;
     this.start = at.start;
     this.replica = at.replica;
     this.machine = at.machine;
+    this.disk = at.disk;
     this.#lastTick = host.tick;
   }
 
@@ -105,7 +120,54 @@ export class ReplicaActor<M extends StateMachine> {
       case 'notice':
         this.notices.push(effect.notice);
         return;
+      default:
+        this.#store(effect);
+        return;
     }
+  }
+
+  #store(effect: StoreEffect): void {
+    const { disk, replica } = this;
+    const { state } = replica;
+    assert(disk !== null, `a replica in memory wants ${effect.type}`);
+    switch (effect.type) {
+      case 'append':
+        disk.append(state, effect.series, effect.fromOp, effect.toOp);
+        return;
+      case 'switch':
+        disk.switch(state, effect.adopted === null ? null : this.#checkpoint(effect.adopted));
+        return;
+      case 'saveCheckpoint':
+        disk.saveCheckpoint(this.#checkpoint(effect.op));
+        return;
+      case 'collect':
+        disk.collect(state);
+        return;
+      case 'wipe':
+        disk.wipe();
+        return;
+    }
+  }
+
+  #checkpoint(op: number): StoredCheckpoint {
+    const pages = this.machine?.pages ?? null;
+    assert(pages !== null, 'a witness has no checkpoint');
+    return storedCheckpoint(this.replica.state, pages, op);
+  }
+
+  /** Flushes go on while the thread works; one serves all that was stored when it began (P10). */
+  #flushDisk(): void {
+    const { disk } = this;
+    const { tick } = this.#host;
+    if (disk === null || tick < this.#flushedAt) return;
+    for (const news of disk.flush(this.#flushing)) {
+      if (news === null) continue;
+      this.#dirty = true;
+      if (news.kind === 'checkpoint') this.#step({ type: 'checkpointStored', op: news.op });
+      else this.#step({ type: 'stored', series: news.series, op: news.op });
+    }
+    this.#flushing = disk.unflushed;
+    if (this.#flushing > 0) this.#flushedAt = tick + this.flushTicks;
   }
 
   #publish(): void {
@@ -122,9 +184,10 @@ export class ReplicaActor<M extends StateMachine> {
     const elapsed = (tick - this.#lastTick) * this.clockRate + this.#tickRest;
     const due = Math.floor(elapsed);
     const { replica } = this;
-    const busy = replica.hasWork || replica.checkpointing;
+    const busy = replica.hasWork || replica.checkpointing || (this.disk?.unflushed ?? 0) > 0;
     const calm = !this.#dirty && due === 0 && this.hints.length === 0 && !busy;
     if (calm && !network.hasMail(this.id)) return;
+    this.#flushDisk();
     const taken = this.#takeMail();
     this.#lastTick = tick;
     this.#tickRest = elapsed - due;

@@ -6,15 +6,18 @@ import { DEFAULT_CLIENT_TIMING } from '../protocol/client.js';
 import type { ClientOutcome } from '../protocol/client-event.js';
 import { type Configuration, makeConfiguration, primaryOf } from '../protocol/configuration.js';
 import { describeReplica } from '../protocol/describe.js';
+import type { Durability } from '../protocol/durability.js';
 import type { Effect, Event, Hint, Notice } from '../protocol/effect.js';
 import { Invariants } from '../protocol/invariants.js';
 import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../protocol/limits.js';
 import { Replica } from '../protocol/replica.js';
+import type { Stored } from '../protocol/restart.js';
 import type { ReplicaState } from '../protocol/state.js';
 import type { StateMachine } from '../protocol/state-machine.js';
 import type { Stamp } from '../protocol/types.js';
 import { type Cast, resolve, type StoryOptions, type Who } from './cast.js';
 import { ClientActor, type ClientHost, type Submission } from './client-actor.js';
+import { Disk } from './disk.js';
 import { Network } from './network.js';
 import { type Host, Killed, ReplicaActor } from './replica-actor.js';
 import { digest64, seeded } from './seeded.js';
@@ -38,6 +41,10 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
   /** Promise registers and start counters: they survive their threads (H1, H2). */
   readonly registers: (Stamp | null)[] = [];
   readonly starts: number[] = [];
+  readonly disks: (Disk | null)[] = [];
+  /** Raised when all start again from disks that may have lost acknowledged entries (H6). */
+  gen = 0;
+  #cold = false;
   readonly #configuration: Configuration;
   readonly #trace: (() => string)[] = [];
   readonly skews: Map<number, number> = new Map();
@@ -54,6 +61,7 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
     this.#configuration = makeConfiguration(this.replicas, options.witnesses ?? 0, 2 ** 30);
     this.invariants = new Invariants({ replicas: this.replicas, limits: this.limits });
     for (let id = 0; id < this.replicas; id++) {
+      this.disks.push(this.durability === 'memory' ? null : new Disk());
       this.registers.push(null);
       this.starts.push(0);
       this.actors.push(undefined);
@@ -81,6 +89,10 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
 
   get actives(): number {
     return this.replicas - (this.options.witnesses ?? 0);
+  }
+
+  get durability(): Durability {
+    return this.options.durability ?? 'memory';
   }
 
   get hints(): boolean {
@@ -229,8 +241,11 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
       id,
       configuration: this.#configuration,
       clusterId: 7,
-      gen: 0,
+      gen: this.gen,
       start,
+      durability: this.durability,
+      stored: this.#stored(id),
+      cold: this.#cold && this.durability === 'async',
       register: this.registers[id] ?? null,
       limits: this.limits,
       timing: this.timing,
@@ -240,23 +255,50 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
       ...(this.options.mutations === undefined ? {} : { mutations: this.options.mutations }),
       ...(this.options.marks === undefined ? {} : { marks: this.options.marks }),
     });
-    const actor = new ReplicaActor(this, { id, start, replica, machine });
+    const disk = this.disks[id] ?? null;
+    const actor = new ReplicaActor(this, { id, start, replica, machine, disk });
+    actor.flushTicks = this.options.flushTicks ?? 0;
     actor.skewUs = this.skews.get(id) ?? 0;
     this.actors[id] = actor;
     this.guard(id, () => actor.event({ type: 'boot' }));
   }
 
   /** The thread ends with all its memory. What it sent stays under way, unless it is `mute`. */
-  crash(who: Who, options: { mute?: boolean; hint?: boolean } = {}): number {
+  crash(who: Who, options: { mute?: boolean; hint?: boolean; kept?: number } = {}): number {
     const id = this.one(who);
     const actor = this.actors[id];
     if (actor === undefined) return id;
     this.trace(() => `R${id} crashes (start ${actor.start})`);
     this.actors[id] = undefined;
+    this.disks[id]?.crash(options.kept ?? 0);
     this.invariants.crashed(id);
     if (options.mute === true) this.network.discard((envelope) => envelope.from === id);
     if (options.hint ?? this.hints) this.tell('R_', { kind: 'exited', id, start: actor.start });
     return id;
+  }
+
+  /** P4: complete with sync, or when nobody has anything better; else a hint (R1). */
+  #stored(id: number): Stored | null {
+    const image = this.disks[id]?.read() ?? null;
+    return image === null ? null : { ...image, trusted: this.durability === 'sync' || this.#cold };
+  }
+
+  /** The process, or the machine, stops: of each store any prefix remains that has all that was flushed. */
+  killAll(kept: (id: number, unflushed: number) => number = () => 0): void {
+    for (let id = 0; id < this.replicas; id++) {
+      const unflushed = this.disks[id]?.unflushed ?? 0;
+      this.crash(id, { mute: true, hint: false, kept: kept(id, unflushed) });
+    }
+  }
+
+  /** All start again from their disks; those in `without` have lost theirs, or come later. */
+  coldStart(without: { lost?: readonly number[]; later?: readonly number[] } = {}): void {
+    if (this.durability === 'async') this.gen++;
+    this.#cold = true;
+    for (const id of without.lost ?? []) this.disks[id]?.wipe();
+    for (let id = 0; id < this.replicas; id++)
+      if (without.later?.includes(id) !== true) this.boot(id);
+    this.#cold = without.later !== undefined;
   }
 
   restart(who: Who): number {

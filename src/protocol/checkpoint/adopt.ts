@@ -19,6 +19,7 @@ export function adopt(core: Core, shadow: Shadow): void {
   const { op, chain, ts, root, trees, own } = shadow;
   state.checkpoints = [{ op, chain, ts, root, trees, own }];
   state.taking = null;
+  state.saving = null;
   state.sincePoint = 0;
   state.pins.clear();
   if (core.mutations.tableNotTransferred !== true) state.table = table;

@@ -8,7 +8,16 @@ import type { Entry } from '../message.js';
 import type { PagedState } from '../state-machine.js';
 import type { Chain, OpNumber } from '../types.js';
 import { collect, releaseOld } from './collect.js';
-import { META_LIST, newest, OWN_LISTS, pagesOf, rootOf, SESSION_LIST, topsOf } from './image.js';
+import {
+  type Checkpoint,
+  META_LIST,
+  newest,
+  OWN_LISTS,
+  pagesOf,
+  rootOf,
+  SESSION_LIST,
+  topsOf,
+} from './image.js';
 import { climb, emptyTree, type Growth, grow, grown, putLeaf } from './merkle.js';
 import { encodeMeta } from './meta-page.js';
 import { noteOwnRoot } from './roots.js';
@@ -44,7 +53,7 @@ export function atPoint(core: Core, entry: Entry): void {
   if (entry.op % limits.checkpointEvery !== 0 && state.sincePoint < limits.checkpointBytes) return;
   state.sincePoint = 0;
   if (pagesOf(core) === null) return;
-  if (state.taking === null) freeze(core, entry);
+  if (state.taking === null && state.saving === null) freeze(core, entry);
   else mark(core, 'checkpointSkipped');
 }
 
@@ -117,7 +126,19 @@ function complete(core: Core, taking: Taking): void {
   const counts = trees.map((tree) => tree.pages);
   const root = rootOf(core.digest64, { op, chain }, { counts, tops: topsOf(trees) });
   state.taking = null;
-  state.checkpoints = [...state.checkpoints, { op, chain, ts, root, trees, own }];
+  const checkpoint = { op, chain, ts, root, trees, own };
+  if (core.durability === 'memory') keep(core, checkpoint);
+  else {
+    state.saving = checkpoint;
+    core.effects.push({ type: 'saveCheckpoint', op });
+  }
+}
+
+/** It is complete, and durable where there are disks. */
+export function keep(core: Core, checkpoint: Checkpoint): void {
+  const { state } = core;
+  const { op, root } = checkpoint;
+  state.checkpoints = [...state.checkpoints, checkpoint];
   mark(core, 'checkpointTaken');
   // Whoever leads should hear of it (CP3).
   if (state.status === 'normal') state.owesOk = true;

@@ -198,6 +198,7 @@ function quickTiming(dice: Dice): ProtocolTiming {
     downExpiry: 100,
     calm: 150,
     pin: dice.pick([4, 20, 100]),
+    coldWait: 20,
     retryAfterMs: 20,
   };
 }

@@ -1,0 +1,80 @@
+// What is on disk, and what may be said of it (protocol.md 3.8). The core names what has to be stored, in the order in which it
+// happened; the host stores it in that order and says what is flushed. In memory there is nothing to wait for.
+
+import { type Checkpoint, newest } from './checkpoint/image.js';
+import { type Core, leads } from './core.js';
+import { sendJoined } from './failure-detector.js';
+import { head } from './log.js';
+import { countAcknowledgements } from './normal.js';
+import type { OpNumber } from './types.js';
+
+/**
+ * `memory`: no disk. `async`: everything is stored, and flushed some time later. `sync`: what is acknowledged is flushed first. In
+ * both disk modes promises, switches and checkpoints are flushed before anybody hears of them (P2).
+ */
+export type Durability = 'memory' | 'async' | 'sync';
+
+/** Highest op that may be acknowledged, the own slot included (N5, N6, P5). */
+export function durableHead(core: Core): OpNumber {
+  const waits = core.durability === 'sync' && core.mutations.acknowledgedUnflushed !== true;
+  return waits ? core.state.durableOp : head(core.state.log);
+}
+
+/** P8a: the entries appended in this pass are one transaction, before anything is said of them. */
+export function storeAppended(core: Core): void {
+  const { state } = core;
+  const to = head(state.log);
+  if (core.durability === 'memory' || to <= state.storedOp) return;
+  core.effects.push({
+    type: 'append',
+    series: state.storeSeries,
+    fromOp: state.storedOp + 1,
+    toOp: to,
+  });
+  state.storedOp = to;
+}
+
+/**
+ * P8b: the log was replaced above `base` (`fresh`: all of it), perhaps with an adopted checkpoint; flushed before what follows.
+ * What was handed over before and not flushed yet is part of it, so later news of that means nothing.
+ */
+export function storeSwitch(
+  core: Core,
+  at: { base: OpNumber; fresh: boolean; adopted: Checkpoint | null; from: OpNumber | null },
+): void {
+  const { state } = core;
+  if (core.durability === 'memory') return;
+  const { base, fresh, from } = at;
+  state.storeSeries++;
+  state.storedOp = head(state.log);
+  state.durableOp = head(state.log);
+  core.effects.push({ type: 'switch', base, fresh, adopted: at.adopted?.op ?? null, from });
+}
+
+/** P8e */
+export function storeCollected(core: Core): void {
+  if (core.durability !== 'memory') core.effects.push({ type: 'collect' });
+}
+
+/** Everything of `series` up to `op` is flushed. */
+export function onStored(core: Core, series: number, op: OpNumber): void {
+  const { state } = core;
+  if (series !== state.storeSeries || op <= state.durableOp) return;
+  state.durableOp = op;
+  if (state.status === 'view-change') {
+    // P2: its DoViewChange waited for the log that it advertises.
+    if (op >= head(state.log)) sendJoined(core);
+  } else if (leads(core)) countAcknowledgements(core);
+  else if (state.status === 'normal') state.owesOk = true;
+}
+
+/** CP3: a checkpoint counts from here on. */
+export function onCheckpointStored(core: Core, op: OpNumber, keep: (c: Checkpoint) => void): void {
+  const { state } = core;
+  const { saving } = state;
+  if (saving === null || saving.op !== op || (newest(core)?.op ?? 0) >= op) return;
+  state.saving = null;
+  // What was handed over before it is flushed as well (P1).
+  onStored(core, state.storeSeries, Math.min(op, state.storedOp));
+  keep(saving);
+}
