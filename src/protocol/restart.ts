@@ -120,7 +120,7 @@ function takeOver(core: Core, stored: Stored, checkpoint: Checkpoint | null): vo
   state.stableOp = stored.stableOp;
   // The commit number is stored with the next entries only; a checkpoint is of what was committed.
   state.commit = committed;
-  state.commitMax = state.commit;
+  state.commitMax = Math.max(state.commit, stored.stableOp);
   state.storedOp = head(state.log);
   state.durableOp = head(state.log);
   state.haveOp = state.commit;

@@ -93,9 +93,11 @@ export class Disk {
   collect(state: ReplicaState): void {
     const before = this.#newest;
     assert(before !== null, 'a store begins with a switch');
-    const { baseOp, baseChain, baseTs, stableOp } = metaOf(state);
+    const { baseOp, baseChain, baseTs, stableOp, commit } = metaOf(state);
     const entries = before.entries.filter((entry) => entry.op > baseOp);
-    const image = { ...before, baseOp, baseChain, baseTs, stableOp, entries };
+    const top = entries[entries.length - 1]?.op ?? baseOp;
+    const meta = { baseOp, baseChain, baseTs, stableOp, commit: Math.min(commit, top) };
+    const image = { ...before, ...meta, entries };
     this.#pending.push({ image, news: null });
   }
 

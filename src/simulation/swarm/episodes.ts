@@ -35,6 +35,11 @@ const FAULTS: { readonly [Kind in EpisodeKind]: Fault } = {
   falseHint,
   slowApply,
   stepDown,
+  killAll,
+  diskLost,
+  diskRot,
+  slowDisk,
+  failingFlush,
 };
 
 // ── the network ──
@@ -162,7 +167,7 @@ function smallRings(run: Run, dice: Dice): End {
 
 /** Its thread ends; a successor begins when the episode ends. */
 function kill(run: Run, id: number, dice: Dice): End {
-  if (!run.mayLose(id)) return nothing;
+  if (!run.mayEnd(id)) return nothing;
   run.crash(id, { mute: dice.chance(0.3) });
   return () => run.restart(id);
 }
@@ -174,9 +179,9 @@ function crash(run: Run, dice: Dice): End {
 /** Between any two effects of a step. */
 function crashAtEffect(run: Run, dice: Dice): End {
   const id = dice.chance(0.5) ? run.primary : dice.below(run.replicas);
-  if (!run.mayLose(id)) return nothing;
+  if (!run.mayEnd(id)) return nothing;
   run.killAfter(id, dice.below(12));
-  run.doom(id);
+  if (run.durability !== 'sync') run.doom(id);
   return () => run.restart(id);
 }
 
@@ -192,7 +197,7 @@ function crashInRepair(run: Run, dice: Dice, episode: Episode): End {
     const { donors = [], donor = 0 } = busy.transfer ?? {};
     const giver = donors[donor % Math.max(1, donors.length)];
     const victim = giver !== undefined && dice.chance(0.5) ? giver : busy.id;
-    if (!run.mayLose(victim)) return;
+    if (!run.mayEnd(victim)) return;
     run.crash(victim, { mute: dice.chance(0.3) });
     end = () => run.restart(victim);
   });
@@ -202,7 +207,7 @@ function crashInRepair(run: Run, dice: Dice, episode: Episode): End {
 /** Dies and is back within a few ticks, as under a supervisor. */
 function restart(run: Run, dice: Dice): End {
   const id = dice.below(run.replicas);
-  if (!run.mayLose(id)) return nothing;
+  if (!run.mayEnd(id)) return nothing;
   run.crash(id, { mute: dice.chance(0.2) });
   run.after(dice.below(6), () => run.restart(id));
   return nothing;
@@ -235,6 +240,62 @@ function clockStep(run: Run, dice: Dice): End {
   const hour = 3_600_000_000;
   run.skewClock(dice.below(run.replicas), dice.pick([-hour, -3_000_000, 3_000_000, hour]));
   return nothing;
+}
+
+// ── disks ──
+
+/** The process stops, and all come back one after the other with what had been flushed. */
+function killAll(run: Run, dice: Dice): End {
+  if (run.durability !== 'sync') return nothing;
+  const ids = Array.from({ length: run.replicas }, (_, id) => id);
+  if (!ids.every((id) => run.actors[id] === undefined || run.mayEnd(id))) return nothing;
+  for (const id of ids)
+    if (run.actors[id] !== undefined) run.crash(id, { mute: true, hint: false });
+  for (const id of ids) run.after(1 + dice.below(10), () => run.restart(id));
+  return nothing;
+}
+
+/** Its thread ends, and the store with it; the register stays (D21 is another story). */
+function diskLost(run: Run, dice: Dice): End {
+  const id = dice.below(run.replicas);
+  if (run.durability === 'memory' || !run.mayLose(id)) return nothing;
+  run.crash(id);
+  run.disks[id]?.wipe();
+  return () => run.restart(id);
+}
+
+/** P3: found when the store is read again. */
+function diskRot(run: Run, dice: Dice): End {
+  const id = dice.below(run.replicas);
+  if (run.durability === 'memory' || !run.mayLose(id)) return nothing;
+  run.crash(id);
+  run.disks[id]?.rot(dice.seed());
+  run.doom(id);
+  return () => run.restart(id);
+}
+
+function slowDisk(run: Run, dice: Dice): End {
+  const ids = dice.some(
+    Array.from({ length: run.replicas }, (_, id) => id),
+    0.5,
+  );
+  const before = run.plan.flushTicks;
+  const set = (ticks: number): void => {
+    for (const id of ids) {
+      const actor = run.actors[id];
+      if (actor !== undefined) actor.flushTicks = ticks;
+    }
+  };
+  set(dice.between(5, 60));
+  return () => set(before);
+}
+
+/** VR_DISK: the thread ends, and nothing that was not flushed is there any more. */
+function failingFlush(run: Run, dice: Dice): End {
+  const id = dice.below(run.replicas);
+  if (run.durability === 'memory' || !run.mayEnd(id)) return nothing;
+  run.crash(id, { kept: 0 });
+  return () => run.restart(id);
 }
 
 // ── clients and the host ──

@@ -6,6 +6,7 @@
 import type { ClientTiming } from '../../protocol/client.js';
 import { DEFAULT_CLIENT_TIMING } from '../../protocol/client.js';
 import { faultsTolerated } from '../../protocol/configuration.js';
+import type { Durability } from '../../protocol/durability.js';
 import type { ProtocolLimits, ProtocolTiming } from '../../protocol/limits.js';
 import { DEFAULT_TIMING } from '../../protocol/limits.js';
 import type { CallsPlan } from './calls.js';
@@ -34,6 +35,11 @@ export const EPISODES = [
   'falseHint',
   'slowApply',
   'stepDown',
+  'killAll',
+  'diskLost',
+  'diskRot',
+  'slowDisk',
+  'failingFlush',
 ] as const;
 
 export type WeatherKind = (typeof WEATHERS)[number];
@@ -55,6 +61,9 @@ export interface Plan {
   readonly witnesses: number;
   readonly clients: number;
   readonly hints: boolean;
+  readonly durability: Durability;
+  /** Ticks that a flush takes. */
+  readonly flushTicks: number;
   readonly limits: Partial<ProtocolLimits>;
   readonly timing: ProtocolTiming;
   readonly clientTiming: ClientTiming;
@@ -86,6 +95,7 @@ export interface Cuts {
 export const SEED_MAX: number = 2 ** 32 - 1;
 
 const SIZES = [1, 2, 3, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7];
+const DURABILITIES: readonly Durability[] = ['memory', 'memory', 'memory', 'sync', 'sync', 'async'];
 const EPISODES_MAX = 4;
 /** Overload multiplies what is asked for; a run stays short all the same. */
 const REQUESTS_MAX = 1500;
@@ -101,12 +111,15 @@ export function drawPlan(seed: number): Plan {
   const quietFrom = Math.floor((storm * dice.below(4)) / 4);
   const limits = drawLimits(dice);
   const quick = dice.chance(0.6);
+  const durability = dice.pick(DURABILITIES);
   return {
     seed,
     replicas,
     witnesses,
     clients: dice.between(1, 6),
     hints: dice.chance(0.6),
+    durability,
+    flushTicks: durability === 'memory' ? 0 : dice.pick([0, 0, 1, 3, 8]),
     limits,
     timing: quick ? quickTiming(dice) : DEFAULT_TIMING,
     clientTiming: quick

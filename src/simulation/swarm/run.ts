@@ -61,12 +61,15 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
 
   constructor(plan: Plan, options: RunOptions = {}) {
     const { seed, replicas, witnesses, clients, hints, limits, timing, clientTiming } = plan;
+    const { durability, flushTicks } = plan;
     super({
       seed,
       replicas,
       witnesses,
       clients,
       hints,
+      durability,
+      flushTicks,
       limits,
       timing,
       clientTiming,
@@ -219,12 +222,23 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
 
   // ── what faults do ──
 
-  /** Down, without memory, or about to be. */
+  /** Without memory, or about to be: down, or recovering, and without a disk that has all that was acknowledged (P4). */
   #faulty(): Set<number> {
     const faulty = new Set(this.#doomed);
-    for (const [id, actor] of this.actors.entries())
-      if (actor === undefined || actor.replica.state.status === 'recovering') faulty.add(id);
+    for (const [id, actor] of this.actors.entries()) {
+      const blank = actor === undefined && !this.#remembers(id);
+      if (blank || actor?.replica.state.status === 'recovering') faulty.add(id);
+    }
     return faulty;
+  }
+
+  #remembers(id: number): boolean {
+    return this.durability === 'sync' && (this.disks[id]?.read() ?? null) !== null;
+  }
+
+  /** True when its thread may end now. */
+  mayEnd(id: number): boolean {
+    return this.actors[id] !== undefined && (this.#remembers(id) || this.mayLose(id));
   }
 
   /** True when `id` may lose its memory now. */
@@ -239,8 +253,13 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
     this.#doomed.add(id);
   }
 
-  override crash(who: number | string, options: { mute?: boolean; hint?: boolean } = {}): number {
-    const id = super.crash(who, options);
+  override crash(
+    who: number | string,
+    options: { mute?: boolean; hint?: boolean; kept?: number } = {},
+  ): number {
+    const disk = this.disks[this.one(who)] ?? null;
+    const kept = disk === null ? 0 : this.#dice.below(disk.unflushed + 1);
+    const id = super.crash(who, { kept, ...options });
     this.#doomed.delete(id);
     return id;
   }
