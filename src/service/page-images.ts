@@ -8,7 +8,7 @@ import { PagePool } from './page-pool.js';
 /** Bit of a page's flags: written since the newest freeze. */
 export const WRITTEN = 2;
 
-/** Copies that stay in the pool for the next image although no image needed so many of late. */
+/** Free memory for copies that is kept although the last image needed less. */
 const SPARE_BYTES: number = 4 << 20;
 /** Tables of released images that are kept for new ones: two images are alive at a time as a rule, seldom more. */
 const SPARE_TABLES_MAX = 3;
@@ -84,10 +84,8 @@ export class PageImages {
     this.#images.splice(at, 1);
     this.#newest = this.#images.at(-1) ?? null;
     this.#dismiss(image, older);
-    // The next image will need about as many copies as the last ones.
-    let most = Math.max(SPARE_BYTES / this.#pageBytes, image.copies);
-    for (const other of this.#images) most = Math.max(most, other.copies);
-    this.#pool.trim(most);
+    // The next image will need about as many copies as this one.
+    this.#pool.trim(Math.max(SPARE_BYTES / this.#pageBytes, image.copies));
   }
 
   releaseAll(): void {
@@ -101,16 +99,15 @@ export class PageImages {
   #dismiss(image: Image, older: Image | null): void {
     const { slots } = image;
     const kept = older === null ? 0 : older.count;
-    if (image.copies > 0)
-      for (let page = 0; page < image.count; page++) {
-        const slot = slots[page] as number;
-        if (slot === 0) continue;
-        slots[page] = 0;
-        if (older !== null && page < kept && older.slots[page] === 0) {
-          older.slots[page] = slot;
-          older.copies++;
-        } else this.#pool.giveBack(slot - 1);
-      }
+    for (let page = 0; page < image.count; page++) {
+      const slot = slots[page] as number;
+      if (slot === 0) continue;
+      slots[page] = 0;
+      if (older !== null && page < kept && older.slots[page] === 0) {
+        older.slots[page] = slot;
+        older.copies++;
+      } else this.#pool.giveBack(slot - 1);
+    }
     if (this.#spareTables.length < SPARE_TABLES_MAX)
       this.#spareTables.push({ slots, flags: image.flags });
   }

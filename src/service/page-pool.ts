@@ -97,11 +97,9 @@ export class PagePool {
     const at = gap < 0 ? this.#slabs.length : gap;
     const perSlab = this.#slabMask + 1;
     const first = at << this.#slabShift;
-    if (first + perSlab > this.#next.length) {
-      const grown = new Int32Array(Math.max(this.#next.length * 2, first + perSlab));
-      grown.set(this.#next);
-      this.#next = grown;
-    }
+    // No slot is free now, so that nothing in there counts.
+    if (first + perSlab > this.#next.length)
+      this.#next = new Int32Array(Math.max(this.#next.length * 2, first + perSlab));
     for (let slot = first; slot < first + perSlab; slot++) this.#next[slot] = slot + 1;
     this.#next[first + perSlab - 1] = NONE;
     const memory = new SharedArrayBuffer(perSlab * this.#pageBytes);

@@ -228,18 +228,23 @@ export class PagedHeap {
     assert(!this.#undoing, 'a restore while an undo is open');
     const high = this.#highOf(from, content);
     const { count, pages } = content;
-    const kept = from === null ? 0 : Math.min(count, this.images.count(from));
     const before = this.pageCount();
     this.extendTo(high);
-    for (let index = 0; from !== null && index < kept; index++) {
-      const copy = this.images.copyOf(from, index);
-      if (copy !== null && !pages.has(index)) this.page(index).set(copy);
-    }
+    if (from !== null) this.#putBack(from, pages);
     for (const [index, page] of pages) this.page(index).set(page);
     // What lies behind must be as in a heap that never grew so far.
     for (let index = count; index < before; index++) this.page(index).fill(0);
     this.images.releaseAll();
     this.#flags.fill(TOUCHED);
+  }
+
+  /** Makes all pages what they were in image `from`, except those of `pages`, which may be views of themselves. */
+  #putBack(from: number, pages: ReadonlyMap<number, Uint8Array>): void {
+    const count = this.images.count(from);
+    for (let index = 0; index < count; index++) {
+      const copy = pages.has(index) ? null : this.images.copyOf(from, index);
+      if (copy !== null) this.page(index).set(copy);
+    }
   }
 
   /** Checks what can be known before. @returns the unit up to which such a heap was used. */

@@ -263,6 +263,60 @@ test('CP2 changed: all pages at first and after a restore; then those that were 
   expect(changed(5)).toBe(all);
 });
 
+test('CP2 the pages of a restore may be views of those of a later image of the same store', () => {
+  const store = new Store();
+  const { services } = store;
+  for (let op = 1; op <= 3; op++) {
+    for (let n = 0; n < 30; n++)
+      store.one({ type: 'set', key: `k${n * op}`, value: filled(3000, op) });
+    services.freeze(op);
+  }
+  const image = imageOf(services, 3);
+  store.one({ type: 'delete', key: 'k0' });
+  const count = services.pageCount(3, 0);
+  const pages = new Map<number, Uint8Array>();
+  for (let page = 0; page < count; page++)
+    if (services.changed(3, 0, page) || services.changed(2, 0, page))
+      pages.set(page, services.page(3, 0, page));
+  expect(pages.size).toBeLessThan(count);
+  services.restore(1, [{ count, pages }]);
+  expect(store.image().equals(image)).toBe(true);
+});
+
+test('CP1 an older image is not charged for pages that came later, when the later image is gone', () => {
+  const store = new Store();
+  const { services } = store;
+  const { heap } = services.kv;
+  services.freeze(1);
+  const images: Buffer[] = [store.image()];
+  const first = heap.pageCount();
+  for (let n = 0; n < 4; n++) store.one({ type: 'set', key: `k${n}`, value: filled(4000, n) });
+  services.freeze(2);
+  services.release(2);
+  // The first page behind image 1 and all others are written for the first time since a freeze.
+  for (let n = 0; n < 4; n++) store.one({ type: 'set', key: `k${n}`, value: filled(4000, n + 9) });
+  expect(heap.pageCount()).toBeGreaterThan(first);
+  expect(imageOf(services, 1).equals(images[0] as Buffer)).toBe(true);
+  services.release(1);
+  for (let op = 3; op < 5; op++) {
+    services.freeze(op);
+    images.push(store.image());
+    expect(imageOf(services, op).equals(images.at(-1) as Buffer)).toBe(true);
+  }
+});
+
+test('an image is of whole operations: neither freeze nor restore while an undo is open', () => {
+  const { services } = new Store();
+  const { heap } = services.kv;
+  services.freeze(1);
+  const content = [{ count: services.pageCount(1, 0), pages: new Map() }];
+  heap.beginUndo();
+  expect(() => services.freeze(2)).toThrow(/undo is open/);
+  expect(() => services.restore(1, content)).toThrow(/undo is open/);
+  heap.endUndo();
+  services.restore(1, content);
+});
+
 test('memory of copies is used again, and given up when images need less of it', () => {
   const store = new Store({ storeBytes: 64 << 20, segmentBytes: 2 << 20 });
   const { images } = store.services.kv.heap;
