@@ -1,4 +1,4 @@
-// The single pieces on one thread: operation codec, frames, rings, store, digest, value codec. It finds out which piece became
+// The single pieces on one thread: operation codec, frames, rings, store and its images, digest, value codec. It finds out which piece became
 // slower, not how fast a cluster is. `npm run bench:micro [-- filter]`.
 
 import { parseArgs } from 'node:util';
@@ -128,6 +128,58 @@ function store(): Piece[] {
   ];
 }
 
+/** What images add to sets of random keys: a page is copied on its first write after a freeze. */
+function images(): Piece[] {
+  const services = new Services({ storeBytes: 2 ** 30 });
+  const sink = makeSink(64 << 10);
+  const workload = new Workload({ ...CANONICAL, mix: { set: 1 }, keyspace: 100_000 });
+  const requests = Array.from({ length: 512 }, () => {
+    const writer = new OperationWriter(undefined, 64 << 10);
+    workload.fill(writer, BATCH, kinds);
+    return writer.take(false);
+  });
+  let turn = 0;
+  const perRound = 16;
+  const round = (): void => {
+    for (let n = 0; n < perRound; n++) {
+      const request = requests[turn++ % requests.length] as Uint8Array;
+      sink.length = 0;
+      services.apply(CONTEXT, request, 0, request.length, sink);
+    }
+  };
+  for (let n = 0; n < requests.length / perRound; n++) round();
+  let op = 0;
+  services.freeze(++op);
+  const pages = services.pageCount(op, 0);
+  round();
+  services.freeze(++op);
+  let copied = 0;
+  for (let page = 0; page < pages; page++) if (services.changed(op, 0, page)) copied++;
+  services.release(1);
+  services.release(2);
+  const share = Math.round((perRound * BATCH) / copied);
+  return [
+    { name: 'image: execute a set, 100,000 keys, no image', count: perRound * BATCH, run: round },
+    {
+      name: `image: execute a set, ${share} per copied page`,
+      count: perRound * BATCH,
+      run: () => {
+        services.freeze(++op);
+        round();
+        services.release(op);
+      },
+    },
+    {
+      name: `image: freeze and release, each of ${pages} pages`,
+      count: pages,
+      run: () => {
+        services.freeze(++op);
+        services.release(op);
+      },
+    },
+  ];
+}
+
 function ring(frame: number): Piece {
   const memory = new SharedArrayBuffer(ringMemoryBytes(RING_BYTES));
   const writer = new RingWriter(memory);
@@ -215,6 +267,7 @@ async function main(): Promise<void> {
   const pieces = [
     ...codec(),
     ...store(),
+    ...images(),
     ring(64),
     ring(1024),
     ring(64 << 10),

@@ -20,12 +20,11 @@ interface Tables {
   readonly flags: Uint8Array;
 }
 
-interface Image extends Tables {
+interface Image {
   readonly op: number;
   /** Pages of the memory at that moment. It never shrinks, so later images have no less. */
   readonly count: number;
-  /** How many pages have a copy. */
-  copies: number;
+  readonly tables: Tables;
 }
 
 export class PageImages {
@@ -55,14 +54,14 @@ export class PageImages {
     );
     const tables = this.#takeTables(count);
     tables.flags.set(flags.subarray(0, count));
-    this.#newest = { ...tables, op, count, copies: 0 };
+    this.#newest = { op, count, tables };
     this.#images.push(this.#newest);
   }
 
   #takeTables(count: number): Tables {
     const spare = this.#spareTables.pop();
     if (spare !== undefined && spare.slots.length >= count) return spare;
-    // Spare ones that are too short will never be long enough again.
+    // The others are from before the memory grew, too.
     this.#spareTables.length = 0;
     const length = 2 ** (32 - Math.clz32(count));
     return { slots: new Int32Array(length), flags: new Uint8Array(length) };
@@ -72,20 +71,19 @@ export class PageImages {
   save(page: number, memory: Uint8Array, at: number): void {
     const image = this.#newest;
     // It may have a copy already: when later images were released.
-    if (image === null || page >= image.count || image.slots[page] !== 0) return;
-    image.slots[page] = this.#pool.keep(memory, at) + 1;
-    image.copies++;
+    if (image === null || page >= image.count || image.tables.slots[page] !== 0) return;
+    image.tables.slots[page] = this.#pool.keep(memory, at) + 1;
   }
 
   release(op: number): void {
     const at = this.#indexOf(op);
-    const image = this.#images[at] as Image;
-    const older = at === 0 ? null : (this.#images[at - 1] as Image);
+    const image = this.#imageAt(at);
+    const older = at === 0 ? null : this.#imageAt(at - 1);
     this.#images.splice(at, 1);
     this.#newest = this.#images.at(-1) ?? null;
-    this.#dismiss(image, older);
-    // The next image will need about as many copies as this one.
-    this.#pool.trim(Math.max(SPARE_BYTES / this.#pageBytes, image.copies));
+    const copies = this.#dismiss(image, older);
+    // The next image will need about as many as this one.
+    this.#pool.trim(Math.max(SPARE_BYTES / this.#pageBytes, copies));
   }
 
   releaseAll(): void {
@@ -95,48 +93,68 @@ export class PageImages {
     this.#pool.trim(SPARE_BYTES / this.#pageBytes);
   }
 
-  /** Hands the copies that `older` lacks to it, gives the others back, and keeps the tables. */
-  #dismiss(image: Image, older: Image | null): void {
-    const { slots } = image;
-    const kept = older === null ? 0 : older.count;
+  /** Hands the copies that `older` lacks to it, gives the others back, and keeps the tables. @returns how many copies there were. */
+  #dismiss(image: Image, older: Image | null): number {
+    const { slots } = image.tables;
+    const kept = older?.count ?? 0;
+    const heir = older?.tables.slots ?? slots;
+    let copies = 0;
     for (let page = 0; page < image.count; page++) {
       const slot = slots[page] as number;
       if (slot === 0) continue;
       slots[page] = 0;
-      if (older !== null && page < kept && older.slots[page] === 0) {
-        older.slots[page] = slot;
-        older.copies++;
-      } else this.#pool.giveBack(slot - 1);
+      copies++;
+      if (page < kept && heir[page] === 0) heir[page] = slot;
+      else this.#pool.giveBack(slot - 1);
     }
-    if (this.#spareTables.length < SPARE_TABLES_MAX)
-      this.#spareTables.push({ slots, flags: image.flags });
+    if (this.#spareTables.length < SPARE_TABLES_MAX) this.#spareTables.push(image.tables);
+    return copies;
   }
 
   count(op: number): number {
-    return (this.#images[this.#indexOf(op)] as Image).count;
+    return this.#imageAt(this.#indexOf(op)).count;
   }
 
   /** False: nobody wrote to the page between the freeze before that of `op` and this one. */
   changed(op: number, page: number): boolean {
-    const image = this.#images[this.#indexOf(op)] as Image;
-    assert(page < image.count, `image ${op} has no page ${page}`);
-    return ((image.flags[page] as number) & WRITTEN) !== 0;
+    const image = this.#imageAt(this.#indexOf(op));
+    if (page >= image.count) assert(false, `image ${op} has no page ${page}`);
+    return ((image.tables.flags[page] as number) & WRITTEN) !== 0;
   }
 
   /** The copy that is the page of image `op`; null when that is the live page. */
   copyOf(op: number, page: number): Uint8Array | null {
-    let at = this.#indexOf(op);
-    assert(page < (this.#images[at] as Image).count, `image ${op} has no page ${page}`);
-    for (; at < this.#images.length; at++) {
-      const slot = (this.#images[at] as Image).slots[page] as number;
+    const at = this.#indexOf(op);
+    if (page >= this.#imageAt(at).count) assert(false, `image ${op} has no page ${page}`);
+    return this.#copyFrom(at, page);
+  }
+
+  /** Calls `visit` with every page of image `op` that is not the live page. */
+  eachCopy(op: number, visit: (page: number, copy: Uint8Array) => void): void {
+    const at = this.#indexOf(op);
+    const { count } = this.#imageAt(at);
+    for (let page = 0; page < count; page++) {
+      const copy = this.#copyFrom(at, page);
+      if (copy !== null) visit(page, copy);
+    }
+  }
+
+  #copyFrom(first: number, page: number): Uint8Array | null {
+    for (let at = first; at < this.#images.length; at++) {
+      const slot = this.#imageAt(at).tables.slots[page] as number;
       if (slot !== 0) return this.#pool.page(slot - 1);
     }
     return null;
   }
 
+  #imageAt(at: number): Image {
+    return this.#images[at] as Image;
+  }
+
   #indexOf(op: number): number {
-    const at = this.#images.findIndex((image) => image.op === op);
-    assert(at >= 0, `there is no image ${op}`);
+    let at = this.#images.length - 1;
+    while (at >= 0 && this.#imageAt(at).op !== op) at--;
+    if (at < 0) assert(false, `there is no image ${op}`);
     return at;
   }
 }

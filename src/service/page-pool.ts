@@ -1,8 +1,5 @@
-// Memory for copies of pages, in slabs that are used again and again. Shared memory is not charged to the thread's heap: hundreds of
-// megabytes of copies cause no collections. Nor are slabs that were dropped collected soon, so what is free is kept for the next copies
-// as far as the owner of the pool has use for it.
-
-import { assert } from '../protocol/assert.js';
+// Memory for copies of pages, in slabs that are used again and again. It is not shared memory, as the log is: copying into that takes
+// half as long again. It is charged to the thread's heap, but only while the pool grows, and a slab that was dropped is collected soon.
 
 /** Length of a slab, unless the segments of the heap are shorter or a page is longer. */
 const SLAB_BYTES: number = 1 << 20;
@@ -59,13 +56,13 @@ export class PagePool {
 
   /** A view, valid until the slot is given back. */
   page(slot: number): Uint8Array {
-    const slab = this.#slabOf(slot);
+    const slab = this.#slabs[slot >>> this.#slabShift] as Slab;
     const at = (slot & this.#slabMask) * this.#pageBytes;
     return slab.bytes.subarray(at, at + this.#pageBytes);
   }
 
   giveBack(slot: number): void {
-    const slab = this.#slabOf(slot);
+    const slab = this.#slabs[slot >>> this.#slabShift] as Slab;
     this.#next[slot] = slab.free;
     slab.free = slot;
     slab.used--;
@@ -85,12 +82,6 @@ export class PagePool {
     }
   }
 
-  #slabOf(slot: number): Slab {
-    const slab = this.#slabs[slot >>> this.#slabShift];
-    assert(slab !== undefined && slab !== null, `no page was kept in slot ${slot}`);
-    return slab;
-  }
-
   /** In the first gap, or behind the last slab. */
   #addSlab(): Slab {
     const gap = this.#slabs.indexOf(null);
@@ -102,7 +93,7 @@ export class PagePool {
       this.#next = new Int32Array(Math.max(this.#next.length * 2, first + perSlab));
     for (let slot = first; slot < first + perSlab; slot++) this.#next[slot] = slot + 1;
     this.#next[first + perSlab - 1] = NONE;
-    const memory = new SharedArrayBuffer(perSlab * this.#pageBytes);
+    const memory = new ArrayBuffer(perSlab * this.#pageBytes);
     const slab = { bytes: new Uint8Array(memory), used: 0, free: first };
     this.#slabs[at] = slab;
     this.#slabCount++;

@@ -230,21 +230,16 @@ export class PagedHeap {
     const { count, pages } = content;
     const before = this.pageCount();
     this.extendTo(high);
-    if (from !== null) this.#putBack(from, pages);
+    // Those given may be views of themselves: they are written once.
+    if (from !== null)
+      this.images.eachCopy(from, (index, copy) => {
+        if (!pages.has(index)) this.page(index).set(copy);
+      });
     for (const [index, page] of pages) this.page(index).set(page);
     // What lies behind must be as in a heap that never grew so far.
     for (let index = count; index < before; index++) this.page(index).fill(0);
     this.images.releaseAll();
     this.#flags.fill(TOUCHED);
-  }
-
-  /** Makes all pages what they were in image `from`, except those of `pages`, which may be views of themselves. */
-  #putBack(from: number, pages: ReadonlyMap<number, Uint8Array>): void {
-    const count = this.images.count(from);
-    for (let index = 0; index < count; index++) {
-      const copy = pages.has(index) ? null : this.images.copyOf(from, index);
-      if (copy !== null) this.page(index).set(copy);
-    }
   }
 
   /** Checks what can be known before. @returns the unit up to which such a heap was used. */

@@ -287,6 +287,7 @@ test('CP1 an older image is not charged for pages that came later, when the late
   const store = new Store();
   const { services } = store;
   const { heap } = services.kv;
+  for (let n = 10; n < 20; n++) store.one({ type: 'set', key: `k${n}`, value: filled(3000, n) });
   services.freeze(1);
   const images: Buffer[] = [store.image()];
   const first = heap.pageCount();
@@ -322,9 +323,12 @@ test('memory of copies is used again, and given up when images need less of it',
   const { images } = store.services.kv.heap;
   const MIB = 1 << 20;
   const value = filled(MIB);
+  const memories = new Set<unknown>();
   const round = (op: number, large: number): void => {
     store.services.freeze(op);
     for (let n = 0; n < large; n++) store.one({ type: 'set', key: `k${n}`, value });
+    for (let page = 0; page < store.services.pageCount(op, 0); page += 16)
+      memories.add(store.services.page(op, 0, page).buffer);
     if (op > 2) store.services.release(op - 2);
   };
   round(1, 20);
@@ -333,6 +337,8 @@ test('memory of copies is used again, and given up when images need less of it',
   // Two images with 20 MiB each, and what the one had that went.
   expect(images.bytes).toBeGreaterThanOrEqual(40 * MIB);
   expect(images.bytes).toBeLessThanOrEqual(64 * MIB);
+  // Of 29 images, beside the 16 segments of the heap: nothing was dropped and made anew.
+  expect(memories.size).toBeLessThanOrEqual(64 + 16);
   for (let op = 30; op < 40; op++) round(op, 1);
   expect(images.bytes).toBeLessThanOrEqual(9 * MIB);
   store.services.freeze(40);
