@@ -44,7 +44,15 @@ export class MailTable {
 export function isDead(receiver: ReplicaState, message: ReplicaMessage, scope: Scope): boolean {
   switch (message.kind) {
     case 'getState':
+    case 'getCheckpoint':
+    case 'getNodes':
+    case 'getPages':
       return false;
+    case 'checkpointMeta':
+    case 'nodes':
+    case 'pages':
+      // One of a later view ends the fetch that it finds, whichever request it answers (E27).
+      return message.view <= receiver.view && !isAskedFor(receiver, message.reqId);
     case 'newState':
       return !(
         receiver.transfer?.chunks.some(
@@ -64,6 +72,10 @@ export function isDead(receiver: ReplicaState, message: ReplicaMessage, scope: S
     default:
       return message.view < receiver.view;
   }
+}
+
+function isAskedFor(receiver: ReplicaState, reqId: number): boolean {
+  return receiver.transfer?.fetch?.open.some((open) => open.reqId === reqId) ?? false;
 }
 
 function leadsOrWill(receiver: ReplicaState, scope: Scope): boolean {
