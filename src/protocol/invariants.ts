@@ -113,9 +113,11 @@ export class Invariants {
   readonly #running = new Map<ReplicaId, ReplicaState>();
   #answeredOp = 0;
 
-  constructor(options: { replicas: number; limits: ProtocolLimits }) {
+  /** `diverges`: as `Watch` has it. */
+  constructor(options: { replicas: number; limits: ProtocolLimits; diverges?: boolean }) {
+    const { replicas, diverges = false } = options;
     this.#limits = options.limits;
-    this.#watch = { history: emptyHistory(), replicas: options.replicas, expect: assert };
+    this.#watch = { history: emptyHistory(), replicas, expect: assert, diverges };
   }
 
   /** Highest op seen committed anywhere. */

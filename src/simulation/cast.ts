@@ -29,6 +29,8 @@ export interface StoryOptions {
   readonly flushTicks?: number;
   /** Real services beside the machine of the story, for `raw` calls. */
   readonly services?: () => StateMachine;
+  /** Somebody's state is made to differ: a replica that halts for that (CP8) ends alone, and the story goes on. */
+  readonly diverges?: boolean;
   readonly mutations?: Mutations;
   /** Hears of every rare path that a replica takes. */
   readonly marks?: MarkSink;

@@ -2,6 +2,7 @@
 // every replica and keeps a trace for the day when one breaks. What may happen to whom is decided by whoever stands on it: a
 // story that somebody wrote, or a run that was drawn from a seed.
 
+import { Divergence } from '../protocol/assert.js';
 import { DEFAULT_CLIENT_TIMING } from '../protocol/client.js';
 import type { ClientOutcome } from '../protocol/client-event.js';
 import { type Configuration, makeConfiguration, primaryOf } from '../protocol/configuration.js';
@@ -48,6 +49,8 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
   readonly #configuration: Configuration;
   readonly #trace: (() => string)[] = [];
   readonly skews: Map<number, number> = new Map();
+  /** What replicas said that ended because their state differs (CP8). */
+  readonly halted: Map<number, string> = new Map();
   tick = 0;
   #addresses = 0;
   #lastPrimary = 0;
@@ -59,7 +62,8 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
     this.random = seeded(seed);
     this.network = new Network(seeded(seed ^ 0x5eed));
     this.#configuration = makeConfiguration(this.replicas, options.witnesses ?? 0, 2 ** 30);
-    this.invariants = new Invariants({ replicas: this.replicas, limits: this.limits });
+    const { replicas, limits } = this;
+    this.invariants = new Invariants({ replicas, limits, diverges: options.diverges === true });
     for (let id = 0; id < this.replicas; id++) {
       this.disks.push(this.durability === 'memory' ? null : new Disk());
       this.registers.push(null);
@@ -227,8 +231,14 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
       action();
     } catch (error) {
       if (error instanceof Killed) this.crash(id);
+      else if (error instanceof Divergence && this.options.diverges === true) this.#halt(id, error);
       else throw error instanceof Error ? this.withTrace(error) : error;
     }
+  }
+
+  #halt(id: number, error: Divergence): void {
+    this.halted.set(id, error.message);
+    this.crash(id);
   }
 
   // ── threads ──
