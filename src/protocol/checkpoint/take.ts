@@ -7,7 +7,7 @@ import { entryCost } from '../log.js';
 import type { Entry } from '../message.js';
 import type { PagedState } from '../state-machine.js';
 import type { Chain, OpNumber } from '../types.js';
-import { collect, releaseOld } from './collect.js';
+import { collect, countCheckpoints, releaseOld } from './collect.js';
 import {
   type Checkpoint,
   META_LIST,
@@ -144,5 +144,6 @@ export function keep(core: Core, checkpoint: Checkpoint): void {
   if (state.status === 'normal') state.owesOk = true;
   noteOwnRoot(core, op, root);
   releaseOld(core);
+  countCheckpoints(core);
   collect(core);
 }
