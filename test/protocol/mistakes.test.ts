@@ -4,6 +4,7 @@
 import { describe, expect, test } from 'vitest';
 import { MISTAKES, type MistakeName } from '../../src/protocol/mutations.js';
 import { type Story, story } from '../../src/simulation/story.js';
+import { CHECKPOINTS } from './mistakes/checkpoints.js';
 import type { Directed } from './mistakes/directed.js';
 import { FAILURE } from './mistakes/failure.js';
 import { NORMAL } from './mistakes/normal.js';
@@ -48,6 +49,7 @@ describe('register-mutants (R0, R4, G6, VC13): mistakes about memory', () => eac
 describe('mistakes about entries to fetch', () => each(REPAIR));
 describe('mistakes of the normal case', () => each(NORMAL));
 describe('mistakes about sessions and time', () => each(SESSIONS));
+describe('mistakes about checkpoints', () => each(CHECKPOINTS));
 describe('mistakes about reads', () => each(READS));
 
 test('every mistake that can be switched on has a directed scenario, and names what it breaks', () => {

@@ -1,5 +1,6 @@
 // Every directed scenario for a mistake, by subject.
 
+import { CHECKPOINTS } from './checkpoints.js';
 import type { Directed } from './directed.js';
 import { FAILURE } from './failure.js';
 import { NORMAL } from './normal.js';
@@ -16,5 +17,6 @@ export const DIRECTED: readonly Directed[] = [
   ...REPAIR,
   ...NORMAL,
   ...SESSIONS,
+  ...CHECKPOINTS,
   ...READS,
 ];
