@@ -11,6 +11,8 @@ import { answered, checkEnd, converged } from './verdict.js';
 const RECOVERY_TIMEOUTS = 10;
 /** The longest that one view change waits, likewise (VC10). */
 const BACKED_OFF_TIMEOUTS = 26;
+/** Round trip of one call. */
+const TICKS_PER_CALL = 2;
 /** View changes that the second phase may still need. */
 const VIEW_CHANGES_MAX = 3;
 
@@ -118,7 +120,10 @@ function settle(run: Run, plan: Plan): void {
   run.heal();
   // VC10: whoever tried in vain for long waits longer, and again for each elect that is broken for good.
   const timeouts = RECOVERY_TIMEOUTS + BACKED_OFF_TIMEOUTS * (1 + run.broken.size);
-  const limit = timeouts * plan.timing.viewTimeout + 4 * plan.clientTiming.retryMax;
+  // With room for one waiting read each takes a round trip.
+  const open = run.calls.filter((call) => call.code === null && !call.abandoned).length;
+  const limit =
+    timeouts * plan.timing.viewTimeout + 4 * plan.clientTiming.retryMax + TICKS_PER_CALL * open;
   run.until(() => answered(run), limit, 'L2: an answer to every call');
   run.askClosing();
   run.until(() => answered(run) && converged(run), limit, 'L6: one view and equal logs');
