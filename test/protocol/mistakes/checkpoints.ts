@@ -179,7 +179,8 @@ function laterCheckpoint(s: Story): void {
   s.expect('x', 11);
 }
 
-const ANSWERS: ReadonlySet<Message['kind']> = new Set([
+/** What repairs, and carries no view that decides anything. */
+export const ANSWERS: ReadonlySet<Message['kind']> = new Set([
   'checkpointMeta',
   'nodes',
   'pages',
