@@ -21,6 +21,8 @@ export interface OpenOptions extends CallDefaults {
   replicas?: number;
   /** How many of `replicas` keep only the log, 0 to f. @default 0 */
   witnesses?: number;
+  /** 'memory' survives f replica failures, not the process; with a directory the process as well. @default 'memory' */
+  durability?: 'memory' | DiskOptions;
   batch?: BatchOptions;
   timing?: TimingOptions;
   limits?: LimitOptions;
@@ -37,6 +39,19 @@ export interface OpenOptions extends CallDefaults {
 export interface ClientOptions extends CallDefaults {
   name?: string;
   signal?: AbortSignal;
+}
+
+export interface DiskOptions {
+  /** Made where there is none; one process at a time. What it was made with - `replicas`, `witnesses`, `storeBytes` - stays. */
+  dir: string | URL;
+  /**
+   * 'batch': flushed before anything is acknowledged. 'interval': flushed every `intervalMs`, a killed machine may lose that much.
+   * 'none': never flushed by us; the death of the process loses nothing that it had written, that of the machine may lose everything.
+   * @default 'batch'
+   */
+  fsync?: 'batch' | 'interval' | 'none';
+  /** From 1 to 10_000. @default 50 */
+  intervalMs?: number;
 }
 
 /** How operations are gathered into requests, and requests into entries. */

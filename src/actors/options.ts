@@ -1,6 +1,8 @@
 // Options as users write them, checked once and turned into complete settings. Every refusal names the path, the value and what
 // is allowed; an unknown name is refused too, for a misspelt limit that is silently ignored is worse than an error.
 
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { invalidShape } from '../protocol/configuration.js';
 import {
@@ -29,8 +31,17 @@ export interface ClientSettings {
   readonly logBytes: number;
 }
 
+export interface DiskSettings {
+  /** Absolute. */
+  readonly dir: string;
+  readonly fsync: (typeof FSYNC_MODES)[number];
+  readonly intervalMs: number;
+}
+
 export interface Settings {
   readonly name: string;
+  /** null: in memory. */
+  readonly disk: DiskSettings | null;
   readonly replicas: number;
   readonly witnesses: number;
   readonly autoRestart: boolean;
@@ -53,6 +64,7 @@ const OPEN_NAMES = [
   'name',
   'replicas',
   'witnesses',
+  'durability',
   'checkpointEvery',
   'batch',
   'timing',
@@ -62,6 +74,8 @@ const OPEN_NAMES = [
   'signal',
   'timeoutMs',
 ];
+const DISK_NAMES = ['dir', 'fsync', 'intervalMs'];
+const FSYNC_MODES = ['batch', 'interval', 'none'] as const;
 const BATCH_NAMES = ['maxOps', 'maxBytes', 'lingerMicros', 'window'];
 const TIMING_NAMES = ['heartbeatMs', 'viewTimeoutMs', 'hangMs'];
 const LIMIT_NAMES = [
@@ -177,6 +191,42 @@ function ringBytes(value: unknown): number {
   return bytes;
 }
 
+function diskSettings(value: unknown): DiskSettings | null {
+  if (value === undefined || value === 'memory') return null;
+  if (typeof value !== 'object' || value === null)
+    throw config(`durability must be 'memory' or { dir, fsync, intervalMs }, got ${show(value)}`, {
+      path: 'durability',
+      value,
+    });
+  const disk = section(value, 'durability', DISK_NAMES);
+  const { dir, fsync = 'batch' } = disk;
+  const mode = FSYNC_MODES.find((known) => known === fsync);
+  if (mode === undefined)
+    throw config(`durability.fsync must be ${FSYNC_MODES.join(', ')}, got ${show(fsync)}`, {
+      path: 'durability.fsync',
+      value: fsync,
+      allowed: FSYNC_MODES,
+    });
+  return {
+    dir: directory(dir),
+    fsync: mode,
+    intervalMs: integer(disk['intervalMs'], 'durability.intervalMs', {
+      least: 1,
+      most: 10_000,
+      fallback: 50,
+    }),
+  };
+}
+
+function directory(value: unknown): string {
+  if (value instanceof URL && value.protocol === 'file:') return fileURLToPath(value);
+  if (typeof value === 'string' && value.length > 0) return resolve(value);
+  throw config(`durability.dir must be a path or a file: URL, got ${show(value)}`, {
+    path: 'durability.dir',
+    value,
+  });
+}
+
 export function timeout(value: unknown, fallback: number): number {
   return integer(value, 'timeoutMs', { least: 1, most: DAY_MS, fallback });
 }
@@ -285,6 +335,7 @@ export function openSettings(options: OpenOptions): Settings {
   };
   return {
     name: text(top['name'], 'name', 'default'),
+    disk: diskSettings(top['durability']),
     replicas,
     witnesses,
     autoRestart: flag(top['autoRestart'], 'autoRestart', true),

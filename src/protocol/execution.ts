@@ -7,13 +7,13 @@ import { assert } from './assert.js';
 import { atPoint } from './checkpoint/take.js';
 import { keepReply, register, sessionOf, strayRow, unregister } from './client-table.js';
 import { type Core, isPrimary, leads, mark, notice, primaryNow, reply } from './core.js';
-import { behind } from './install.js';
 import { entryAt } from './log.js';
 import type { Entry, ReplyCode } from './message.js';
 import { echoedByQuorum } from './normal.js';
 import { nextRequest, openRequests, type RequestCursor } from './request-body.js';
 import type { WaitingRead } from './state.js';
 import type { ApplyContext, StateMachine } from './state-machine.js';
+import { behind } from './switch.js';
 
 const NO_BYTES = new Uint8Array(0);
 

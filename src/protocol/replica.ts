@@ -15,13 +15,7 @@ import { type Durability, onCheckpointStored, onStored } from './durability.js';
 import type { Effect, Event } from './effect.js';
 import { assertRole, execute, hasWork } from './execution.js';
 import { enter, onHint, onTick } from './failure-detector.js';
-import {
-  beginGapRepair,
-  donorExited,
-  onCheckpointAnswer,
-  onNewState,
-  tickTransfer,
-} from './install.js';
+import { onCheckpointAnswer } from './install.js';
 import type { ProtocolLimits, ProtocolTiming } from './limits.js';
 import type { MarkSink } from './marks.js';
 import type {
@@ -42,6 +36,7 @@ import {
 import type { Stored } from './restart.js';
 import { cloneState, emptyState, type ReplicaState } from './state.js';
 import type { StateMachine } from './state-machine.js';
+import { beginGapRepair, donorExited, onNewState, tickTransfer } from './transfer.js';
 import type { ClientAddress, Digest64, Random32, ReplicaId, Stamp, StartNumber } from './types.js';
 import {
   announceView,

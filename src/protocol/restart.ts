@@ -1,6 +1,7 @@
 // A replica that finds something on its disk (protocol.md 3.8): what it may believe of it, and where it goes on. Everything is verified
 // before anything of it counts: pages against their tree and root, entries against their chain.
 
+import { hasWitnesses } from './checkpoint/collect.js';
 import {
   type Checkpoint,
   META_LIST,
@@ -48,7 +49,6 @@ export interface Stored {
   readonly viewStartOp: OpNumber;
   readonly primaryStart: StartNumber;
   readonly commit: OpNumber;
-  readonly stableOp: OpNumber;
   readonly baseOp: OpNumber;
   readonly baseChain: Chain;
   readonly baseTs: number;
@@ -117,10 +117,11 @@ function takeOver(core: Core, stored: Stored, checkpoint: Checkpoint | null): vo
   state.lastNormal = stored.lastNormal;
   state.viewStartOp = stored.viewStartOp;
   state.primaryStart = stored.primaryStart;
-  state.stableOp = stored.stableOp;
+  // Where there are witnesses, nothing was dropped above it (CP5); it grows with the first news of the primary.
+  if (hasWitnesses(core)) state.stableOp = baseOp;
   // The commit number is stored with the next entries only; a checkpoint is of what was committed.
   state.commit = committed;
-  state.commitMax = Math.max(state.commit, stored.stableOp);
+  state.commitMax = Math.max(state.commit, state.stableOp);
   state.storedOp = head(state.log);
   state.durableOp = head(state.log);
   state.haveOp = state.commit;

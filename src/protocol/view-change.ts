@@ -32,7 +32,7 @@ import {
   resetFailureTimer,
   startViewChangeTimer,
 } from './failure-detector.js';
-import { becomeNormal, beginGapRepair, beginInstall, commonBase, donorLost } from './install.js';
+import { beginInstall, commonBase } from './install.js';
 import { chainAt, detach, head, ladder, tail, truncateTo } from './log.js';
 import type {
   Commit,
@@ -46,6 +46,8 @@ import type {
 } from './message.js';
 import { keepForLater } from './normal.js';
 import type { Transfer } from './state.js';
+import { becomeNormal } from './switch.js';
+import { beginGapRepair, donorLost } from './transfer.js';
 import {
   compareStamps,
   type ReplicaId,

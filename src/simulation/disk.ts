@@ -25,13 +25,12 @@ interface Transaction {
 
 /** Everything that the log says of itself, besides its entries. */
 function metaOf(state: ReplicaState): Omit<Image, 'entries' | 'checkpoint'> {
-  const { lastNormal, viewStartOp, primaryStart, commit, stableOp, log } = state;
+  const { lastNormal, viewStartOp, primaryStart, commit, log } = state;
   return {
     lastNormal,
     viewStartOp,
     primaryStart,
     commit,
-    stableOp,
     baseOp: log.start - 1,
     baseChain: log.baseChain,
     baseTs: log.baseTs,
@@ -93,10 +92,10 @@ export class Disk {
   collect(state: ReplicaState): void {
     const before = this.#newest;
     assert(before !== null, 'a store begins with a switch');
-    const { baseOp, baseChain, baseTs, stableOp, commit } = metaOf(state);
+    const { baseOp, baseChain, baseTs, commit } = metaOf(state);
     const entries = before.entries.filter((entry) => entry.op > baseOp);
     const top = entries[entries.length - 1]?.op ?? baseOp;
-    const meta = { baseOp, baseChain, baseTs, stableOp, commit: Math.min(commit, top) };
+    const meta = { baseOp, baseChain, baseTs, commit: Math.min(commit, top) };
     const image = { ...before, ...meta, entries };
     this.#pending.push({ image, news: null });
   }

@@ -13,6 +13,8 @@ import { JoinedPages, SerialisedPages } from '../service/serialised-pages.js';
 import { fromUtf8, toUtf8 } from '../service/utf8.js';
 
 export const ABSENT = '∅';
+/** Small: stories have little state, and should have many pages. */
+const PAGE_BYTES = 256;
 
 /** One executed operation, in the order of execution. */
 export interface Executed {
@@ -45,8 +47,9 @@ export class StoryMachine implements StateMachine {
   readonly pages: PagedState;
   #digest = 0x811c9dc5;
 
-  constructor(services: StateMachine | null = null, pageBytes = 256) {
+  constructor(services: StateMachine | null = null) {
     this.services = services;
+    const pageBytes = services?.pages?.pageBytes ?? PAGE_BYTES;
     const own = new SerialisedPages({
       pageBytes,
       encode: () => toUtf8(JSON.stringify([this.#digest, [...this.values], this.history])),

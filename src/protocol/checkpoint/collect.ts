@@ -3,7 +3,7 @@
 
 import { faultsTolerated } from '../configuration.js';
 import { type Core, isWitness, leads, mark, members } from '../core.js';
-import { durableHead, storeCollected } from '../durability.js';
+import { storeCollected } from '../durability.js';
 import { LOG_PRESSURE } from '../limits.js';
 import { collectTo } from '../log.js';
 import type { OpNumber } from '../types.js';
@@ -75,7 +75,9 @@ export function collect(core: Core): void {
   const pressed = state.log.bytes >= LOG_PRESSURE * limits.logBytes;
   // For stragglers, and for whoever fetches a checkpoint here and will need the entries above it; not at any price.
   const retained = pressed ? bound : Math.min(bound - limits.retain, ...state.pins.keys());
-  const to = Math.min(retained, state.commit, durableHead(core));
+  // What the store was given is kept until it has it: it may refer to the entries.
+  const stored = core.durability === 'memory' ? state.commit : state.durableOp;
+  const to = Math.min(retained, state.commit, stored);
   if (to < state.log.start) return;
   mark(core, 'logTruncated');
   collectTo(state.log, to);
