@@ -288,6 +288,8 @@ export interface ClusterEvents {
   logpressure: { replica: number; usedBytes: number; limitBytes: number; full: boolean };
   /** A checkpoint differs from that of the others (non-deterministic code, or damaged memory): the replica stays down. */
   divergence: { replica: number; message: string };
+  /** What a replica found on its disk was not whole: it was given up, and the replica recovers from the others. */
+  storedamaged: { replica: number; message: string };
   /** A replica has caught up by another one's checkpoint: `pages` of its `of`. */
   statetransfer: { replica: number; op: number; pages: number; bytes: number; of: number };
   close: object;

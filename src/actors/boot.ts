@@ -2,9 +2,11 @@
 
 import type { MessagePort } from 'node:worker_threads';
 import type { Configuration } from '../protocol/configuration.js';
+import type { Durability } from '../protocol/durability.js';
 import type { Notice } from '../protocol/effect.js';
 import type { ProtocolLimits, ProtocolTiming } from '../protocol/limits.js';
 import type { ClientAddress, ReplicaId } from '../protocol/types.js';
+import type { StoreLink } from '../storage/store-host.js';
 import type { ClientLinkMemory, MeshMemory } from '../transport/mesh.js';
 import type { ClusterEvents, ReplicaState } from './api.js';
 import type { ClientSettings, Settings } from './options.js';
@@ -34,11 +36,25 @@ export type ThreadFault = 'hang' | 'exhaustHeap' | StopPoint;
 /** Whose unread frames are to be damaged: those of a replica, or those of the clients of a name. */
 export type FlipTarget = { readonly replica: ReplicaId } | { readonly client: string };
 
+/** What a replica's thread needs of its disk. */
+export interface DiskBoot {
+  readonly link: StoreLink;
+  /** File of the promise register. */
+  readonly register: string;
+  readonly gen: number;
+  readonly durability: Durability;
+  /** P4: what is stored is all that counts. */
+  readonly trusted: boolean;
+  readonly cold: boolean;
+}
+
 /** workerData of a replica. */
 export interface ReplicaBoot {
   readonly id: ReplicaId;
   readonly configuration: Configuration;
   readonly clusterId: number;
+  /** null: in memory. */
+  readonly disk: DiskBoot | null;
   readonly start: number;
   readonly limits: ProtocolLimits;
   readonly timing: ProtocolTiming;
@@ -77,6 +93,8 @@ export interface SupervisorBoot {
   /** Events to the thread that opened the cluster. */
   readonly events: MessagePort;
   readonly faults: boolean;
+  /** Memory of the guard that keeps the process from exiting inside the storage library. */
+  readonly guard: SharedArrayBuffer;
 }
 
 export type ClusterEvent = {

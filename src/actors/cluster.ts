@@ -3,6 +3,7 @@
 
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import { quorumSize } from '../protocol/configuration.js';
+import { ExitGuard, guardExit } from '../storage/exit-guard.js';
 import { METRICS, type Metric } from '../transport/layout.js';
 import { ReplicaCounters } from '../transport/mesh.js';
 import type {
@@ -223,7 +224,9 @@ interface Started {
 
 function startSupervisor(settings: Settings, faults: boolean): Started {
   const { port1, port2 } = new MessageChannel();
-  const boot: SupervisorBoot = { settings, events: port2, faults };
+  const guard = new ExitGuard(ExitGuard.memory());
+  const boot: SupervisorBoot = { settings, events: port2, faults, guard: guard.memory };
+  const unguard = settings.disk === null ? () => undefined : guardExit(guard);
   const worker = spawnSupervisor({
     name: `viewstamp ${settings.name}`,
     data: boot,
@@ -235,7 +238,10 @@ function startSupervisor(settings: Settings, faults: boolean): Started {
       new VrError('VR_REPLICA_CRASHED', `the supervisor failed: ${String(cause)}`, { cause }),
     ),
   );
-  worker.on('exit', () => control.fail(closed()));
+  worker.on('exit', () => {
+    unguard();
+    control.fail(closed());
+  });
   return { settings, worker, events: port1, control };
 }
 

@@ -17,6 +17,10 @@ export type VrErrorCode =
   | 'VR_CODEC'
   | 'VR_REPLICA_CRASHED'
   | 'VR_CONFIG'
+  | 'VR_DIR_LOCKED'
+  | 'VR_VERSION_MISMATCH'
+  | 'VR_CORRUPT_LOG'
+  | 'VR_DISK'
   | 'VR_UNSUPPORTED';
 
 /** Was the operation executed? `unknown`: it was sent, stays open, and runs once or never. */

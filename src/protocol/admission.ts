@@ -220,7 +220,7 @@ function refusesForRoom(core: Core, address: ClientAddress, requestNumber: numbe
   const { state, limits } = core;
   notePressure(core);
   let reason: Busy['reason'] | null = null;
-  if (state.pressure === 'full') reason = 'log';
+  if (state.pressure === 'full' || state.storeFull) reason = 'log';
   else if (state.building.count >= limits.queueMax) reason = 'queue';
   if (reason === null) return false;
   mark(core, reason === 'log' ? 'busyLog' : 'busyQueue');

@@ -40,6 +40,8 @@ export type Event =
   | { readonly type: 'stored'; readonly series: number; readonly op: OpNumber }
   /** The checkpoint of a `saveCheckpoint` effect is flushed. */
   | { readonly type: 'checkpointStored'; readonly op: OpNumber }
+  /** P9: the disk is full, or has room again. */
+  | { readonly type: 'storeFull'; readonly full: boolean }
   /** Hash about `budget` pages of the checkpoint in the making (CP1). */
   | { readonly type: 'checkpoint'; readonly budget: number }
   /** The actor found nothing to do and is about to sleep (HB7). */

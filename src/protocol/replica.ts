@@ -196,6 +196,9 @@ export class Replica {
       case 'checkpointStored':
         onCheckpointStored(core, event.op, (checkpoint) => keep(core, checkpoint));
         break;
+      case 'storeFull':
+        this.#core.state.storeFull = event.full;
+        break;
       case 'checkpoint':
         advanceTaking(core, event.budget);
         break;

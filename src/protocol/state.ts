@@ -193,6 +193,8 @@ export interface ReplicaState {
   storeSeries: number;
   /** Complete, and being stored: it counts when it is flushed (CP3). */
   saving: Checkpoint | null;
+  /** P9: there is no room on the disk; new requests are answered Busy. */
+  storeFull: boolean;
   /** This replica led the view before it was restarted, and never does so again (D20). */
   cannotLead: boolean;
   /** Restarted with all others from disks that may lack their ends, and not normal since by an Install (P6). */
@@ -299,6 +301,7 @@ export function emptyState(at: {
     durableOp: 0,
     storeSeries: 0,
     saving: null,
+    storeFull: false,
     cannotLead: false,
     cold: false,
     coldUntil: 0,

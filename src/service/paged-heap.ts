@@ -9,7 +9,7 @@ import { PageImages, WRITTEN } from './page-images.js';
 /** Addresses ("refs") count units of 16 bytes, so that a small integer reaches 32 GiB; 0, the root, is no address. */
 export const UNIT_BYTES = 16;
 const UNIT_SHIFT = 4;
-const PAGE_BYTES = 4096;
+export const PAGE_BYTES = 4096;
 const SEGMENT_BYTES: number = 16 << 20;
 const SEGMENT_BYTES_MIN: number = 64 << 10;
 /** The root: at the start of the first segment, in 32-bit words. Its first part is the allocator's, the rest the owner's. */

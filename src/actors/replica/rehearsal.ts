@@ -78,6 +78,7 @@ class Stage {
       configuration: this.#configuration,
       start: block.start,
       pretouchBytes: 0,
+      disk: null,
       mesh: this.#mesh,
       clients: [{ address: 1, link: this.#caller.link }],
       notices: this.#notices,

@@ -29,6 +29,7 @@ import { type ReplicaBoot, STATUS_CODES } from '../boot.js';
 import { random32 } from '../random.js';
 import { EntryGuard } from './entry-guard.js';
 import { Pauses, TimedServices } from './pauses.js';
+import { ReplicaDisk } from './replica-disk.js';
 import { type ActorParts, PLAIN_PARTS } from './stop-points.js';
 
 /** Taken from one ring per pass: bounds a pass, so that the phases of different entries overlap. */
@@ -77,6 +78,7 @@ export class ReplicaActor {
   readonly #cluster: ClusterBlock;
   readonly #counters: ReplicaCounters;
   readonly #services: TimedServices | null;
+  readonly #disk: ReplicaDisk | null;
   readonly #peers: PeerConnection[];
   readonly #clients: ClientConnection[] = [];
   readonly #room: number[];
@@ -107,13 +109,18 @@ export class ReplicaActor {
       .filter((member) => member.id !== id)
       .map((member) => this.#connectPeer(member.id));
     this.#room = configuration.members.map(() => 0);
+    const { disk } = boot;
+    this.#disk = disk === null ? null : new ReplicaDisk(boot, disk, this.#services);
     this.replica = new Replica({
       id,
       configuration,
       clusterId: boot.clusterId,
-      gen: 0,
+      gen: disk?.gen ?? 0,
       start: boot.start,
-      register: this.#block.readRegister(),
+      register: this.#disk === null ? this.#block.readRegister() : this.#disk.promised,
+      durability: disk?.durability ?? 'memory',
+      stored: this.#disk?.stored ?? null,
+      cold: disk?.cold === true && disk.durability === 'async',
       limits: boot.limits,
       timing: boot.timing,
       random: random32,
@@ -123,11 +130,14 @@ export class ReplicaActor {
       reusesLogMemory: true,
     });
     const { replica } = this;
+    this.#disk?.attach(replica);
     this.#accept = (kind) => (kind === 'read' ? replica.takesReads : replica.takesRequests);
     this.#onMessage = (message) => this.#take(message as ReplicaMessage);
     for (const client of boot.clients) this.addClient(client.address, client.link);
     this.#tickedMs = performance.now();
     this.#cpuFile = threadStatFile();
+    const damage = this.#disk?.damage ?? null;
+    if (damage !== null) this.#perform([{ type: 'notice', notice: { kind: 'damaged', damage } }]);
     this.#perform(replica.step({ type: 'boot' }));
     this.#flush();
     this.#publishStatus();
@@ -193,6 +203,7 @@ export class ReplicaActor {
     for (const peer of this.#peers) work += peer.in.poll(POLL_LIMIT, null, this.#onMessage);
     work += this.#pollClients();
     work += this.#tick();
+    work += this.#pollDisk();
     work += this.#pump();
     for (const peer of this.#peers) this.#room[peer.id] = peer.out.room();
     const nowUs = Math.floor((performance.timeOrigin + performance.now()) * 1000);
@@ -211,6 +222,12 @@ export class ReplicaActor {
     this.#publishStatus();
     this.#pauses.passed(performance.now() - began);
     return work;
+  }
+
+  #pollDisk(): number {
+    const events = this.#disk?.poll() ?? [];
+    for (const event of events) this.#perform(this.replica.step(event));
+    return events.length;
   }
 
   #advanceCheckpoint(): void {
@@ -249,6 +266,7 @@ export class ReplicaActor {
     if (this.#block.paused) return false;
     const { replica } = this;
     if (replica.hasWork || replica.lingering || replica.checkpointing) return true;
+    if (this.#disk?.busy === true) return true;
     for (const peer of this.#peers)
       if (
         peer.in.hasData() ||
@@ -361,6 +379,7 @@ export class ReplicaActor {
     for (const effect of effects) {
       switch (effect.type) {
         case 'writeRegister':
+          this.#disk?.writeRegister(effect);
           this.#block.writeRegister(effect);
           break;
         case 'send':
@@ -382,6 +401,10 @@ export class ReplicaActor {
           notices.postMessage({ id, start, notice });
           break;
         }
+        default:
+          if (this.#disk === null) throw new Error(`in memory, and asked to ${effect.type}`);
+          this.#disk.perform(effect);
+          break;
       }
     }
   }

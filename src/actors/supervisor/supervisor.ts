@@ -9,7 +9,9 @@ import { allocateMesh, ClusterBlock, type MeshMemory } from '../../transport/mes
 import type { ClusterStatus, ReplicaState, ViewInfo } from '../api.js';
 import type { ClusterCounts, ClusterEvent, ReplicaNotice, SupervisorBoot } from '../boot.js';
 import { VrError } from '../errors.js';
+import { loadDigest } from '../replica/digest.js';
 import { ClientRegistry } from './client-registry.js';
+import { ClusterDisk } from './cluster-disk.js';
 import { Faults } from './faults.js';
 import { assessLoss } from './loss.js';
 import { Seat } from './seat.js';
@@ -30,7 +32,8 @@ export class Supervisor {
   readonly #mesh: MeshMemory;
   readonly #cluster: ClusterBlock;
   readonly #seats: Seat[];
-  readonly #clusterId: number;
+  #clusterId: number;
+  #disk: ClusterDisk | null = null;
   readonly clients: ClientRegistry;
   readonly faults: Faults | null;
   readonly #hangs: HangDetector;
@@ -94,7 +97,9 @@ export class Supervisor {
 
   /** Starts all replicas; resolves when a primary serves. @throws {VrError} when too few of them can run */
   async start(): Promise<void> {
-    const online = this.#seats.map((seat) => this.#startReplica(seat));
+    await this.#openDisk();
+    const living = this.#seats.filter((seat) => this.#disk?.isDead(seat.id) !== true);
+    const online = living.map((seat) => this.#startReplica(seat));
     await Promise.all(online);
     this.#cluster.start();
     this.#timer = setInterval(() => this.#check(), CHECK_MS);
@@ -102,6 +107,20 @@ export class Supervisor {
     if (this.#serving !== null) return;
     const gone = this.#seats.find((seat) => seat.worker === null);
     throw gone?.crashed() ?? permanentLoss();
+  }
+
+  async #openDisk(): Promise<void> {
+    const { settings, guard } = this.#boot;
+    if (settings.disk === null) return;
+    this.#disk = new ClusterDisk({
+      settings: settings.disk,
+      configuration: this.#configuration,
+      clusterId: this.#clusterId,
+      digest64: await loadDigest(),
+      mesh: this.#mesh,
+      guard,
+    });
+    this.#clusterId = this.#disk.clusterId;
   }
 
   /** Too few threads run, and none of the others will be started again. */
@@ -113,12 +132,14 @@ export class Supervisor {
   // ── replicas ──
 
   /** Resolves when the thread runs. */
-  #startReplica(seat: Seat): Promise<void> {
+  async #startReplica(seat: Seat): Promise<void> {
     const { settings, faults } = this.#boot;
+    const disk = this.#disk?.launch(seat.id, seat.block.start + 1) ?? null;
     return seat.launch(
       {
         configuration: this.#configuration,
         clusterId: this.#clusterId,
+        disk,
         limits: settings.limits,
         timing: settings.timing,
         pretouchBytes: settings.logPretouchBytes,
@@ -155,7 +176,9 @@ export class Supervisor {
     const looping = seat.crashes.crashed(performance.now());
     // CP8: started again it would come to the same state by the same code, or hide what happened.
     const diverged = seat.error instanceof Error && seat.error.name === 'Divergence';
-    const restarting = this.#boot.settings.autoRestart && !looping && !this.#lost && !diverged;
+    const failed = (seat.error as { code?: string } | undefined)?.code === 'VR_DISK';
+    const restarting =
+      this.#boot.settings.autoRestart && !looping && !this.#lost && !diverged && !failed;
     const error = seat.error ?? new Error('the thread was terminated');
     this.#tell({
       type: 'replicacrash',
@@ -220,6 +243,12 @@ export class Supervisor {
         break;
       case 'serving':
         this.#onServing(seat, notice.view);
+        break;
+      case 'damaged':
+        this.#tell({
+          type: 'storedamaged',
+          detail: { replica: seat.id, message: notice.damage },
+        });
         break;
       case 'fetched': {
         const { op, pages, bytes, of } = notice;
@@ -310,6 +339,8 @@ export class Supervisor {
   /** H8: said once, and final: nothing restarts empty. */
   #checkLoss(): void {
     if (this.#stopping || this.#lost || this.#serving === null) return;
+    // Every thread comes back with what it had (P4).
+    if (this.#boot.settings.disk?.fsync === 'batch') return;
     const loss = assessLoss({
       // As the threads publish it themselves: a notice of who has just become normal may still be under way.
       states: this.#seats.map((seat) => seat.present),
@@ -458,6 +489,7 @@ export class Supervisor {
     if (!this.#lost) this.#cluster.end = 'closed';
     this.#wakeClients();
     await Promise.all(this.#seats.map((seat) => seat.worker?.terminate()));
+    await this.#disk?.close();
     this.#wake();
     this.#boot.events.close();
   }
