@@ -2,12 +2,14 @@
 // (N3). What was admitted is the primary's own knowledge of this view; only execution decides (D15).
 
 import { reserve } from './arena.js';
+import { collect } from './checkpoint/collect.js';
 import { keptReply, type SessionRow, sessionOf, strayRow } from './client-table.js';
 import { type Core, leads, mark, notice, primaryNow, reply } from './core.js';
 import { LOG_PRESSURE } from './limits.js';
 import { appendOwned, chainAt, ENTRY_OVERHEAD_BYTES, entryAt, head, headTs } from './log.js';
 import type { Busy, ClientMessage, Read, Register, Request, Unregister } from './message.js';
 import { type RequestFields, requestSpace, writeRequest } from './request-body.js';
+import type { ReplicaState } from './state.js';
 import { type ClientAddress, type ReplicaId, sameClient, type ViewNumber } from './types.js';
 
 const NO_BYTES = new Uint8Array(0);
@@ -231,18 +233,21 @@ function refusesForRoom(core: Core, address: ClientAddress, requestNumber: numbe
 
 function notePressure(core: Core): void {
   const { state, limits } = core;
+  // What is kept for stragglers only goes first (CP5).
+  if (pressureOf(core) !== 'none') collect(core);
   const usedBytes = state.log.bytes + state.building.bytes;
-  const pressure =
-    usedBytes >= limits.logBytes
-      ? 'full'
-      : usedBytes >= LOG_PRESSURE * limits.logBytes
-        ? 'high'
-        : 'none';
+  const pressure = pressureOf(core);
   if (pressure === state.pressure) return;
   state.pressure = pressure;
   if (pressure === 'none') return;
   const full = pressure === 'full';
   notice(core, { kind: 'logPressure', usedBytes, limitBytes: limits.logBytes, full });
+}
+
+function pressureOf({ state, limits }: Core): ReplicaState['pressure'] {
+  const usedBytes = state.log.bytes + state.building.bytes;
+  if (usedBytes >= limits.logBytes) return 'full';
+  return usedBytes >= LOG_PRESSURE * limits.logBytes ? 'high' : 'none';
 }
 
 /** RD0, RD2: note what must be echoed first, and force a heartbeat in this pass. */

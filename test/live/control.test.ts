@@ -166,6 +166,7 @@ test('a rehearsal leaves nothing of itself: no notice, no handle, nothing in the
     clients: [],
     notices: port1,
     faults: false,
+    disk: null,
   };
   const words = (): Buffer[] => everyBuffer(mesh).map((bytes) => Buffer.from(bytes.slice(0)));
   const untouched = words();

@@ -174,8 +174,23 @@ test('a store that is full says so; deletes make room (DT6)', async () => {
   expect(await small.kv.set('k0', value)).toBeTypeOf('number');
 });
 
-test('a log that is full says so: an event at 80 %, VR_OVERLOADED at the limit, reads go on (BP6)', async () => {
+test('a small log goes on for ever: checkpoints free it before it is full (CP5, BP6)', async () => {
   await using small = await open({ limits: { logBytes: 4 << 20 } });
+  for (let i = 0; i < 200; i++)
+    await small.kv.set('large', new Uint8Array(100_000).fill(i), { timeoutMs: 5000 });
+  const { replicas } = await small.status();
+  for (const { logBytes } of replicas) expect(logBytes).toBeLessThanOrEqual(4 << 20);
+});
+
+/** With a witness, nothing is dropped that one of two actives has not: one that stands still holds the log (W7). */
+async function heldLog(logBytes: number): Promise<Cluster> {
+  const cluster = await open({ witnesses: 1, limits: { logBytes } });
+  await cluster.admin.pause(1);
+  return cluster;
+}
+
+test('a log that is full says so: an event at 80 %, VR_OVERLOADED at the limit, reads go on, and so do writes when it is freed (BP6, W7)', async () => {
+  await using small = await heldLog(4 << 20);
   const pressures: boolean[] = [];
   small.on('logpressure', (detail) => pressures.push(detail.full));
   await small.kv.set('first', 'here');
@@ -191,13 +206,16 @@ test('a log that is full says so: an event at 80 %, VR_OVERLOADED at the limit, 
   });
   expect(pressures).toEqual([false, true]);
   expect(await small.kv.get('first')).toBe('here');
+  await small.admin.resume(1);
+  await expect.poll(() => small.kv.set('freed', 1).then(Boolean, () => false)).toBe(true);
 });
 
 test('a log that was made resident holds what any other does, and ends where it ends (BP6)', async () => {
   const stored: number[] = [];
   for (const logPretouchBytes of [0, 4 << 20, 8 << 20]) {
     const limits = { logBytes: 8 << 20, logPretouchBytes };
-    const small = await open({ replicas: 1, limits });
+    const small = await open({ witnesses: 1, limits });
+    await small.admin.pause(1);
     let count = 0;
     let refused: VrError | null = null;
     // The one that finds the log full has its number already, and waits for room: only the next is refused.

@@ -149,7 +149,7 @@ scenario(
     expect([read.code, s.state('R0').log.bytes]).toEqual(['ok', used]);
     const refused = s.calls.filter((call) => call.code === null);
     expect(refused.length).toBeGreaterThan(0);
-    // Nobody frees a full log before there are checkpoints: these calls stay open.
+    // This log has no room for the first checkpoint, which could free it: these calls stay open.
     for (const call of refused) call.abandoned = true;
     s.converge();
   },
