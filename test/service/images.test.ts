@@ -106,7 +106,7 @@ class Album {
 }
 
 group.each(SIZES)('pages of $pageBytes bytes', (sizes) => {
-  test('CP2 heap-restore: from pages alone, then 10^4 operations beside a store that never stopped', () => {
+  test('heap-restore (CP2): from pages alone, then 10^4 operations beside a store that never stopped', () => {
     for (const storeBytes of [150_000, 8 << 20]) {
       const roll = dice(storeBytes);
       const [store, restored] = [0, 1].map(() => new Store({ ...sizes, storeBytes })) as [
@@ -137,7 +137,7 @@ group.each(SIZES)('pages of $pageBytes bytes', (sizes) => {
     }
   });
 
-  test('CP6 heap-restore: from an older image of its own and the pages that differ, again and again', () => {
+  test('heap-restore (CP6): from an older image of its own and the pages that differ, again and again', () => {
     const { pageBytes } = sizes;
     const roll = dice(pageBytes);
     const [store, laggard] = [0, 1].map(() => new Store({ ...sizes, storeBytes: 1 << 20 })) as [
@@ -181,7 +181,7 @@ group.each(SIZES)('pages of $pageBytes bytes', (sizes) => {
     expect(laggard.image().equals(store.image())).toBe(true);
   });
 
-  test('CP1 cow-under-load: images stay what they were, whatever is written, undone, released or restored', () => {
+  test('cow-under-load (CP1): images stay what they were, whatever is written, undone, released or restored', () => {
     let most = 0;
     let unchanged = 0;
     const write = { weight: 6, arbitrary: fc.constant('write' as const) };
@@ -217,7 +217,7 @@ group.each(SIZES)('pages of $pageBytes bytes', (sizes) => {
     expect(unchanged).toBeGreaterThan(1000);
   }, 60_000);
 
-  test('CP1 cow-under-load: a long run with several images, the oldest, middle and newest released', () => {
+  test('cow-under-load (CP1): a long run with several images, the oldest, middle and newest released', () => {
     const roll = dice(5);
     const album = new Album({ ...sizes, storeBytes: 2 << 20 });
     for (let turn = 0; turn < 150; turn++) {

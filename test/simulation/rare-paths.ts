@@ -2,6 +2,7 @@
 
 import type { Mark, MarkSink } from '../../src/protocol/marks.js';
 import type { GetState } from '../../src/protocol/message.js';
+import { donorMovesOn } from '../protocol/donor-stories.js';
 import { entries, header, ORIGIN, Solo, startView } from '../protocol/solo.js';
 
 /** T3: the donor has moved on to a view whose log differs from what the asker kept. */
@@ -30,4 +31,7 @@ function transferMismatch(marks: MarkSink): void {
 export const RARE_PATHS: readonly {
   readonly mark: Mark;
   readonly script: (marks: MarkSink) => void;
-}[] = [{ mark: 'transferMismatch', script: transferMismatch }];
+}[] = [
+  { mark: 'transferMismatch', script: transferMismatch },
+  { mark: 'checkpointMoved', script: (marks) => donorMovesOn({ marks }) },
+];

@@ -218,12 +218,12 @@ function damagedPage(s: Story): void {
   s.converge();
 }
 
-/** CP8: R2's state comes to differ by itself, in what no request touches. */
-export function lostBit(s: Story): void {
+/** CP8: the state of `who` comes to differ by itself, in what no request touches, and `halts` ends for it. */
+export function lostBit(s: Story, who: number, halts = who): void {
   grow(s, 10);
-  s.actor('R2').machine?.values.set('noise', '1');
+  s.actor(who).machine?.values.set('noise', '1');
   load(s, 10);
-  s.until(() => s.halted.has(2), 200, 'the end of R2');
+  s.until(() => s.halted.has(halts), 200, `the end of R${halts}`);
 }
 
 export const CHECKPOINTS: readonly Directed[] = [
@@ -294,7 +294,7 @@ export const CHECKPOINTS: readonly Directed[] = [
     mistake: 'rootsNotCompared',
     rules: 'CP8',
     options: { limits: SMALL, diverges: true },
-    script: lostBit,
+    script: (s) => lostBit(s, 2),
     noticed: /the end of R2 did not come true/,
   },
 ];
