@@ -18,7 +18,7 @@ import {
 import type { ProtocolLimits } from './limits.js';
 import { chainAt, head } from './log.js';
 import type { ReplicaState } from './state.js';
-import { compareStamps, type OpNumber, type ReplicaId, sameChain } from './types.js';
+import { compareStamps, type OpNumber, type ReplicaId, type Stamp, sameChain } from './types.js';
 
 /** I6, I17, I22, I23b, I24: true of one replica at any time. */
 export function checkState(state: ReplicaState, limits: ProtocolLimits): void {
@@ -123,6 +123,12 @@ export class Invariants {
   /** Highest op seen committed anywhere. */
   get committedOp(): OpNumber {
     return this.#watch.history.committed.length;
+  }
+
+  /** Promises are kept when all else is another history. */
+  remember(registers: readonly (Stamp | null)[]): void {
+    for (const [id, stamp] of registers.entries())
+      if (stamp !== null) this.#watch.history.registers.set(id, stamp);
   }
 
   /** Whenever nobody is in the middle of a step. */

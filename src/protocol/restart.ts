@@ -25,6 +25,7 @@ import {
 } from './failure-detector.js';
 import { appendOwned, head, restartAbove } from './log.js';
 import type { Entry } from './message.js';
+import { startLeading } from './normal.js';
 import {
   type Chain,
   compareStamps,
@@ -154,8 +155,10 @@ export function goOn(core: Core, register: Stamp, cold: boolean): void {
   state.cold = cold;
   if (cold) state.coldUntil = state.now + core.timing.coldWait;
   resetFailureTimer(core);
-  if (compareStamps(stamp, state.lastNormal) === 0 && !isPrimary(core)) {
+  const led = isPrimary(core) && core.mutations.restartedLeads !== true;
+  if (compareStamps(stamp, state.lastNormal) === 0 && !led) {
     state.status = 'normal';
+    if (isPrimary(core)) startLeading(core);
     state.owesOk = true;
     noticeStatus(core);
     return;

@@ -146,7 +146,7 @@ export function considerStart(core: Core): void {
     moreDonors(core, state.transfer);
     return;
   }
-  if (state.cannotLead && mutations.restartedLeads !== true) return; // D20
+  if (state.cannotLead) return; // D20
   // P6: after a restart of all, everybody's log counts that can still be had.
   const all = state.doViewChanges.size === members(core).length;
   if (!all && state.now < state.coldUntil && mutations.coldInHaste !== true) return;

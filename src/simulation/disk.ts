@@ -3,14 +3,15 @@
 
 import { assert } from '../protocol/assert.js';
 import { OWN_LISTS } from '../protocol/checkpoint/image.js';
+import type { Durability } from '../protocol/durability.js';
 import { head, slice } from '../protocol/log.js';
-import type { Entry } from '../protocol/message.js';
+import type { Entry, ReplicaMessage } from '../protocol/message.js';
 import type { Stored, StoredCheckpoint } from '../protocol/restart.js';
 import type { ReplicaState } from '../protocol/state.js';
 import type { PagedState } from '../protocol/state-machine.js';
 import type { OpNumber } from '../protocol/types.js';
 
-type Image = Omit<Stored, 'trusted'>;
+export type Image = Omit<Stored, 'trusted'>;
 
 /** What is told when a transaction is flushed. */
 export type News =
@@ -54,6 +55,11 @@ export class Disk {
 
   get #newest(): Image | null {
     return this.#pending[this.#pending.length - 1]?.image ?? this.#flushed;
+  }
+
+  /** What a crash of the machine cannot take any more. */
+  get flushed(): Image | null {
+    return this.#flushed;
   }
 
   append(state: ReplicaState, series: number, fromOp: OpNumber, toOp: OpNumber): void {
@@ -174,4 +180,17 @@ export function storedCheckpoint(
     ),
   );
   return { op, root: known.root, lists };
+}
+
+/** I21: of a message that is about to be sent, what P2 wants flushed is flushed. */
+export function checkDisclosure(disk: Disk, durability: Durability, message: ReplicaMessage): void {
+  const { flushed } = disk;
+  const top = flushed === null ? 0 : flushed.baseOp + flushed.entries.length;
+  const who = `I21 replica ${message.from}: ${message.kind}`;
+  if (message.kind === 'prepareOk') {
+    const stored = flushed?.checkpoint?.op ?? 0;
+    assert(message.cpOp <= stored, `${who} of checkpoint ${message.cpOp}, flushed is ${stored}`);
+  }
+  if (durability === 'sync' && (message.kind === 'prepareOk' || message.kind === 'doViewChange'))
+    assert(message.op <= top, `${who} of op ${message.op}, flushed is ${top}`);
 }

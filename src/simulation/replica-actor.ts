@@ -38,6 +38,8 @@ export interface Host<M extends StateMachine> {
   /** After each step, with those of its effects that are performed. */
   stepped(actor: ReplicaActor<M>, event: Event, effects: readonly Effect[]): void;
   register(id: number, stamp: Stamp): void;
+  /** When it is about to be said. */
+  sending(actor: ReplicaActor<M>, message: ReplicaMessage): void;
 }
 
 export class ReplicaActor<M extends StateMachine> {
@@ -105,6 +107,7 @@ export class ReplicaActor<M extends StateMachine> {
         this.#host.register(this.id, { epoch: effect.epoch, view: effect.view });
         return;
       case 'send':
+        this.#host.sending(this, effect.message);
         this.#outbox.push({ to: effect.to, message: effect.message });
         return;
       case 'reply':

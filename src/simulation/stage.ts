@@ -11,6 +11,7 @@ import type { Durability } from '../protocol/durability.js';
 import type { Effect, Event, Hint, Notice } from '../protocol/effect.js';
 import { Invariants } from '../protocol/invariants.js';
 import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../protocol/limits.js';
+import type { ReplicaMessage } from '../protocol/message.js';
 import { Replica } from '../protocol/replica.js';
 import type { Stored } from '../protocol/restart.js';
 import type { ReplicaState } from '../protocol/state.js';
@@ -18,7 +19,7 @@ import type { StateMachine } from '../protocol/state-machine.js';
 import type { Stamp } from '../protocol/types.js';
 import { type Cast, resolve, type StoryOptions, type Who } from './cast.js';
 import { ClientActor, type ClientHost, type Submission } from './client-actor.js';
-import { Disk } from './disk.js';
+import { checkDisclosure, Disk } from './disk.js';
 import { Network } from './network.js';
 import { type Host, Killed, ReplicaActor } from './replica-actor.js';
 import { digest64, seeded } from './seeded.js';
@@ -34,7 +35,7 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
   readonly network: Network;
   readonly random: () => number;
   readonly replicas: number;
-  readonly invariants: Invariants;
+  invariants: Invariants;
   /** Running ones; undefined: crashed. */
   readonly actors: (ReplicaActor<M> | undefined)[] = [];
   readonly clients: ClientActor<C>[] = [];
@@ -62,14 +63,18 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
     this.random = seeded(seed);
     this.network = new Network(seeded(seed ^ 0x5eed));
     this.#configuration = makeConfiguration(this.replicas, options.witnesses ?? 0, 2 ** 30);
-    const { replicas, limits } = this;
-    this.invariants = new Invariants({ replicas, limits, diverges: options.diverges === true });
+    this.invariants = this.#newInvariants();
     for (let id = 0; id < this.replicas; id++) {
       this.disks.push(this.durability === 'memory' ? null : new Disk());
       this.registers.push(null);
       this.starts.push(0);
       this.actors.push(undefined);
     }
+  }
+
+  #newInvariants(): Invariants {
+    const { replicas, limits, options } = this;
+    return new Invariants({ replicas, limits, diverges: options.diverges === true });
   }
 
   /** Starts everybody; called last by the constructor of whoever stands on the stage. */
@@ -303,7 +308,12 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
 
   /** All start again from their disks; those in `without` have lost theirs, or come later. */
   coldStart(without: { lost?: readonly number[]; later?: readonly number[] } = {}): void {
-    if (this.durability === 'async') this.gen++;
+    if (this.durability === 'async') {
+      this.gen++;
+      // What was acknowledged may be gone: another history begins.
+      this.invariants = this.#newInvariants();
+      this.invariants.remember(this.registers);
+    }
     this.#cold = true;
     for (const id of without.lost ?? []) this.disks[id]?.wipe();
     for (let id = 0; id < this.replicas; id++)
@@ -399,6 +409,11 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
   abstract issued(call: C): void;
   abstract settled(call: C, outcome: ClientOutcome): void;
   protected abstract makeMachine(): M;
+
+  /** I21: what a message says is on disk when it is sent (P2). */
+  sending(actor: ReplicaActor<M>, message: ReplicaMessage): void {
+    if (actor.disk !== null) checkDisclosure(actor.disk, this.durability, message);
+  }
 
   stepped(actor: ReplicaActor<M>, _event: Event, effects: readonly Effect[]): void {
     this.invariants.afterStep(actor.replica.state, effects);

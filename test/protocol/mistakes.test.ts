@@ -6,6 +6,7 @@ import { MISTAKES, type MistakeName } from '../../src/protocol/mutations.js';
 import { type Story, story } from '../../src/simulation/story.js';
 import { CHECKPOINTS } from './mistakes/checkpoints.js';
 import type { Directed } from './mistakes/directed.js';
+import { DISKS } from './mistakes/disks.js';
 import { FAILURE } from './mistakes/failure.js';
 import { NORMAL } from './mistakes/normal.js';
 import { READS } from './mistakes/reads.js';
@@ -51,6 +52,7 @@ describe('mistakes of the normal case', () => each(NORMAL));
 describe('mistakes about sessions and time', () => each(SESSIONS));
 describe('mistakes about checkpoints', () => each(CHECKPOINTS));
 describe('mistakes about reads', () => each(READS));
+describe('mistakes about disks', () => each(DISKS));
 
 test('every mistake that can be switched on has a directed scenario, and names what it breaks', () => {
   const names = Object.keys(MISTAKES) as MistakeName[];

@@ -2,6 +2,7 @@
 
 import { CHECKPOINTS } from './checkpoints.js';
 import type { Directed } from './directed.js';
+import { DISKS } from './disks.js';
 import { FAILURE } from './failure.js';
 import { NORMAL } from './normal.js';
 import { READS } from './reads.js';
@@ -19,4 +20,5 @@ export const DIRECTED: readonly Directed[] = [
   ...SESSIONS,
   ...CHECKPOINTS,
   ...READS,
+  ...DISKS,
 ];
