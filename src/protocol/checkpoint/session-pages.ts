@@ -105,10 +105,11 @@ function decodeRow(
   const replies: KeptReply[] = [];
   let at = ROW_HEADER_BYTES;
   for (let left = view.getUint32(44, true); left > 0; left--) {
+    const from = at + REPLY_HEADER_BYTES;
+    const length = from <= bytes.length ? view.getUint32(at + 20, true) : 0;
+    assert(from + length <= bytes.length, 'a kept reply of the checkpoint lies beyond its row');
     const code = CODES[view.getUint32(at + 16, true)];
     assert(code !== undefined, 'a kept reply of the checkpoint has no code');
-    const from = at + REPLY_HEADER_BYTES;
-    const length = view.getUint32(at + 20, true);
     replies.push({
       requestNumber: view.getUint32(at + 8, true),
       op: view.getFloat64(at, true),
