@@ -7,7 +7,6 @@ import { ProtocolViolation } from '../../src/protocol/assert.js';
 import {
   type ClientTable,
   emptyTable,
-  keepReply,
   keptReply,
   register,
   sessionOf,
@@ -16,21 +15,18 @@ import {
 } from '../../src/protocol/client-table.js';
 import { type ClientId, SESSION_STRIDE } from '../../src/protocol/types.js';
 import { PROPERTY, TIMEOUT_MS } from './counts.js';
+import {
+  CLIENTS,
+  client,
+  execute,
+  limits,
+  placed,
+  resultOf,
+  type Step,
+  steps,
+} from './table-steps.js';
 
 const timeout = TIMEOUT_MS;
-
-/** Ids that are alike as text, as numbers, and in all words but one. */
-const CLIENTS: readonly ClientId[] = [
-  [0, 0, 0, 0],
-  [0, 0, 0, 1],
-  [0, 0, 0, 10],
-  [0, 0, 0, 9],
-  [1, 0, 0, 0],
-  [0, 1, 0, 0],
-  [1, 11, 1, 1],
-  [11, 1, 1, 1],
-  [0xffff_ffff, 0, 0, 0],
-];
 
 interface Kept {
   readonly number: number;
@@ -48,49 +44,6 @@ interface Session {
   lastOp: number;
   kept: Kept[];
 }
-
-type Step =
-  | { readonly do: 'register'; readonly client: number; readonly nonce: number }
-  | { readonly do: 'unregister'; readonly client: number; readonly which: 'any' | 'own' | 'other' }
-  | {
-      readonly do: 'request';
-      readonly client: number;
-      readonly bytes: number;
-      /** How many of the latest requests are not acknowledged; negative: more than there are. */
-      readonly behind: number;
-    };
-
-const client = fc.nat(CLIENTS.length - 1);
-const step: fc.Arbitrary<Step> = fc.oneof(
-  {
-    weight: 3,
-    arbitrary: fc.record({ do: fc.constant('register' as const), client, nonce: fc.nat(2) }),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      do: fc.constant('unregister' as const),
-      client,
-      which: fc.constantFrom('any' as const, 'own' as const, 'other' as const),
-    }),
-  },
-  {
-    weight: 8,
-    arbitrary: fc.record({
-      do: fc.constant('request' as const),
-      client,
-      bytes: fc.oneof(fc.nat(20), fc.constantFrom(0, 99, 100, 101, 300)),
-      behind: fc.oneof(fc.integer({ min: -2, max: 9 }), fc.constant(1000)),
-    }),
-  },
-);
-/** Several requests share an entry, so `lastOp` ties happen. */
-const steps = fc.array(fc.tuple(step, fc.boolean()), { maxLength: 80 });
-const limits: fc.Arbitrary<TableLimits> = fc.record({
-  sessionWindow: fc.integer({ min: 1, max: 6 }),
-  sessionReplyBytes: fc.constantFrom(0, 1, 50, 100, 1000),
-  maxSessions: fc.integer({ min: 1, max: 6 }),
-});
 
 /** The sessions as the rules of protocol.md 3.13 say, as slowly as you like. */
 class Model {
@@ -145,10 +98,6 @@ function bytesOf(row: Session): number {
   return row.kept.reduce((sum, reply) => sum + (reply.dropped ? 0 : reply.bytes), 0);
 }
 
-function resultOf(session: number, number: number, bytes: number): Uint8Array {
-  return new Uint8Array(bytes).fill(session * 7 + number);
-}
-
 /** Everything of the table, in the order of its sessions. */
 function contents(table: ClientTable): unknown {
   return [...table.rows]
@@ -188,15 +137,9 @@ test('CS1, CS6, CS8, N7: any sequence of steps leaves what the model has', { tim
       const table = emptyTable();
       const twin = emptyTable();
       const model = new Model(bounds);
-      let op = 1;
-      let idx = 0;
-      for (const [turn, [one, nextEntry]] of list.entries()) {
-        if (nextEntry) {
-          op++;
-          idx = 0;
-        } else idx++;
-        for (const each of [table, twin]) execute(each, one, { op, idx }, bounds);
-        mirror(model, one, { op, idx });
+      for (const [turn, { one, at }] of [...placed(list)].entries()) {
+        for (const each of [table, twin]) execute(each, one, at, bounds);
+        mirror(model, one, at);
         if (turn % 8 === 0) expectSame(table, model);
       }
       expectSame(table, model);
@@ -216,38 +159,6 @@ test('CS1, CS6, CS8, N7: any sequence of steps leaves what the model has', { tim
     PROPERTY,
   );
 });
-
-function execute(
-  table: ClientTable,
-  one: Step,
-  at: { op: number; idx: number },
-  bounds: TableLimits,
-): void {
-  const clientId = CLIENTS[one.client] as ClientId;
-  const known = sessionOf(table, clientId);
-  switch (one.do) {
-    case 'register':
-      expect(register(table, { clientId, nonce: one.nonce, ...at }, bounds, false)).toBe(
-        sessionOf(table, clientId)?.session,
-      );
-      return;
-    case 'unregister':
-      unregister(table, clientId, sessionToLeave(one.which, known?.session));
-      return;
-    case 'request': {
-      if (known === null) return;
-      const requestNumber = known.row.lastRequest + 1;
-      const result = resultOf(known.session, requestNumber, one.bytes);
-      const acked = Math.max(0, requestNumber - one.behind);
-      keepReply(known.row, { requestNumber, ...at, result }, acked, bounds);
-    }
-  }
-}
-
-function sessionToLeave(which: 'any' | 'own' | 'other', own: number | undefined): number {
-  if (which === 'any' || own === undefined) return 0;
-  return which === 'own' ? own : own + 1;
-}
 
 function mirror(model: Model, one: Step, at: { op: number; idx: number }): void {
   const known = model.of(one.client);
