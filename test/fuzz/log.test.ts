@@ -1,5 +1,5 @@
-// The log next to an array: appending copies and own bodies, replacing a suffix, growth of the arena, and that an entry handed out
-// once never changes, whatever is cut off and appended afterwards.
+// The log next to an array: appending copies and own bodies, replacing a suffix, dropping the front, growth of the arena, and that an
+// entry handed out once never changes, whatever is cut off and appended afterwards.
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -11,14 +11,17 @@ import {
   appendOwned,
   chainAt,
   chainIfPresent,
+  collectTo,
   detach,
   ENTRY_OVERHEAD_BYTES,
   emptyLog,
   entryAt,
   entryCost,
   head,
+  headTs,
   type Log,
   ladder,
+  restartAbove,
   slice,
   tail,
   truncateTo,
@@ -35,7 +38,9 @@ const ORIGIN = hasher.origin(7);
 type Step =
   | { readonly do: 'append'; readonly way: 'copy' | 'own' | 'arena'; readonly lengths: number[] }
   | { readonly do: 'truncate'; readonly share: number }
-  | { readonly do: 'replace'; readonly share: number; readonly lengths: number[] };
+  | { readonly do: 'replace'; readonly share: number; readonly lengths: number[] }
+  | { readonly do: 'collect'; readonly share: number }
+  | { readonly do: 'restart'; readonly above: number };
 
 const length = fc.oneof(
   { weight: 60, arbitrary: fc.nat(60) },
@@ -55,6 +60,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('truncate' as const), share }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('replace' as const), share, lengths }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('collect' as const), share }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const), above: fc.nat(50) }) },
 );
 
 /** The memory that a received body lies in: overwritten as soon as the step is over, as a ring's is. */
@@ -62,13 +69,19 @@ const received = new Uint8Array(256 << 10);
 
 class Bench {
   readonly log: Log = emptyLog(ORIGIN);
+  /** Entries above the base. */
   readonly model: Entry[] = [];
+  base: { op: number; chain: Chain; ts: number } = { op: 0, chain: ORIGIN, ts: 0 };
   /** Every entry that was ever in the log, and what its body was then. */
   readonly handedOut: { entry: Entry; sum: number }[] = [];
   #count = 0;
 
+  get #top(): number {
+    return this.base.op + this.model.length;
+  }
+
   #entry(bytes: number, body: Uint8Array): Entry {
-    const op = this.model.length + 1;
+    const op = this.#top + 1;
     const seed = ++this.#count;
     for (let at = 0; at < bytes; at++) body[at] = seed + at * 13;
     const fields = {
@@ -80,7 +93,7 @@ class Bench {
       kind: 'batch',
       count: 1,
     } as const;
-    const previous = this.model.at(-1)?.chain ?? ORIGIN;
+    const previous = this.model.at(-1)?.chain ?? this.base.chain;
     return { ...fields, body, chain: hasher.next(previous, fields, body) };
   }
 
@@ -109,34 +122,54 @@ class Bench {
     }
     this.model.push({ ...entry, body: entry.body.slice() });
     expect(log.bytes - before).toBe(bytes + ENTRY_OVERHEAD_BYTES);
-    const added = entryAt(log, this.model.length);
+    const added = entryAt(log, this.#top);
     this.handedOut.push({ entry: added, sum: sumOf(added.body) });
   }
 
   truncate(part: number): void {
-    const op = Math.round(part * this.model.length);
-    truncateTo(this.log, op);
-    this.model.length = op;
+    const left = Math.round(part * this.model.length);
+    truncateTo(this.log, this.base.op + left);
+    this.model.length = left;
+  }
+
+  collect(part: number): void {
+    const gone = this.model.splice(0, Math.round(part * this.model.length));
+    const last = gone.at(-1);
+    collectTo(this.log, this.base.op + gone.length);
+    if (last !== undefined) this.base = { op: last.op, chain: last.chain, ts: last.ts };
+  }
+
+  /** As if a checkpoint had come from elsewhere. */
+  restart(above: number): void {
+    const op = this.base.op + above;
+    this.base = { op, chain: [op, 1, 2, 3], ts: ++this.#count };
+    this.model.length = 0;
+    restartAbove(this.log, this.base);
   }
 
   check(): void {
-    const { log, model } = this;
-    expect(head(log)).toBe(model.length);
+    const { log, model, base } = this;
+    const top = base.op + model.length;
+    expect([log.start, head(log), headTs(log)]).toEqual([
+      ...[base.op + 1, top, (model.at(-1) ?? base).ts],
+    ]);
     expect(log.bytes).toBe(model.reduce((sum, entry) => sum + entryCost(entry), 0));
-    let previous: Chain = ORIGIN;
-    for (const [index, expected] of model.entries()) {
-      const entry = entryAt(log, index + 1);
+    let previous = base.chain;
+    expect(chainAt(log, base.op)).toEqual(previous);
+    for (const expected of model) {
+      const entry = entryAt(log, expected.op);
       if (Buffer.compare(entry.body, expected.body) !== 0) throw new Error(`body of ${entry.op}`);
       expect({ ...entry, body: null }).toEqual({ ...expected, body: null });
       expect(hasher.links(previous, entry)).toBe(true);
-      expect(chainAt(log, index + 1)).toEqual(entry.chain);
+      expect(chainAt(log, expected.op)).toEqual(entry.chain);
       previous = entry.chain;
     }
     for (const { entry, sum } of this.handedOut) expect(sumOf(entry.body)).toBe(sum);
-    for (const op of [-1, model.length + 1]) expect(chainIfPresent(log, op)).toBe(null);
-    expect(chainIfPresent(log, 0)).toEqual(ORIGIN);
-    expect(() => entryAt(log, model.length + 1)).toThrow(ProtocolViolation);
-    expect(() => entryAt(log, 0)).toThrow(ProtocolViolation);
+    for (const op of [base.op - 1, top + 1]) expect(chainIfPresent(log, op)).toBe(null);
+    expect(chainIfPresent(log, base.op)).toEqual(base.chain);
+    for (const op of [base.op, top + 1]) expect(() => entryAt(log, op)).toThrow(ProtocolViolation);
+    expect(() => truncateTo(log, base.op - 1)).toThrow(ProtocolViolation);
+    expect(() => collectTo(log, top + 1)).toThrow(ProtocolViolation);
   }
 }
 
@@ -147,7 +180,7 @@ function sumOf(bytes: Uint8Array): number {
   return sum;
 }
 
-test('D6: any sequence of appends, cuts and replaced suffixes; no entry changes afterwards', {
+test('D6, CP5: any sequence of appends, cuts at either end and replaced suffixes; no entry changes afterwards', {
   timeout,
 }, () => {
   fc.assert(
@@ -155,7 +188,9 @@ test('D6: any sequence of appends, cuts and replaced suffixes; no entry changes 
       const bench = new Bench();
       if (spare === 0) bench.log.arena.spare.push(...touchedSegments(1));
       for (const one of steps) {
-        if (one.do !== 'append') bench.truncate(one.share);
+        if (one.do === 'truncate' || one.do === 'replace') bench.truncate(one.share);
+        else if (one.do === 'collect') bench.collect(one.share);
+        else if (one.do === 'restart') bench.restart(one.above);
         if (one.do === 'append') for (const bytes of one.lengths) bench.append(bytes, one.way);
         else if (one.do === 'replace')
           for (const [n, bytes] of one.lengths.entries())
@@ -210,10 +245,11 @@ test('the arena grows by doubling up to 4 MiB, and takes the segments made ready
   expect([arena.used, arena.spare.length]).toEqual([0, 1]);
 });
 
-/** A log of entries without bodies; what is asked of it is arithmetic. */
-function logOf(count: number, sizes: readonly number[]): Log {
+/** A log of `count` entries above `base`; what is asked of it is arithmetic. */
+function logOf(count: number, sizes: readonly number[], base = 0): Log {
   const log = emptyLog(ORIGIN);
-  for (let op = 1; op <= count; op++)
+  if (base > 0) restartAbove(log, { op: base, chain: [base, base, base, base], ts: base });
+  for (let op = base + 1; op <= base + count; op++)
     appendOwned(log, {
       ...blank,
       op,
@@ -223,16 +259,24 @@ function logOf(count: number, sizes: readonly number[]): Log {
   return log;
 }
 
-test('1.5: a ladder is dense at the head, doubles below, and ends at 0', { timeout }, () => {
+test('1.5: a ladder is dense at the head, doubles below, has what it is asked for, and ends below the log', {
+  timeout,
+}, () => {
+  const length = fc.oneof(fc.nat(40), fc.nat(700));
+  const base = fc.oneof(fc.constant(0), fc.nat(100));
   fc.assert(
-    fc.property(fc.oneof(fc.nat(40), fc.nat(700)), (count) => {
-      const log = logOf(count, [0]);
-      const ops = ladder(log).map((rung) => rung.op);
-      // By the definition: the last 16, then every distance 32, 64, ... above 0, and the origin.
-      const expected = Array.from({ length: 16 }, (_, n) => count - n).filter((op) => op > 0);
-      for (let power = 5; count - 2 ** power > 0; power++) expected.push(count - 2 ** power);
-      expect(ops).toEqual([...expected, 0]);
-      for (const rung of ladder(log)) expect(rung.chain).toEqual(chainAt(log, rung.op));
+    fc.property(length, base, fc.nat(900), (count, bottom, also) => {
+      const log = logOf(count, [0], bottom);
+      const top = bottom + count;
+      const ops = ladder(log, also).map((rung) => rung.op);
+      // By the definition: the last 16, then every distance 32, 64, ... above the base, the op asked for, and the base.
+      const expected = new Set<number>([bottom]);
+      for (let op = top; op > top - 16 && op > bottom; op--) expected.add(op);
+      for (let power = 5; top - 2 ** power > bottom; power++) expected.add(top - 2 ** power);
+      if (also > bottom && also < top) expected.add(also);
+      expect(ops).toEqual([...expected].sort((a, b) => b - a));
+      expect(ladder(log)).toEqual(ladder(log, 0));
+      for (const rung of ladder(log, also)) expect(rung.chain).toEqual(chainAt(log, rung.op));
     }),
     PROPERTY,
   );
@@ -248,16 +292,24 @@ const bound = fc.oneof(
 
 test('1.5: a tail is the longest end of the log within count and bytes', { timeout }, () => {
   fc.assert(
-    fc.property(fc.nat(30), sizes, fc.nat(12), bound, (count, list, most, bytes) => {
-      const log = logOf(count, list);
-      const found = tail(log, { count: most, bytes });
-      expect(found).toEqual(log.entries.slice(count - found.length));
-      const cost = (entries: readonly Entry[]) => entries.reduce((sum, e) => sum + entryCost(e), 0);
-      expect(found.length).toBeLessThanOrEqual(most);
-      expect(cost(found)).toBeLessThanOrEqual(bytes);
-      const longer = log.entries.slice(Math.max(0, count - found.length - 1));
-      if (found.length < Math.min(most, count)) expect(cost(longer)).toBeGreaterThan(bytes);
-    }),
+    fc.property(
+      fc.nat(30),
+      sizes,
+      fc.nat(12),
+      bound,
+      fc.nat(3),
+      (count, list, most, bytes, base) => {
+        const log = logOf(count, list, base);
+        const found = tail(log, { count: most, bytes });
+        expect(found).toEqual(log.entries.slice(count - found.length));
+        const cost = (entries: readonly Entry[]) =>
+          entries.reduce((sum, e) => sum + entryCost(e), 0);
+        expect(found.length).toBeLessThanOrEqual(most);
+        expect(cost(found)).toBeLessThanOrEqual(bytes);
+        const longer = log.entries.slice(Math.max(0, count - found.length - 1));
+        if (found.length < Math.min(most, count)) expect(cost(longer)).toBeGreaterThan(bytes);
+      },
+    ),
     PROPERTY,
   );
 });
@@ -267,10 +319,11 @@ test('a slice is as long as its bytes allow, and never empty where there is an e
 }, () => {
   const op = fc.integer({ min: 1, max: 40 });
   fc.assert(
-    fc.property(fc.nat(30), sizes, op, op, bound, (count, list, fromOp, toOp, bytes) => {
-      const log = logOf(count, list);
+    fc.property(fc.nat(30), sizes, op, op, bound, fc.nat(9), (...drawn) => {
+      const [count, list, fromOp, toOp, bytes, base] = drawn;
+      const log = logOf(count, list, base);
       const found = slice(log, { fromOp, toOp, bytes });
-      const all = log.entries.slice(fromOp - 1, toOp);
+      const all = log.entries.filter((entry) => entry.op >= fromOp && entry.op <= toOp);
       expect(found).toEqual(all.slice(0, found.length));
       const cost = (entries: readonly Entry[]) => entries.reduce((sum, e) => sum + entryCost(e), 0);
       if (all.length > 0) expect(found.length).toBeGreaterThan(0);
@@ -285,4 +338,125 @@ test('a slice is as long as its bytes allow, and never empty where there is an e
     }),
     PROPERTY,
   );
+});
+
+// ── memory that is written again ──
+
+type Turn =
+  | { readonly do: 'append'; readonly way: 'copy' | 'own' | 'arena'; readonly bytes: number }
+  | { readonly do: 'truncate' | 'collect'; readonly share: number }
+  | { readonly do: 'restart' };
+
+const turn: fc.Arbitrary<Turn> = fc.oneof(
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      do: fc.constant('append' as const),
+      way: fc.constantFrom('copy' as const, 'copy' as const, 'arena' as const, 'own' as const),
+      bytes: fc.oneof(
+        fc.nat(2000),
+        fc.integer({ min: 100_000, max: 3 << 20 }),
+        fc.constant(5 << 20),
+      ),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('truncate' as const), share }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('collect' as const), share }) },
+  { weight: 1, arbitrary: fc.constant({ do: 'restart' as const }) },
+);
+
+const ZEROS = new Uint8Array(8 << 20);
+const SOURCE = new Uint8Array(8 << 20);
+
+/** A log whose memory is used again; the body of each entry is one byte, over and over. */
+class Reused {
+  readonly log: Log = emptyLog(ORIGIN);
+  readonly seeds = new Map<number, number>();
+  #count = 0;
+
+  constructor() {
+    this.log.arena.reuses = true;
+  }
+
+  append(way: 'copy' | 'own' | 'arena', bytes: number): void {
+    const { log } = this;
+    const op = head(log) + 1;
+    const seed = 1 + (++this.#count % 250);
+    const entry = { ...blank, op, chain: [op, seed, 0, 0] as const };
+    if (way === 'copy') appendCopy(log, { ...entry, body: SOURCE.subarray(0, bytes).fill(seed) });
+    else if (way === 'own') appendOwned(log, { ...entry, body: new Uint8Array(bytes).fill(seed) });
+    else {
+      const { arena } = log;
+      reserve(arena, bytes, head(log));
+      const body = arena.segment.subarray(arena.used, arena.used + bytes);
+      if (Buffer.compare(body, ZEROS.subarray(0, bytes)) !== 0) expect.fail('old bytes lie there');
+      arena.used = (arena.used + bytes + 7) & ~7;
+      appendOwned(log, { ...entry, body: body.fill(seed) });
+    }
+    this.seeds.set(op, seed);
+  }
+
+  /** Every entry that is still in the log is what it was. */
+  check(): void {
+    const { log } = this;
+    for (const { op, body } of log.entries) {
+      const expected = SOURCE.subarray(0, body.length).fill(this.seeds.get(op) as number);
+      if (Buffer.compare(body, expected) !== 0) expect.fail(`entry ${op} changed`);
+    }
+    for (const spare of log.arena.spare)
+      if (Buffer.compare(spare, ZEROS.subarray(0, spare.length)) !== 0) expect.fail('not zeroed');
+  }
+}
+
+test('memory of dropped entries is written again, zeroed, and never while an entry lies in it', {
+  timeout,
+}, () => {
+  let again = 0;
+  fc.assert(
+    fc.property(fc.array(turn, { maxLength: 60 }), (turns) => {
+      const reused = new Reused();
+      const { log } = reused;
+      const seen = new Set<ArrayBufferLike>();
+      for (const one of turns) {
+        const before = log.arena.segment.buffer;
+        const span = head(log) - log.start + 1;
+        if (one.do === 'append') reused.append(one.way, one.bytes);
+        else if (one.do === 'truncate')
+          truncateTo(log, log.start - 1 + Math.round(one.share * span));
+        else if (one.do === 'collect') collectTo(log, log.start - 1 + Math.round(one.share * span));
+        else restartAbove(log, { op: head(log), chain: ORIGIN, ts: 0 });
+        const { buffer } = log.arena.segment;
+        if (buffer !== before && seen.has(buffer)) again++;
+        seen.add(before);
+        if (one.do !== 'append') reused.check();
+      }
+      reused.check();
+    }),
+    { ...PROPERTY, numRuns: Math.ceil((PROPERTY.numRuns ?? 1000) / 10) },
+  );
+  expect(again).toBeGreaterThan(50);
+});
+
+test('a log that is collected as it grows lives in the same few segments', () => {
+  const reused = new Reused();
+  const { log } = reused;
+  const buffers = new Set<ArrayBufferLike>();
+  const FULL = 4 << 20;
+  for (let round = 0; round < 300; round++) {
+    reused.append(round % 2 === 0 ? 'copy' : 'arena', FULL / 4);
+    if (log.arena.segment.length === FULL) buffers.add(log.arena.segment.buffer);
+    collectTo(log, head(log) - 10);
+  }
+  reused.check();
+  expect(buffers.size).toBeLessThanOrEqual(5);
+  // Without leave to do so nothing is ever written twice.
+  const kept = emptyLog(ORIGIN);
+  const own = new Set<ArrayBufferLike>();
+  for (let op = 1; op <= 40; op++) {
+    appendCopy(kept, { ...blank, op, body: new Uint8Array(FULL / 4) });
+    own.add(kept.arena.segment.buffer);
+    collectTo(kept, op);
+  }
+  expect([kept.arena.spare.length, kept.arena.full.length]).toEqual([0, 0]);
+  expect(own.size).toBeGreaterThan(9);
 });
