@@ -28,7 +28,7 @@ import {
   replicaFiles,
 } from './files.js';
 import { type Owner, stateOf, thisProcess } from './owner.js';
-import { encodeMeta, META_KEY } from './records.js';
+import { encodeMeta, META_KEY, type StoredMeta } from './records.js';
 import { createRegister, syncDirectory } from './register.js';
 
 const CLAIM_KEY = Buffer.from('claim');
@@ -103,6 +103,9 @@ export class DataDirectory {
   close(): void {
     try {
       this.#environment.commit(() => this.#environment.remove(OWNER_KEY));
+    } catch (error) {
+      // On a full disk the record stays; once this process has ended it says nothing.
+      if (!(error instanceof StorageError)) throw error;
     } finally {
       this.#environment.close();
     }
@@ -189,7 +192,7 @@ function createReplica(
   rmSync(lockFile(files.store), { force: true });
   createRegister(files.register, id);
   const store = new Environment(files.store, 'large', cluster.guard);
-  const meta = encodeMeta({
+  const meta: StoredMeta = {
     clusterId,
     gen,
     lastNormal: { epoch, view: 0 },
@@ -201,7 +204,7 @@ function createReplica(
     baseChain: cluster.origin,
     baseTs: 0,
     head: 0,
-  });
-  store.commit(() => store.put(META_KEY, meta));
+  };
+  store.commit((txnid) => store.put(META_KEY, encodeMeta(meta, txnid)));
   store.close();
 }

@@ -3,6 +3,8 @@
 // batches) is what gives the prefix property of P1 after any crash; and the asynchronous half of the binding cannot say
 // reliably that a commit failed.
 
+import { statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { open, type RootDatabase, type TransactionFlags } from 'lmdb';
 import { messageOf, StorageError } from './errors.js';
 import type { ExitGuard } from './exit-guard.js';
@@ -15,6 +17,10 @@ const ENOSPC = 28;
 const EDQUOT = 122;
 /** The limit of file sizes. */
 const EFBIG = 27;
+/** What LMDB says when only a part of a page could be written, which is how a full disk begins. */
+const EIO = 5;
+/** With less room than this an EIO is taken for a full disk. */
+const LITTLE_ROOM_BYTES: number = 16 << 20;
 /** Address space for the map; the file grows by itself, and beyond this LMDB maps it anew. */
 const MAP_BYTES: number = 2 ** 34;
 const SMALL_MAP_BYTES: number = 2 ** 20;
@@ -42,21 +48,22 @@ export class Environment {
   }
 
   /**
-   * All that `change` puts and removes, or nothing.
+   * All that `change` puts and removes, or nothing. `change` is told the number of the transaction.
    * @param durable false: atomic, but not flushed (mode `none`)
    * @throws {StorageError} VR_DISK, with `details.full` when there is no room; whatever `change` throws.
    */
-  commit<T>(change: () => T, durable: boolean = true): T {
+  commit<T>(change: (txnid: number) => T, durable: boolean = true): T {
     let changed = false;
     let thrown: unknown;
-    return this.#run(
+    let txnid = 0;
+    const result = this.#run(
       'write',
       () =>
         this.#database.transactionSync(
           () => {
             try {
-              const result = change();
-              this.#txnid = this.#database.getWriteTxnId();
+              txnid = this.#database.getWriteTxnId();
+              const result = change(txnid);
               changed = true;
               return result;
             } catch (error) {
@@ -68,6 +75,8 @@ export class Environment {
         ),
       () => !changed && thrown !== undefined && !isNative(thrown),
     );
+    this.#txnid = txnid;
+    return result;
   }
 
   /** Number of the newest transaction that this one committed; 0: none. */
@@ -109,7 +118,11 @@ export class Environment {
     } catch (error) {
       if (error instanceof StorageError || own()) throw error;
       const code = (error as { code?: unknown }).code;
-      const full = code === ENOSPC || code === EDQUOT || code === EFBIG;
+      const full =
+        code === ENOSPC ||
+        code === EDQUOT ||
+        code === EFBIG ||
+        (code === EIO && roomBeside(this.#path) < LITTLE_ROOM_BYTES);
       throw new StorageError(
         'VR_DISK',
         `cannot ${what} ${this.#path}: ${messageOf(error)}`,
@@ -117,6 +130,16 @@ export class Environment {
         error,
       );
     }
+  }
+}
+
+/** Bytes that the file system of `path` still has. */
+function roomBeside(path: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(dirname(path));
+    return bavail * bsize;
+  } catch {
+    return Number.POSITIVE_INFINITY;
   }
 }
 

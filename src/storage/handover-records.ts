@@ -141,7 +141,7 @@ export interface SwitchHead {
 }
 
 export function offerBegin(queue: HandoverWriter, request: number, head: SwitchHead): boolean {
-  const meta = encodeMeta(head.meta);
+  const meta = encodeMeta(head.meta, 0);
   const checkpoint = head.checkpoint === null ? Buffer.alloc(0) : encodeCheckpoint(head.checkpoint);
   const at = queue.claim(KIND.begin, VALUE_AT + meta.length + checkpoint.length);
   if (at < 0) return false;

@@ -79,14 +79,6 @@ export class PageFile {
     return this.#meta.txnid;
   }
 
-  get entries(): number {
-    return this.#meta.main.entries;
-  }
-
-  get bytes(): number {
-    return this.#bytes;
-  }
-
   /**
    * Checks everything that LMDB relies on, and shows every record in the order of its key. Call it once.
    * @param wanted whether to read the value of `key`

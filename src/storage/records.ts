@@ -174,9 +174,14 @@ export function readEntry(op: OpNumber, value: Buffer): Entry | null {
 }
 
 //  meta    crc @0, epoch u32 @4, last normal epoch u32 @8, view u32 @12, clusterId f64 @16, gen f64 @24, viewStartOp f64 @32,
-//          primaryStart f64 @40, commit f64 @48, logStart f64 @56, baseTs f64 @64, head f64 @72, baseChain 4 x i32 @80, 0 @96
+//          primaryStart f64 @40, commit f64 @48, logStart f64 @56, baseTs f64 @64, head f64 @72, baseChain 4 x i32 @80,
+//          transaction f64 @96, 0 @104
 
-export function encodeMeta(meta: StoredMeta): Buffer {
+/**
+ * @param transaction that puts it. Every one does: LMDB keeps two heads of its tree and no checksum of either, and only so a
+ * flipped bit cannot make the older one pass for the newer.
+ */
+export function encodeMeta(meta: StoredMeta, transaction: number): Buffer {
   const value = Buffer.alloc(META_BYTES);
   value.writeUInt32LE(meta.epoch, 4);
   value.writeUInt32LE(meta.lastNormal.epoch, 8);
@@ -190,7 +195,13 @@ export function encodeMeta(meta: StoredMeta): Buffer {
   value.writeDoubleLE(meta.baseTs, 64);
   value.writeDoubleLE(meta.head, 72);
   writeChain(value, meta.baseChain, 80);
+  value.writeDoubleLE(transaction, 96);
   return seal(META_KEY, value);
+}
+
+/** Of a value that `decodeMeta` knows. */
+export function transactionOf(value: Buffer): number {
+  return value.readDoubleLE(96);
 }
 
 /** Of a sealed value. @returns null: not of this format. */

@@ -59,6 +59,8 @@ export class ReplicaStore {
   #flushed: OpNumber = 0;
   #checkpoint: OpNumber = 0;
   #commit: OpNumber = 0;
+  /** The commit number that was handed over last. */
+  #given: OpNumber = 0;
   #full = false;
   #failed = false;
 
@@ -93,10 +95,11 @@ export class ReplicaStore {
     this.#appended = meta.head;
     this.#flushed = meta.head;
     this.#commit = meta.commit;
+    this.#given = meta.commit;
     this.#checkpoint = checkpoint?.op ?? this.#checkpoint;
   }
 
-  /** The entries of a pass, each the next op. `commit` is a lower bound of what is committed. */
+  /** The entries of a pass, each the next op, or none. `commit` is a lower bound of what is committed. */
   append(entries: readonly Entry[], commit: OpNumber): void {
     for (const entry of entries) {
       if (entry.op !== this.#appended + 1)
@@ -106,9 +109,16 @@ export class ReplicaStore {
       this.#appended = entry.op;
       this.#give({ kind: 'entry', entry, commit });
     }
-    if (entries.length === 0 && commit > this.#commit) this.#give({ kind: 'commit', commit });
+    if (entries.length > 0) this.#given = commit;
     this.#commit = Math.max(this.#commit, commit);
     this.#queue.publish();
+  }
+
+  /** A commit number alone is not worth a flush: it goes along with the next entry, or with what is to be flushed anyway. */
+  #giveCommit(): void {
+    if (this.#commit <= this.#given) return;
+    this.#given = this.#commit;
+    this.#give({ kind: 'commit', commit: this.#commit });
   }
 
   /**
@@ -126,6 +136,7 @@ export class ReplicaStore {
 
   /** All pages of `record` that differ from the newest finished checkpoint were put. `onCheckpoint` tells when it is durable. */
   finishCheckpoint(record: CheckpointRecord): void {
+    this.#giveCommit();
     this.#give({ kind: 'checkpoint', record });
     this.#queue.publish();
   }
@@ -155,6 +166,7 @@ export class ReplicaStore {
 
   /** Waits until everything handed over is written, and durable but in mode `none`. @throws {StorageError} VR_DISK */
   flush(): void {
+    this.#giveCommit();
     this.#drainAll();
     this.#request(KIND.flush);
     this.poll();
@@ -168,6 +180,7 @@ export class ReplicaStore {
     this.#appended = 0;
     this.#flushed = 0;
     this.#commit = 0;
+    this.#given = 0;
     this.#checkpoint = 0;
   }
 

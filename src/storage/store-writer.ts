@@ -117,19 +117,27 @@ export class StoreWriter {
   dropUnfinished(): void {
     const strays = this.#pages.strays(0);
     if (strays.length === 0) return;
-    this.#commit(() => this.#removePages(strays));
+    this.#commit((environment) => {
+      this.#removePages(environment, strays);
+      return this.#meta;
+    });
     this.#pages.unstage();
   }
 
   /** Flushes everything, and notes whether what follows will be. */
   #noteFlushing(noted: boolean, flushes: boolean): void {
     if (flushes && !noted) return;
-    const environment = this.#opened();
     const note = Buffer.concat([Buffer.alloc(4), Buffer.from(bootId() ?? '')]);
     // Durable, whatever the mode: so what was not flushed before is now, and only then may the note go.
-    environment.commit(() => environment.put(UNFLUSHED_KEY, seal(UNFLUSHED_KEY, note)));
-    if (flushes) environment.commit(() => environment.remove(UNFLUSHED_KEY));
-    this.#mark.write(environment.txnid);
+    this.#commit((environment) => {
+      environment.put(UNFLUSHED_KEY, seal(UNFLUSHED_KEY, note));
+      return this.#meta;
+    }, true);
+    if (!flushes) return;
+    this.#commit((environment) => {
+      environment.remove(UNFLUSHED_KEY);
+      return this.#meta;
+    }, true);
   }
 
   #opened(): Environment {
@@ -138,9 +146,16 @@ export class StoreWriter {
     return this.#environment;
   }
 
-  #commit(change: () => void): void {
+  /** @param change returns what the meta is then */
+  #commit(
+    change: (environment: Environment) => StoredMeta | null,
+    durable: boolean = this.#mode !== 'none',
+  ): void {
     const environment = this.#opened();
-    environment.commit(change, this.#mode !== 'none');
+    environment.commit((txnid) => {
+      const meta = change(environment);
+      if (meta !== null) environment.put(META_KEY, encodeMeta(meta, txnid));
+    }, durable);
     this.#mark.write(environment.txnid);
   }
 
@@ -151,22 +166,20 @@ export class StoreWriter {
    * @throws {StorageError} and leaves the queue as it was
    */
   write(queue: HandoverReader, bytes: number): void {
-    const before = this.#state();
-    let meta = before;
+    let meta = this.#state();
     const rooms: number[] = [];
     const staged: PageKey[] = [];
     let sweep: Sweep = NO_SWEEP;
     try {
-      this.#commit(() => {
-        const environment = this.#opened();
+      this.#commit((environment) => {
         while (queue.taken < bytes && queue.peek()) {
           const at = queue.at;
           if (queue.kind === KIND.entry) {
             const op = queue.bytes.readDoubleLE(at + 8);
             assert(op === meta.head + 1, `entry ${op} behind entry ${meta.head}`);
-            rooms.push(this.#putEntry(op, queue));
+            rooms.push(this.#putEntry(environment, op, queue));
             meta = { ...meta, head: op };
-          } else if (queue.kind === KIND.page) staged.push(this.#putPage(queue));
+          } else if (queue.kind === KIND.page) staged.push(this.#putPage(environment, queue));
           else if (queue.kind === KIND.collect) {
             const front = takeCollect(queue);
             assert(front.logStart <= meta.head + 1, `no entry ${front.logStart - 1} to begin at`);
@@ -178,8 +191,8 @@ export class StoreWriter {
           }
           queue.take();
         }
-        sweep = this.#sweepInto(meta.logStart, SWEEP_BESIDE + 2 * rooms.length);
-        if (meta !== before) environment.put(META_KEY, encodeMeta(meta));
+        sweep = this.#sweepInto(environment, meta.logStart, SWEEP_BESIDE + 2 * rooms.length);
+        return meta;
       });
     } catch (error) {
       queue.rewind();
@@ -192,14 +205,14 @@ export class StoreWriter {
     queue.release();
   }
 
-  #putEntry(op: OpNumber, queue: HandoverReader): number {
+  #putEntry(environment: Environment, op: OpNumber, queue: HandoverReader): number {
     const key = this.#keys.log(op);
     const value = this.#stage(queue);
-    this.#opened().put(key, seal(key, value));
+    environment.put(key, seal(key, value));
     return roomOf(value.length);
   }
 
-  #putPage(queue: HandoverReader): PageKey {
+  #putPage(environment: Environment, queue: HandoverReader): PageKey {
     const { bytes, at } = queue;
     const cpOp = bytes.readDoubleLE(at);
     const list = bytes.readUInt32LE(at + 8);
@@ -207,7 +220,7 @@ export class StoreWriter {
     assert(cpOp > this.#checkpointOp, `a page of checkpoint ${cpOp} after ${this.#checkpointOp}`);
     const key = this.#keys.page(list, index, cpOp);
     const value = this.#stage(queue);
-    this.#opened().put(key, seal(key, value));
+    environment.put(key, seal(key, value));
     this.#pageRoom = roomOf(value.length);
     return { list, index, cpOp };
   }
@@ -226,9 +239,10 @@ export class StoreWriter {
     const meta = this.#state();
     assert(record.op <= meta.head, `checkpoint ${record.op} above the head ${meta.head}`);
     assert(record.op > this.#checkpointOp, `checkpoint ${record.op} after ${this.#checkpointOp}`);
-    this.#commit(() => {
-      this.#removePages(this.#pages.strays(record.op));
-      this.#opened().put(CHECKPOINT_KEY, encodeCheckpoint(record));
+    this.#commit((environment) => {
+      this.#removePages(environment, this.#pages.strays(record.op));
+      environment.put(CHECKPOINT_KEY, encodeCheckpoint(record));
+      return meta;
     });
     this.#pages.finish(record);
     this.#checkpointOp = record.op;
@@ -255,21 +269,20 @@ export class StoreWriter {
       `checkpoint ${newest} after ${this.#checkpointOp}`,
     );
     const rooms: number[] = [];
-    this.#commit(() => {
-      const environment = this.#opened();
+    this.#commit((environment) => {
       const from = joins ? base + 1 : this.#log.first;
       for (let op = from; op < this.#log.next; op++) environment.remove(this.#keys.log(op));
       while (next()) {
         const op = queue.bytes.readDoubleLE(queue.at + 8);
         assert(op === base + 1 + rooms.length, `entry ${op} behind ${base + rooms.length}`);
-        rooms.push(this.#putEntry(op, queue));
+        rooms.push(this.#putEntry(environment, op, queue));
       }
       assert(meta.head === base + rooms.length, `head ${meta.head}, not ${base + rooms.length}`);
       if (checkpoint !== null) {
-        this.#removePages(this.#pages.strays(checkpoint.op));
+        this.#removePages(environment, this.#pages.strays(checkpoint.op));
         environment.put(CHECKPOINT_KEY, encodeCheckpoint(checkpoint));
       }
-      environment.put(META_KEY, encodeMeta(meta));
+      return meta;
     });
     this.#meta = meta;
     if (joins) this.#log.dropBack(base);
@@ -283,19 +296,20 @@ export class StoreWriter {
   /** Deletes at most `limit` pieces of garbage. @throws {StorageError} */
   sweep(limit: number): void {
     let sweep: Sweep = NO_SWEEP;
-    this.#commit(() => {
-      sweep = this.#sweepInto(this.#state().logStart, limit);
+    const meta = this.#state();
+    this.#commit((environment) => {
+      sweep = this.#sweepInto(environment, meta.logStart, limit);
+      return meta;
     });
     this.#swept(sweep);
   }
 
-  #sweepInto(logStart: OpNumber, limit: number): Sweep {
+  #sweepInto(environment: Environment, logStart: OpNumber, limit: number): Sweep {
     const { first, next } = this.#log;
     const to = Math.min(logStart, next, first + limit);
-    const environment = this.#opened();
     for (let op = first; op < to; op++) environment.remove(this.#keys.log(op));
     const pages = this.#pages.garbage(limit);
-    this.#removePages(pages);
+    this.#removePages(environment, pages);
     return { to: Math.max(first, to), pages: pages.length };
   }
 
@@ -304,8 +318,7 @@ export class StoreWriter {
     this.#pages.drop(sweep.pages);
   }
 
-  #removePages(pages: readonly PageKey[]): void {
-    const environment = this.#opened();
+  #removePages(environment: Environment, pages: readonly PageKey[]): void {
     for (const { list, index, cpOp } of pages)
       environment.remove(this.#keys.page(list, index, cpOp));
   }

@@ -2,7 +2,7 @@
 // it: the store's thread before LMDB maps the file, a replica that loads, an inspection. Hashes of the core (chains, roots) are for
 // the caller to verify; here it is structure, checksums, completeness, and the mark that tells how new the store must be.
 
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { OpNumber } from '../protocol/types.js';
 import { messageOf } from './errors.js';
 import type { ReplicaFiles } from './files.js';
@@ -18,6 +18,7 @@ import {
   type Key,
   parseKey,
   type StoredMeta,
+  transactionOf,
 } from './records.js';
 import { readMark } from './register.js';
 
@@ -53,19 +54,29 @@ export interface Survey {
  * @throws {DamagedFile} with the reason, for everything that is wrong
  */
 export function surveyStore(files: ReplicaFiles, thorough: boolean): Survey {
-  let fd: number;
+  const { survey, why } = examineStore(files, thorough);
+  if (why !== null) throw new DamagedFile(why);
+  return survey;
+}
+
+/** Never throws: shows what it came to see before it found something wrong, and what that is. */
+export function examineStore(
+  files: ReplicaFiles,
+  thorough: boolean,
+): { readonly survey: Survey; readonly why: string | null } {
+  const surveyor = new Surveyor(files, thorough);
+  let why: string | null = null;
   try {
-    fd = openSync(files.store, 'r');
+    const fd = openSync(files.store, 'r');
+    try {
+      surveyor.run(fd);
+    } finally {
+      closeSync(fd);
+    }
   } catch (error) {
-    throw new DamagedFile(messageOf(error));
+    why = messageOf(error);
   }
-  try {
-    return new Surveyor(fd, files, thorough).run();
-  } catch (error) {
-    throw error instanceof DamagedFile ? error : new DamagedFile(messageOf(error));
-  } finally {
-    closeSync(fd);
-  }
+  return { survey: surveyor.survey, why };
 }
 
 /** @throws {DamagedFile} when the value at `place` cannot be read, or its checksum is wrong */
@@ -82,9 +93,10 @@ function damaged(why: string): never {
 }
 
 class Surveyor {
-  readonly #fd: number;
   readonly #files: ReplicaFiles;
   readonly #thorough: boolean;
+  #txnid = 0;
+  #fileBytes = 0;
   #meta: StoredMeta | null = null;
   #checkpoint: CheckpointRecord | null = null;
   #unflushed: string | null = null;
@@ -93,14 +105,15 @@ class Surveyor {
   readonly #entries: Place[] = [];
   readonly #places: PagePlace[][] = [];
 
-  constructor(fd: number, files: ReplicaFiles, thorough: boolean) {
-    this.#fd = fd;
+  constructor(files: ReplicaFiles, thorough: boolean) {
     this.#files = files;
     this.#thorough = thorough;
   }
 
-  run(): Survey {
-    const file = new PageFile(this.#fd);
+  run(fd: number): void {
+    this.#fileBytes = fstatSync(fd).size;
+    const file = new PageFile(fd);
+    this.#txnid = file.txnid;
     const mark = readMark(this.#files.register);
     if (file.txnid < mark)
       damaged(`the store ends with transaction ${file.txnid}, and once had ${mark}`);
@@ -114,12 +127,15 @@ class Surveyor {
       (bytes) => this.#thorough || isSmall(parseKey(bytes)),
     );
     this.#check();
+  }
+
+  get survey(): Survey {
     return {
       meta: this.#meta,
       checkpoint: this.#checkpoint,
       unflushed: this.#unflushed !== null,
-      txnid: file.txnid,
-      fileBytes: file.bytes,
+      txnid: this.#txnid,
+      fileBytes: this.#fileBytes,
       log: this.#log ?? new LogIndex(this.#meta?.logStart ?? 1),
       pages: this.#pages,
       entries: this.#entries,
@@ -132,6 +148,8 @@ class Surveyor {
     switch (key.table) {
       case 'meta':
         this.#meta = decodeMeta(value) ?? damaged('meta of no known form');
+        if (transactionOf(value) !== this.#txnid)
+          damaged(`transaction ${this.#txnid} shows the state of ${transactionOf(value)}`);
         break;
       case 'checkpoint':
         this.#checkpoint = decodeCheckpoint(value) ?? damaged('a checkpoint of no known form');
