@@ -1,8 +1,8 @@
 // Rules of checkpoints (protocol.md 3.9), each at one replica.
 
 import { expect, test } from 'vitest';
-import type { PrepareOk } from '../../src/protocol/message.js';
-import { header, Solo, type SoloOptions } from './solo.js';
+import type { Entry, NewState, PrepareOk, ReplicaMessage } from '../../src/protocol/message.js';
+import { chainOf, entries, header, prepare, Solo, type SoloOptions, startView } from './solo.js';
 
 const EVERY = 4;
 const NO_ROOT = [0, 0, 0, 0] as const;
@@ -43,4 +43,64 @@ test('CP4: an op is stable once f+1 actives have a checkpoint of it, whoever of 
     steps[1]?.();
     expect([solo.state.stableOp, solo.state.log.start], `own first: ${ownFirst}`).toEqual([4, 5]);
   }
+});
+
+/** A backup that holds `log`, knows that it is committed, and has executed `applied` entries of it, checkpoint by checkpoint. */
+function following(id: number, log: readonly Entry[], applied: number): Solo {
+  const solo = new Solo({ id, limits: { checkpointEvery: EVERY, retain: 0 } });
+  solo.receive(prepare(log, { commitMax: log.length }));
+  executed(solo, applied);
+  return solo;
+}
+
+function executed(solo: Solo, applied: number): void {
+  while (solo.state.applied < applied) {
+    solo.execute(1);
+    hash(solo);
+  }
+}
+
+/** What `solo` sends and `donor` can answer goes to and fro. @returns what it sends last. */
+function fetched(solo: Solo, donor: Solo, first: readonly ReplicaMessage[]): ReplicaMessage[] {
+  let asked = [...first];
+  while (solo.state.transfer?.fetch !== null) {
+    const answers = donor.receive(...asked);
+    asked = solo.receive(...answers);
+  }
+  return asked;
+}
+
+/** Answers the request among `sent`. */
+function newState(sent: readonly ReplicaMessage[], log: readonly Entry[]): NewState {
+  const asked = sent.find((message) => message.kind === 'getState');
+  if (asked?.kind !== 'getState') throw new Error('nothing was asked for');
+  const { reqId, purpose, fromOp, toOp } = asked;
+  return {
+    kind: 'newState',
+    ...header(2, 2),
+    ...{ reqId, purpose, fromOp, prevChain: chainOf(log, fromOp - 1) },
+    ...{ entries: log.slice(fromOp - 1, toOp), head: log.length, commitMax: log.length },
+    ...{ logStart: 1, status: 'ok' },
+  };
+}
+
+test('CP3, CP6: the own checkpoint that a fetched one builds on is kept until that is in place, whatever is executed meanwhile', () => {
+  const log = entries(50);
+  const donor = following(2, log, 40);
+  const solo = following(1, log.slice(0, 30), 8);
+  const ladder = [50, 40].map((op) => ({ op, chain: chainOf(log, op) }));
+  const begun = solo.receive(
+    startView(2, 2, log, { logStart: 41, cpOp: 40, commitMax: 50, ladder, tail: [] }),
+  );
+  const asked = fetched(solo, donor, begun);
+  expect(solo.state.transfer?.shadow).toMatchObject({ op: 40, from: 8 });
+  executed(solo, 30);
+  solo.receive(newState(asked, log));
+  const { status, view, applied, commit } = solo.state;
+  expect([status, view, applied, commit]).toEqual(['normal', 2, 40, 50]);
+  executed(solo, 50);
+  executed(donor, 50);
+  expect(solo.machine?.digest()).toBe(donor.machine?.digest());
+  expect([...solo.state.table.rows]).toEqual([...donor.state.table.rows]);
+  expect(solo.state.checkpoints.at(-1)).toEqual(donor.state.checkpoints.at(-1));
 });

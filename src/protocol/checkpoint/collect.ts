@@ -21,7 +21,8 @@ export function releaseOld(core: Core): void {
   const { state } = core;
   const pages = pagesOf(core);
   const first = state.checkpoints.length - KEPT;
-  const own = state.transfer?.fetch?.from ?? null;
+  // A checkpoint that is being fetched, or waits for the entries above it, builds on an own one.
+  const own = state.transfer?.fetch?.from ?? state.transfer?.shadow?.from ?? null;
   const kept = state.checkpoints.filter(
     ({ op }, at) => at >= first || state.pins.has(op) || op === own,
   );
