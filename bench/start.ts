@@ -11,7 +11,7 @@ import { guardStreams } from '#dist/cli/output.js';
 import { startProgress } from '#dist/cli/progress.js';
 import { formatCount, formatMillis } from '#dist/cli/units.js';
 import { compare, comparisonTable, describeCapacity } from './cluster/comparison.js';
-import { addAudits, type Kills, killPrimaries } from './cluster/kills.js';
+import { type Kills, killPrimaries } from './cluster/kills.js';
 
 const FULL = { rounds: 3, settleMs: 2500, times: { warmUpMs: 100, measureMs: 900 }, loadMs: 1500 };
 const QUICK = { rounds: 1, settleMs: 20, times: { warmUpMs: 20, measureMs: 50 }, loadMs: 50 };
@@ -23,7 +23,7 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-function tellFailover({ kills, audits }: Kills): boolean {
+function tellFailover({ kills, audit }: Kills): boolean {
   const kill = kills[0];
   if (kill === undefined) throw new Error('no primary was killed');
   say('');
@@ -36,7 +36,6 @@ function tellFailover({ kills, audits }: Kills): boolean {
   say(
     `All replicas were normal again after ${formatMillis(kill.allNormalMs)}; the longest silence until then was ${formatMillis(kill.silenceMs)}.`,
   );
-  const audit = addAudits(audits);
   for (const line of verdict(audit)) say(line);
   return isClean(audit);
 }

@@ -15,7 +15,6 @@ export const PIPELINES: LoadShape = {
   requestBytes: REQUEST_LOG_BYTES,
 };
 
-/** All rounds of a contender share one log. */
 const LOG_BYTES = 2 ** 30;
 
 /** Single operations in flight where every operation has a promise. */
@@ -28,16 +27,8 @@ const PROMISES: LoadShape = {
   requestBytes: 0,
 };
 
-/** Share of its log at which a cluster is replaced, and the load on its successor before that is measured. */
-const FRESH_SHARE = 0.5;
-const SETTLE_MS = 2000;
-/** A round more than the share at which a cluster goes, as far as the memory of a small machine allows. */
-const PRETOUCH_SHARE = 0.7;
-
-async function logShare(cluster: Cluster): Promise<number> {
-  const { replicas } = await cluster.status();
-  return Math.max(...replicas.map((replica) => replica.logBytes)) / LOG_BYTES;
-}
+/** What a log holds under load: three intervals of checkpoints with full entries. */
+const LOG_IN_USE = 192 << 20;
 
 function replicated(options: {
   readonly id: Contender['id'];
@@ -50,7 +41,7 @@ function replicated(options: {
       name: 'compare',
       replicas: 3,
       witnesses: options.witnesses,
-      limits: { logBytes: LOG_BYTES, logPretouchBytes: pretouchBytes(LOG_BYTES * PRETOUCH_SHARE) },
+      limits: { logBytes: LOG_BYTES, logPretouchBytes: pretouchBytes(LOG_IN_USE) },
     };
     const measure = async (cluster: Cluster, times: RoundTimes): Promise<Round> =>
       roundOf(
@@ -64,17 +55,9 @@ function replicated(options: {
           durationMs: times.measureMs,
         }),
       );
-    let cluster = await open(opened);
+    const cluster = await open(opened);
     return {
-      round: async (times) => {
-        // Nothing is truncated yet: a log that could end the round early is left, with its threads, for a fresh one.
-        if ((await logShare(cluster)) > FRESH_SHARE) {
-          await cluster.close();
-          cluster = await open(opened);
-          await measure(cluster, { warmUpMs: SETTLE_MS, measureMs: 1 });
-        }
-        return await measure(cluster, times);
-      },
+      round: (times) => measure(cluster, times),
       close: () => cluster.close(),
     };
   };
