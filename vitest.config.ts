@@ -6,13 +6,16 @@ export default defineConfig({
       {
         test: {
           name: 'pure',
-          include: ['test/{protocol,transport,service,simulation,fuzz}/**/*.test.ts'],
+          include: [
+            'test/{protocol,transport,service,simulation,fuzz}/**/*.test.ts',
+            'test/storage/*.test.ts',
+          ],
         },
       },
       {
         test: {
           name: 'live',
-          include: ['test/live/**/*.test.ts'],
+          include: ['test/live/**/*.test.ts', 'test/storage/live/**/*.test.ts'],
           globalSetup: ['test/live/build.ts'],
           fileParallelism: false,
           testTimeout: 60_000,

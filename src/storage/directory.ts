@@ -95,7 +95,7 @@ export class DataDirectory {
   /** Durable when it returns. @throws {StorageError} VR_DISK */
   update(change: Partial<Pick<DirectoryContent, 'gen' | 'configuration'>>): void {
     const content = { ...this.#content, ...change };
-    this.#environment.commit(() => this.#environment.put(CONTENT_KEY, encodeContent(content)));
+    putContent(this.#environment, content);
     this.#content = content;
   }
 
@@ -173,8 +173,14 @@ function create(
   for (const { id } of configuration.members)
     createReplica(replicaFiles(path, id), id, { content, origin, guard: options.guard });
   syncDirectory(path);
-  environment.commit(() => environment.put(CONTENT_KEY, encodeContent(content)));
+  putContent(environment, content);
   return content;
+}
+
+/** Twice, so that both heads that LMDB keeps show it: there is no checksum on them, and damage of one shows the other. */
+function putContent(environment: Environment, content: DirectoryContent): void {
+  for (let time = 0; time < 2; time++)
+    environment.commit(() => environment.put(CONTENT_KEY, encodeContent(content)));
 }
 
 function createReplica(

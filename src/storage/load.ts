@@ -28,7 +28,7 @@ export class LoadedState {
   /** The newest complete one. */
   readonly checkpoint: CheckpointRecord | null;
   readonly #survey: Survey;
-  readonly #fd: number;
+  #fd: number | null;
   readonly #keys = new KeyWriter();
 
   constructor(fd: number, survey: Survey, meta: StoredMeta) {
@@ -57,7 +57,8 @@ export class LoadedState {
   }
 
   #read(key: Buffer, place: Place | undefined): Buffer {
-    if (place === undefined) throw new StorageError('VR_CONFIG', 'there is no such entry or page');
+    if (place === undefined || this.#fd === null)
+      throw new StorageError('VR_CONFIG', 'there is no such entry or page');
     try {
       return readPlace(this.#fd, key, place);
     } catch (error) {
@@ -66,7 +67,8 @@ export class LoadedState {
   }
 
   close(): void {
-    closeSync(this.#fd);
+    if (this.#fd !== null) closeSync(this.#fd);
+    this.#fd = null;
   }
 }
 

@@ -230,9 +230,11 @@ export class PageFile {
     const page = safeInteger(bytes, reference);
     const pages = safeInteger(bytes, reference + 16);
     const { pageBytes } = this.#meta;
-    if (pages !== Math.floor((HEADER_BYTES - 1 + size) / pageBytes) + 1)
+    // There may be more than it takes: a shorter value is put in the place of a longer one of the same transaction.
+    if (pages < Math.ceil((HEADER_BYTES + size) / pageBytes) || pages > this.#meta.lastPage)
       damaged(`a value of ${size} bytes in ${pages} pages`);
     this.#use(page, pages);
+    if ((page + pages) * pageBytes > this.#bytes) damaged(`page ${page} lies behind the end`);
     const header = Buffer.allocUnsafe(HEADER_BYTES);
     this.#read(header, page * pageBytes, `page ${page}`);
     this.#checkHeader(header, page);
