@@ -1,7 +1,7 @@
 // From flags to the plan of a benchmark. Everything is checked here, flags against each other included, before a thread starts.
 
-import type { OpenOptions } from '../index.js';
-import { checkWitnesses } from './flags.js';
+import type { DiskOptions, OpenOptions } from '../index.js';
+import { checkWitnesses, type FsyncMode } from './flags.js';
 import { inputBytes, readInput } from './input.js';
 import type { LoadApi, LoadShape } from './load.js';
 import type { LoadSource } from './load-threads.js';
@@ -11,6 +11,8 @@ import { UsageError } from './usage.js';
 import { keyBytesLeast, type Mix, setBytes } from './workload.js';
 
 export type BatchSize = number | 'auto';
+/** How durable a run is. */
+export type Fsync = FsyncMode | 'memory';
 
 /** The flags of `viewstamp bench`, parsed. */
 export interface BenchFlags {
@@ -24,6 +26,9 @@ export interface BenchFlags {
   readonly keyspace: number;
   readonly replicas: number;
   readonly witnesses: number;
+  readonly data?: string;
+  readonly fsync?: readonly Fsync[];
+  readonly interval: number;
   readonly batch: readonly BatchSize[];
   readonly window: readonly number[];
   readonly linger: readonly number[];
@@ -38,6 +43,7 @@ export interface BenchFlags {
 
 /** One point of the sweep. */
 export interface Configuration {
+  readonly fsync: Fsync;
   readonly batch: BatchSize;
   readonly window: number;
   readonly lingerMicros: number;
@@ -54,7 +60,8 @@ export interface BenchPlan {
   /** What ends a run; both null: the end of the input. */
   readonly operations: number | null;
   readonly durationMs: number | null;
-  run(configuration: Configuration): RunOptions;
+  /** `dir`: an empty one of its own; not used in memory. */
+  run(configuration: Configuration, dir: string): RunOptions;
 }
 
 /** Operations of a pipeline when the batch size is 'auto'; fewer when their values are large. */
@@ -72,9 +79,11 @@ const CALLS_WAITING_DEFAULT = 65_536;
 const CONFIGURATIONS_MAX = 256;
 
 function sweep(flags: BenchFlags): Configuration[] {
-  const configurations = flags.batch.flatMap((batch) =>
-    flags.window.flatMap((window) =>
-      flags.linger.map((lingerMicros) => ({ batch, window, lingerMicros })),
+  const configurations = fsyncModes(flags).flatMap((fsync) =>
+    flags.batch.flatMap((batch) =>
+      flags.window.flatMap((window) =>
+        flags.linger.map((lingerMicros) => ({ fsync, batch, window, lingerMicros })),
+      ),
     ),
   );
   if (configurations.length > CONFIGURATIONS_MAX)
@@ -82,6 +91,14 @@ function sweep(flags: BenchFlags): Configuration[] {
       `the lists make ${configurations.length} configurations, at most ${CONFIGURATIONS_MAX} are run`,
     );
   return configurations;
+}
+
+function fsyncModes({ data, fsync }: BenchFlags): readonly Fsync[] {
+  if (data !== undefined) return fsync ?? ['batch'];
+  const needs = fsync?.find((mode) => mode !== 'memory');
+  if (needs !== undefined)
+    throw new UsageError(`--fsync ${needs} needs a directory: give one with --data`);
+  return ['memory'];
 }
 
 function sourceOf(flags: BenchFlags): LoadSource {
@@ -142,8 +159,11 @@ export function planBench(flags: BenchFlags): BenchPlan {
     pretouchBytes: requests.pretouchBytes,
     operations: flags.requests ?? null,
     durationMs,
-    run: (configuration) => ({
-      open: openOptions(flags, configuration, requests),
+    run: (configuration, dir) => ({
+      open: {
+        ...openOptions(flags, configuration, requests),
+        durability: durabilityOf(flags, configuration, dir),
+      },
       load: loadShape(flags, configuration, requests),
       source,
       threads: flags.threads,
@@ -154,7 +174,7 @@ export function planBench(flags: BenchFlags): BenchPlan {
   };
   for (const configuration of configurations) {
     checkOpen(openOperations(flags, configuration, requests), source);
-    checkLogRoom(plan.run(configuration));
+    checkLogRoom(plan.run(configuration, flags.data ?? ''));
   }
   return plan;
 }
@@ -204,6 +224,14 @@ function loadShape(flags: BenchFlags, configuration: Configuration, requests: Re
     batch: batchOf(flags, configuration, requests),
     requestBytes: gathered ? 0 : REQUEST_LOG_BYTES,
   };
+}
+
+function durabilityOf(
+  flags: BenchFlags,
+  { fsync }: Configuration,
+  dir: string,
+): 'memory' | DiskOptions {
+  return fsync === 'memory' ? fsync : { dir, fsync, intervalMs: flags.interval };
 }
 
 function openOptions(

@@ -87,11 +87,19 @@ function workloadName(flags: BenchFlags): string {
   return `${formatMix(flags.mix)} ${formatSizeRange(flags.valueSize)}B`;
 }
 
+/** A point of the sweep in words; what it shares with all others is left out. */
+export function nameOf(flags: BenchFlags, point: Configuration): string {
+  const fsync = flags.data === undefined ? '' : `fsync ${point.fsync}, `;
+  return `${fsync}batch ${point.batch}, window ${point.window}, linger ${formatMicros(point.lingerMicros)}`;
+}
+
 export function benchTable(report: BenchReport): string {
   const { flags, plan } = report;
+  const onDisk = flags.data !== undefined;
   const rows = summaries(report).map((row) => [
     workloadName(flags),
     `${plan.clients}×${plan.pipeline}`,
+    ...(onDisk ? [row.fsync] : []),
     String(row.batch),
     String(row.window),
     formatMicros(row.lingerMicros),
@@ -107,6 +115,7 @@ export function benchTable(report: BenchReport): string {
   const head = [
     'workload',
     'clients×pipe',
+    ...(onDisk ? ['fsync'] : []),
     'batch',
     'window',
     'linger',
@@ -125,8 +134,9 @@ export function benchTable(report: BenchReport): string {
 /** What the table cannot say in a cell. */
 export function notes(report: BenchReport): string[] {
   const lines: string[] = [];
-  for (const row of summaries(report)) {
-    const name = `batch ${row.batch}, window ${row.window}, linger ${formatMicros(row.lingerMicros)}`;
+  const rows = summaries(report);
+  for (const row of rows) {
+    const name = nameOf(report.flags, row);
     if (row.doubtful.length > 0) lines.push(`? ${name}: doubtful, ${row.doubtful.join(', ')}`);
     if (row.cutByLog > 0)
       lines.push(
@@ -134,10 +144,20 @@ export function notes(report: BenchReport): string[] {
       );
     if (row.operations === 0) lines.push(`${name}: nothing was measured`);
     if (row.firstError !== null) lines.push(`${name}: first error: ${row.firstError}`);
+    const inMemory = rows.find((other) => other.fsync === 'memory' && isSamePoint(other, row));
+    if (row.fsync !== 'memory' && inMemory !== undefined && inMemory.opsPerSecond > 0)
+      lines.push(
+        `${name}: ${(row.opsPerSecond / inMemory.opsPerSecond).toFixed(2)} of the operations/s in memory`,
+      );
   }
   const what = report.flags.api === 'pipeline' ? 'pipeline' : 'operation';
   lines.push(`latency is of one ${what}, from submit to answer`);
   return lines;
+}
+
+/** But for how durable they are. */
+function isSamePoint(a: Configuration, b: Configuration): boolean {
+  return a.batch === b.batch && a.window === b.window && a.lingerMicros === b.lingerMicros;
 }
 
 export function benchJson(report: BenchReport): string {
@@ -157,6 +177,7 @@ export function benchJson(report: BenchReport): string {
       pretouchBytes: plan.pretouchBytes,
       operations: plan.operations,
       durationMs: plan.durationMs,
+      ...(flags.data === undefined ? {} : { flushIntervalMs: flags.interval }),
       ...(flags.input === undefined
         ? {
             mix: flags.mix,
@@ -214,6 +235,7 @@ const CSV_HEAD = [
   'batch',
   'window',
   'linger_us',
+  'fsync',
   'runs',
   'ops_per_s',
   'spread_pct',
@@ -243,6 +265,7 @@ export function benchCsv(report: BenchReport): string {
     row.batch,
     row.window,
     row.lingerMicros,
+    row.fsync,
     row.runs,
     Math.round(row.opsPerSecond),
     (row.spread * 100).toFixed(1),

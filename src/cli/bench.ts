@@ -2,21 +2,31 @@
 // different configurations alternate, so that a slow minute of the machine hits all of them.
 
 import { type Command, Option } from 'commander';
-import { type BatchSize, type BenchFlags, planBench } from './bench-plan.js';
+import {
+  type BatchSize,
+  type BenchFlags,
+  type BenchPlan,
+  type Configuration,
+  type Fsync,
+  planBench,
+} from './bench-plan.js';
 import {
   benchCsv,
   benchJson,
   benchTable,
   type MeasuredRun,
+  nameOf,
   notes,
   summaries,
 } from './bench-report.js';
 import { CapacityGate } from './capacity.js';
+import type { RunResult } from './drive.js';
 import { describeEnvironment, recordEnvironment } from './environment.js';
-import { value, values } from './flags.js';
+import { FSYNC_MODES, intervalOption, value, values } from './flags.js';
 import { deliver, FORMATS, type Format, type OutputFile, outputFile } from './output.js';
 import { startProgress } from './progress.js';
-import { LOG_BYTES_DEFAULT, runOnce } from './run.js';
+import { LOG_BYTES_DEFAULT, type RunOptions, runOnce } from './run.js';
+import { Scratch, writableDirectory } from './scratch.js';
 import {
   formatMix,
   formatSizeRange,
@@ -28,7 +38,7 @@ import {
   parseSize,
   parseSizeRange,
 } from './units.js';
-import { EXIT_FAILED } from './usage.js';
+import { EXIT_FAILED, UsageError } from './usage.js';
 import { CANONICAL, KEYSPACE_MAX } from './workload.js';
 
 interface Flags extends BenchFlags {
@@ -47,6 +57,14 @@ function count(least: number, most: number): (text: string) => number {
 function batchSize(text: string): BatchSize {
   if (text === 'auto') return 'auto';
   return parseCount(text, { least: 1, most: 4096 }, 'auto or a whole number');
+}
+
+const FSYNCS: readonly Fsync[] = [...FSYNC_MODES, 'memory'];
+
+function fsyncMode(text: string): Fsync {
+  const mode = FSYNCS.find((known) => known === text);
+  if (mode === undefined) throw new UsageError(`'${text}' is not one of ${FSYNCS.join(', ')}`);
+  return mode;
 }
 
 export function registerBench(
@@ -88,6 +106,13 @@ export function registerBench(
     .option('-r, --keyspace <count>', 'different keys', count(1, KEYSPACE_MAX), CANONICAL.keyspace)
     .option('--replicas <count>', 'size of the cluster', count(1, 9), 3)
     .option('--witnesses <count>', 'how many of them keep only the log', count(0, 4), 0)
+    .option('--data <dir>', 'keep runs on disk, each in a directory of its own under this one')
+    .option(
+      '--fsync <list>',
+      'with --data: batch, interval, none, and memory to compare (default: batch)',
+      value((text) => parseList(text, fsyncMode)),
+    )
+    .addOption(intervalOption())
     .addOption(
       new Option('--batch <list>', 'operations per request and requests per entry, or auto')
         .argParser(value((text) => parseList(text, batchSize)))
@@ -157,8 +182,21 @@ A file for --input:
   {"op":"delete","key":"user:1"}
 It runs once, or over and over until --requests or --duration is reached.`;
 
+/** `options` with what is known only when a run begins. */
+async function runFresh(
+  plan: BenchPlan,
+  configuration: Configuration,
+  options: Pick<RunOptions, 'signal' | 'progress'> & { readonly parent: string | null },
+): Promise<RunResult> {
+  const { parent, ...rest } = options;
+  if (parent === null) return await runOnce({ ...plan.run(configuration, ''), ...rest });
+  using directory = new Scratch(parent, 'viewstamp-bench-');
+  return await runOnce({ ...plan.run(configuration, directory.path), ...rest });
+}
+
 async function bench(flags: Flags, signal: AbortSignal): Promise<number> {
   const plan = planBench(flags);
+  const parent = flags.data === undefined ? null : writableDirectory(flags.data);
   const say = (text: string): void => {
     if (flags.quiet !== true) process.stderr.write(`${text}\n`);
   };
@@ -172,10 +210,10 @@ async function bench(flags: Flags, signal: AbortSignal): Promise<number> {
     let capacityBefore = await gate.measure();
     for (let run = 1; run <= plan.runs; run++) {
       for (const configuration of plan.configurations) {
-        const what = `batch ${configuration.batch}, window ${configuration.window}, run ${run}`;
+        const what = `${nameOf(flags, configuration)}, run ${run}`;
         const before = runs.length;
-        const result = await runOnce({
-          ...plan.run(configuration),
+        const result = await runFresh(plan, configuration, {
+          parent,
           signal,
           progress: (done) => progress.update((before + done) / total, what),
         });

@@ -1,7 +1,8 @@
-// Parsers of flag values for commander: whatever a parser of units.ts finds wrong is reported with the flag's name. And the one
-// check of flags against each other that several commands share.
+// Parsers of flag values for commander: whatever a parser of units.ts finds wrong is reported with the flag's name. And what
+// several commands share: the flags of a directory, and a check of flags against each other.
 
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
+import { parseMillis } from './units.js';
 import { UsageError } from './usage.js';
 
 /** Turns a parser of text into one for a flag. */
@@ -32,4 +33,16 @@ export function checkWitnesses(flags: {
 export function values<T>(parse: (text: string) => T): (text: string, before?: T[]) => T[] {
   const single = value(parse);
   return (text, before = []) => [...before, single(text)];
+}
+
+export const FSYNC_MODES = ['batch', 'interval', 'none'] as const;
+export type FsyncMode = (typeof FSYNC_MODES)[number];
+
+const INTERVAL_MOST_MS = 10_000;
+
+/** `--interval`, of the modes that do not flush before they acknowledge. */
+export function intervalOption(): Option {
+  return new Option('--interval <time>', 'how often to flush with --fsync interval')
+    .argParser(value((text) => parseMillis(text, { least: 1, most: INTERVAL_MOST_MS })))
+    .default(50, '50ms');
 }

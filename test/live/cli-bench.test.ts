@@ -14,7 +14,7 @@ import { type Ending, FIXTURES, operations, ROOT, scratch, start } from './fixtu
 const OPERATIONS = join(FIXTURES, 'operations.ndjson');
 const BRIEF = ['--runs', '1', '--warmup', '0', '-n', '400'];
 const CSV_HEAD =
-  'workload,api,replicas,witnesses,clients,pipeline,threads,batch,window,linger_us,runs,ops_per_s,spread_pct,cpu_ns_per_op,' +
+  'workload,api,replicas,witnesses,clients,pipeline,threads,batch,window,linger_us,fsync,runs,ops_per_s,spread_pct,cpu_ns_per_op,' +
   'p50_us,p90_us,p99_us,p999_us,max_us,operations,errors,runs_cut_by_log,capacity,doubtful';
 
 function bench(...args: string[]): Promise<Ending> {
