@@ -7,6 +7,7 @@ import { registerBench } from './bench.js';
 import { registerDemo } from './demo.js';
 import { packageVersion } from './environment.js';
 import { registerExplore } from './explore.js';
+import { registerInspect } from './inspect.js';
 import { guardStreams } from './output.js';
 import { registerSim } from './sim.js';
 import { registerSoak } from './soak.js';
@@ -36,6 +37,7 @@ async function main(): Promise<number> {
     .exitOverride();
   registerBench(program, context);
   registerDemo(program, context);
+  registerInspect(program, context);
   registerSoak(program, context);
   registerExplore(program, context);
   registerSim(program, context);
