@@ -60,8 +60,8 @@ function headLines({ path, content, owner }: DirectoryReport): string[] {
       `store limit ${formatBytes(storeBytes)}, pages of ${pageBytes} bytes, format version ${formatVersion}`,
     );
   }
-  if (owner === null) lines.push('closed: nobody has it open');
-  else lines.push(ownerLine(owner));
+  if (owner !== null) lines.push(ownerLine(owner));
+  else if (content !== null) lines.push('closed: nobody has it open');
   return lines;
 }
 

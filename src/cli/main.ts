@@ -11,6 +11,7 @@ import { registerInspect } from './inspect.js';
 import { guardStreams } from './output.js';
 import { registerSim } from './sim.js';
 import { registerSoak } from './soak.js';
+import { registerUp } from './up.js';
 import { EXIT_USAGE, exitCodeOf, messageOf } from './usage.js';
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -37,6 +38,7 @@ async function main(): Promise<number> {
     .exitOverride();
   registerBench(program, context);
   registerDemo(program, context);
+  registerUp(program, context);
   registerInspect(program, context);
   registerSoak(program, context);
   registerExplore(program, context);
@@ -50,7 +52,8 @@ async function main(): Promise<number> {
       return exitCodeOf(error);
     }
   }
-  if (signalCode === 0) return exitCode;
+  // What a command found out before it was ended, or while it drained, says more than the signal.
+  if (signalCode === 0 || exitCode !== 0) return exitCode;
   process.stderr.write(`${messageOf(abort.signal.reason)}\n`);
   return signalCode;
 }
