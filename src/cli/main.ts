@@ -8,6 +8,7 @@ import { registerDemo } from './demo.js';
 import { packageVersion } from './environment.js';
 import { registerExplore } from './explore.js';
 import { registerInspect } from './inspect.js';
+import { registerKilltest } from './killtest.js';
 import { guardStreams } from './output.js';
 import { registerSim } from './sim.js';
 import { registerSoak } from './soak.js';
@@ -41,6 +42,7 @@ async function main(): Promise<number> {
   registerUp(program, context);
   registerInspect(program, context);
   registerSoak(program, context);
+  registerKilltest(program, context);
   registerExplore(program, context);
   registerSim(program, context);
   try {

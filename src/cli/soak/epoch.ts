@@ -5,6 +5,7 @@ import { type ClusterHandle, openCluster } from '../../actors/cluster.js';
 import type { OpenOptions } from '../../index.js';
 import { type CheckResult, checkHistories, counterKeys } from './check.js';
 import type { ClientThreads } from './clients.js';
+import { digests } from './digests.js';
 import { History, isCounter } from './history.js';
 import { type Injury, inflict } from './inflict.js';
 import { keySpace } from './keys.js';
@@ -52,7 +53,6 @@ const WHOLE_MS = 60_000;
 const SAMPLE_MS = 1000;
 /** Threads that have ended give their memory back. */
 const SETTLE_MS = 200;
-const CATCH_UP_MS = 30_000;
 /** In the history; lanes have smaller numbers. */
 const CLOSING_CLIENT = 1 << 20;
 
@@ -143,18 +143,4 @@ async function closingReads(
     found.set(key, output);
   }
   return new Map(counterKeys(space).map((key) => [key, Math.max(0, found.get(key) ?? 0)]));
-}
-
-/** Waits until all have executed the same, and compares (I11). */
-async function digests(
-  cluster: ClusterHandle,
-): Promise<Pick<EpochResult, 'digestsEqual' | 'logBytes'>> {
-  for (const until = performance.now() + CATCH_UP_MS; performance.now() < until; await sleep(20)) {
-    const { replicas } = await cluster.status();
-    const active = replicas.filter(({ role }) => role !== 'witness');
-    if (new Set(active.map(({ appliedNumber }) => appliedNumber)).size > 1) continue;
-    const logBytes = Math.max(...replicas.map((replica) => replica.logBytes));
-    return { digestsEqual: new Set(active.map(({ digest }) => digest)).size === 1, logBytes };
-  }
-  throw new Error(`replicas do not catch up within ${CATCH_UP_MS / 1e3} s`);
 }

@@ -39,10 +39,13 @@ export function valueText(value: number): string {
   return `v${value}`;
 }
 
-/** Nanoseconds of a clock that all threads of the process share. */
+/** Nanoseconds of a clock that all threads share, and on Linux all processes of the machine. */
 export function sharedClock(): number {
   return Number(process.hrtime.bigint());
 }
+
+/** What a client writes down: before it calls, and when it was answered or refused. */
+export type Recorder = Pick<History, 'begin' | 'end' | 'refuse'>;
 
 const HEADER_BYTES = 64;
 
@@ -85,10 +88,9 @@ export class History {
   }
 
   /** An operation is about to be called. @returns its first row, or -1: there is no room. */
-  begin(client: number, steps: readonly Step[]): number {
+  begin(client: number, steps: readonly Step[], call: number = sharedClock()): number {
     const first = this.rows;
     if (first + steps.length > HISTORY_ROWS) return -1;
-    const call = sharedClock();
     for (const [index, step] of steps.entries()) {
       const row = first + index;
       this.#call[row] = call;
@@ -104,9 +106,9 @@ export class History {
   }
 
   /** It was answered. `output`: a value or number, 1 and 0 for yes and no; none for a batch and a set. */
-  end(row: number, output: number = UNTOLD): void {
+  end(row: number, output: number = UNTOLD, at: number = sharedClock()): void {
     this.#words[4 * row + 3] = output;
-    this.#finish(row, sharedClock());
+    this.#finish(row, at);
   }
 
   /** It was refused, and has certainly no effect. */

@@ -2,7 +2,7 @@
 
 import { type BatchOp, type Kv, VrError } from '../../index.js';
 import { seeded } from '../../simulation/seeded.js';
-import { ABSENT, type History, isCounter, type Step, valueText } from './history.js';
+import { ABSENT, isCounter, type Recorder, type Step, valueText } from './history.js';
 import { type KeySpace, triosOf } from './keys.js';
 
 /** Weights of what is called. */
@@ -24,14 +24,14 @@ const VALUES_PER_LANE = 1 << 17;
 
 export class Lane {
   readonly #kv: Kv;
-  readonly #history: History;
+  readonly #history: Recorder;
   readonly #shape: LaneShape;
   readonly #random: () => number;
   /** What it saw last in each register: what a cas hopes to find. */
   readonly #seen = new Map<number, number>();
   #value: number;
 
-  constructor(kv: Kv, history: History, shape: LaneShape) {
+  constructor(kv: Kv, history: Recorder, shape: LaneShape) {
     this.#kv = kv;
     this.#history = history;
     this.#shape = shape;

@@ -1,0 +1,88 @@
+// `viewstamp killtest`: does a directory keep what it promises? A process writes to it and is killed at a random instant, over and over;
+// the next one must find what was acknowledged.
+
+import { tmpdir } from 'node:os';
+import { type Command, Option } from 'commander';
+import { describeEnvironment, recordEnvironment } from './environment.js';
+import { checkWitnesses, FSYNC_MODES, type FsyncMode, intervalOption, value } from './flags.js';
+import { exitCodeOf, type KillOutcome, killJson, killLines, roundLine } from './killtest/report.js';
+import { Series } from './killtest/series.js';
+import { Scratch, writableDirectory } from './scratch.js';
+import { parseCount } from './units.js';
+
+interface Flags {
+  readonly rounds: number;
+  readonly seed: number;
+  readonly fsync: FsyncMode;
+  readonly interval: number;
+  readonly replicas: number;
+  readonly witnesses: number;
+  readonly data?: string;
+  readonly format: 'text' | 'json';
+  readonly quiet?: true;
+}
+
+export function registerKilltest(
+  program: Command,
+  context: { readonly signal: AbortSignal; setExitCode(code: number): void },
+): void {
+  const count = (least: number, most: number): ((text: string) => number) =>
+    value((text) => parseCount(text, { least, most }));
+  program
+    .command('killtest')
+    .description('kill a process that writes to a directory, and see what the next one finds there')
+    .option('--rounds <count>', 'how often', count(1, 100_000), 50)
+    .option('--seed <number>', 'seed of the instants and the load', count(0, 2 ** 31 - 1), 1)
+    .addOption(
+      new Option('--fsync <mode>', 'what is flushed when').choices(FSYNC_MODES).default('batch'),
+    )
+    .addOption(intervalOption())
+    .option('--replicas <count>', 'size of the cluster', count(1, 9), 3)
+    .option('--witnesses <count>', 'how many of them keep only the log', count(0, 4), 0)
+    .option('--data <dir>', 'where to make the directory (default: where temporary files go)')
+    .addOption(
+      new Option('-f, --format <name>', 'lines, or one JSON object')
+        .choices(['text', 'json'])
+        .default('text'),
+    )
+    .option('-q, --quiet', 'nothing on standard error but errors')
+    .addHelpText('after', HELP)
+    .action(async (flags: Flags) => context.setExitCode(await killtest(flags, context.signal)));
+}
+
+const HELP = `
+With --fsync batch everything acknowledged must be there; with interval and none, a prefix of it.
+After a violation the directory stays, and its path is told.
+Exit code: 0 all is well, 1 a process did not come back, 4 an acknowledged operation is lost, doubled or out of order, replicas
+differ, or a store is damaged.`;
+
+async function killtest(flags: Flags, signal: AbortSignal): Promise<number> {
+  checkWitnesses(flags);
+  const { rounds, seed, fsync, interval, replicas, witnesses } = flags;
+  const parent = writableDirectory(flags.data ?? tmpdir());
+  const env = recordEnvironment();
+  if (flags.quiet !== true) process.stderr.write(`${describeEnvironment(env)}\n`);
+  const beganAt = performance.now();
+  using directory = new Scratch(parent, 'viewstamp-killtest-');
+  const result = await Series.run({
+    rounds,
+    seed,
+    replicas,
+    witnesses,
+    durability: { dir: directory.path, fsync, intervalMs: interval },
+    signal,
+    onRound: (round) => {
+      if (flags.format === 'text') process.stdout.write(`${roundLine(round)}\n`);
+    },
+  });
+  const options = { rounds, seed, fsync, intervalMs: interval, replicas, witnesses };
+  const outcome: KillOutcome = { ...result, env, options, elapsedMs: performance.now() - beganAt };
+  const text = flags.format === 'json' ? killJson(outcome) : killLines(outcome).join('\n');
+  process.stdout.write(`${text}\n`);
+  const exitCode = exitCodeOf(outcome);
+  if (exitCode !== 0) {
+    directory.keep();
+    process.stderr.write(`the directory stays: ${directory.path}\n`);
+  }
+  return exitCode;
+}
