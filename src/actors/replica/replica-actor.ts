@@ -7,26 +7,20 @@ import { roleOf } from '../../protocol/configuration.js';
 import type { Effect } from '../../protocol/effect.js';
 import { TICK_MS } from '../../protocol/limits.js';
 import { head } from '../../protocol/log.js';
-import type {
-  ClientMessage,
-  Message,
-  MessageKind,
-  ReplicaMessage,
-  ServerMessage,
-} from '../../protocol/message.js';
+import type { ClientMessage, Message, ReplicaMessage } from '../../protocol/message.js';
 import { Replica } from '../../protocol/replica.js';
 import type { ClientAddress, Digest64, ReplicaId } from '../../protocol/types.js';
 import { InLink, OutLink, type PollLimit } from '../../transport/link.js';
 import {
   type ClientLinkMemory,
   ClusterBlock,
-  clientDoorbell,
   ReplicaBlock,
   ReplicaCounters,
 } from '../../transport/mesh.js';
 import { RingReader } from '../../transport/ring.js';
 import { type ReplicaBoot, STATUS_CODES } from '../boot.js';
 import { random32 } from '../random.js';
+import { ClientConnections } from './client-connections.js';
 import { EntryGuard } from './entry-guard.js';
 import { Pauses, TimedServices } from './pauses.js';
 import { ReplicaDisk } from './replica-disk.js';
@@ -46,17 +40,6 @@ const CHECKPOINT_STEP = 8;
 const CHECKPOINT_MS = 0.5;
 /** Passes between two looks at the thread's CPU time. */
 const CPU_EVERY_PASSES = 256;
-
-/** Replies that wait for room in a client's ring: its window, and as many reads again (BP1c). */
-const REPLIES_WAITING_MAX = 4096;
-
-interface ClientConnection {
-  readonly address: ClientAddress;
-  readonly requests: InLink;
-  readonly replies: OutLink;
-  /** In order, behind what no longer fitted. */
-  waiting: ServerMessage[];
-}
 
 interface PeerConnection {
   readonly id: ReplicaId;
@@ -80,13 +63,11 @@ export class ReplicaActor {
   readonly #services: TimedServices | null;
   readonly #disk: ReplicaDisk | null;
   readonly #peers: PeerConnection[];
-  readonly #clients: ClientConnection[] = [];
+  readonly #clients: ClientConnections;
   readonly #room: number[];
-  readonly #accept: (kind: MessageKind) => boolean;
   readonly #onMessage: (message: Message) => void;
-  #clientTurn = 0;
+  readonly #onClientMessage: (address: ClientAddress, message: ClientMessage) => void;
   #tickedMs: number;
-  #dropped = 0;
   #entries = 0;
   #passes = 0;
   #sleeps = 0;
@@ -131,8 +112,12 @@ export class ReplicaActor {
     });
     const { replica } = this;
     this.#disk?.attach(replica);
-    this.#accept = (kind) => (kind === 'read' ? replica.takesReads : replica.takesRequests);
+    this.#clients = new ClientConnections(id, parts, (kind) =>
+      kind === 'read' ? replica.takesReads : replica.takesRequests,
+    );
     this.#onMessage = (message) => this.#take(message as ReplicaMessage);
+    this.#onClientMessage = (address, message) =>
+      this.#perform(replica.step({ type: 'client', address, message }));
     for (const client of boot.clients) this.addClient(client.address, client.link);
     this.#tickedMs = performance.now();
     this.#cpuFile = threadStatFile();
@@ -161,23 +146,12 @@ export class ReplicaActor {
   }
 
   addClient(address: ClientAddress, link: ClientLinkMemory): void {
-    const requests = link.requests[this.#boot.id];
-    const replies = link.replies[this.#boot.id];
-    if (!requests || !replies)
-      throw new Error(`no rings between ${this.#boot.id} and client ${address}`);
-    this.#clients.push({
-      address,
-      requests: new InLink(new RingReader(requests)),
-      replies: new OutLink(this.#parts.writer(replies), clientDoorbell(link)),
-      waiting: [],
-    });
+    this.#clients.add(address, link);
   }
 
   removeClient(address: ClientAddress): void {
-    const at = this.#clients.findIndex((client) => client.address === address);
-    if (at < 0) return;
-    this.#clients.splice(at, 1);
-    this.#perform(this.replica.step({ type: 'detach', address }));
+    if (this.#clients.remove(address))
+      this.#perform(this.replica.step({ type: 'detach', address }));
   }
 
   stepDown(): void {
@@ -201,7 +175,7 @@ export class ReplicaActor {
     const began = performance.now();
     let work = this.#hints();
     for (const peer of this.#peers) work += peer.in.poll(POLL_LIMIT, null, this.#onMessage);
-    work += this.#pollClients();
+    work += this.#clients.poll(POLL_LIMIT, this.#onClientMessage);
     work += this.#tick();
     work += this.#pollDisk();
     work += this.#pump();
@@ -275,16 +249,12 @@ export class ReplicaActor {
         peer.block.start > peer.start
       )
         return true;
-    for (const client of this.#clients) if (client.requests.ready(this.#accept)) return true;
-    return false;
+    return this.#clients.ready;
   }
 
   /** True while something written waits for room in a ring: nobody rings when there is some. */
   get waitsForRoom(): boolean {
-    return (
-      this.#peers.some((peer) => peer.out.busy) ||
-      this.#clients.some((client) => client.waiting.length > 0 || client.replies.busy)
-    );
+    return this.#peers.some((peer) => peer.out.busy) || this.#clients.waitsForRoom;
   }
 
   #take(message: ReplicaMessage): void {
@@ -321,27 +291,6 @@ export class ReplicaActor {
     return told;
   }
 
-  /** N3: round-robin, and only as long as the core can take what comes. */
-  #pollClients(): number {
-    const count = this.#clients.length;
-    let work = 0;
-    for (let turn = 0; turn < count; turn++) {
-      const client = this.#clients[(this.#clientTurn + turn) % count];
-      if (client === undefined) continue;
-      work += client.requests.poll(POLL_LIMIT, this.#accept, (message) =>
-        this.#perform(
-          this.replica.step({
-            type: 'client',
-            address: client.address,
-            message: message as ClientMessage,
-          }),
-        ),
-      );
-    }
-    if (count > 0) this.#clientTurn = (this.#clientTurn + 1) % count;
-    return work;
-  }
-
   /** SP3: the rings were drained first, and a long stall does not make everybody suspect at once. */
   #tick(): number {
     const now = performance.now();
@@ -361,17 +310,7 @@ export class ReplicaActor {
   #pump(): number {
     let moved = 0;
     for (const peer of this.#peers) if (peer.out.busy && peer.out.pump()) moved++;
-    for (const client of this.#clients) {
-      if (client.replies.busy && client.replies.pump()) moved++;
-      let sent = 0;
-      while (
-        sent < client.waiting.length &&
-        client.replies.send(client.waiting[sent] as ServerMessage)
-      )
-        sent++;
-      if (sent > 0) client.waiting = client.waiting.slice(sent);
-      moved += sent;
-    }
+    moved += this.#clients.pump();
     return moved;
   }
 
@@ -386,10 +325,10 @@ export class ReplicaActor {
           this.#peers.find((peer) => peer.id === effect.to)?.out.send(effect.message);
           break;
         case 'reply':
-          this.#reply(effect.address, effect.message);
+          this.#clients.reply(effect.address, effect.message);
           break;
         case 'announce':
-          for (const client of this.#clients) this.#replyTo(client, effect.message);
+          this.#clients.announce(effect.message);
           break;
         case 'notice': {
           const { id, start, notices } = this.#boot;
@@ -409,26 +348,9 @@ export class ReplicaActor {
     }
   }
 
-  #reply(address: ClientAddress, message: ServerMessage): void {
-    const client = this.#clients.find((connection) => connection.address === address);
-    if (client !== undefined) this.#replyTo(client, message);
-  }
-
-  /** BP1c: never waits; what does not fit follows in order, and beyond the bound the client's resend asks again. */
-  #replyTo(client: ClientConnection, message: ServerMessage): void {
-    if (client.waiting.length === 0 && client.replies.send(message)) return;
-    if (client.waiting.length >= REPLIES_WAITING_MAX) {
-      this.#dropped++;
-      return;
-    }
-    const kept =
-      message.kind === 'readReply' ? { ...message, result: message.result.slice() } : message;
-    client.waiting.push(kept);
-  }
-
   #flush(): void {
     for (const peer of this.#peers) peer.out.flush();
-    for (const client of this.#clients) client.replies.flush();
+    this.#clients.flush();
   }
 
   #publishStatus(): void {
@@ -458,7 +380,7 @@ export class ReplicaActor {
       framesOut: 0,
       bytesIn: 0,
       bytesOut: 0,
-      framesDropped: this.#dropped,
+      framesDropped: this.#clients.dropped,
       framesCorrupt: this.#guard.broken,
       pagesFetched: this.#fetched.pages,
       bytesFetched: this.#fetched.bytes,
@@ -473,7 +395,7 @@ export class ReplicaActor {
       totals.framesCorrupt += inbound.corrupt;
     };
     for (const peer of this.#peers) add(peer.in, peer.out);
-    for (const client of this.#clients) add(client.requests, client.replies);
+    this.#clients.forEach(add);
     for (const [name, value] of Object.entries(totals))
       this.#counters.set(name as keyof typeof totals, value);
     if (this.#cpuFile !== null) this.#counters.set('cpuNs', readCpuNs(this.#cpuFile));
