@@ -5,10 +5,19 @@ import { tmpdir } from 'node:os';
 import { type Command, Option } from 'commander';
 import { describeEnvironment, recordEnvironment } from './environment.js';
 import { checkWitnesses, FSYNC_MODES, type FsyncMode, intervalOption, value } from './flags.js';
-import { exitCodeOf, type KillOutcome, killJson, killLines, roundLine } from './killtest/report.js';
+import { type EioResult, eioLack, failDisk, wrongWith } from './killtest/eio.js';
+import {
+  eioLines,
+  exitCodeOf,
+  type KillOutcome,
+  killJson,
+  killLines,
+  roundLine,
+} from './killtest/report.js';
 import { Series } from './killtest/series.js';
 import { Scratch, writableDirectory } from './scratch.js';
 import { parseCount } from './units.js';
+import { EXIT_SAFETY } from './usage.js';
 
 interface Flags {
   readonly rounds: number;
@@ -17,6 +26,7 @@ interface Flags {
   readonly interval: number;
   readonly replicas: number;
   readonly witnesses: number;
+  readonly eio?: true;
   readonly data?: string;
   readonly format: 'text' | 'json';
   readonly quiet?: true;
@@ -39,6 +49,7 @@ export function registerKilltest(
     .addOption(intervalOption())
     .option('--replicas <count>', 'size of the cluster', count(1, 9), 3)
     .option('--witnesses <count>', 'how many of them keep only the log', count(0, 4), 0)
+    .option('--eio', 'instead: let the disk of each replica in turn fail under load (needs strace)')
     .option('--data <dir>', 'where to make the directory (default: where temporary files go)')
     .addOption(
       new Option('-f, --format <name>', 'lines, or one JSON object')
@@ -62,6 +73,7 @@ async function killtest(flags: Flags, signal: AbortSignal): Promise<number> {
   const parent = writableDirectory(flags.data ?? tmpdir());
   const env = recordEnvironment();
   if (flags.quiet !== true) process.stderr.write(`${describeEnvironment(env)}\n`);
+  if (flags.eio === true) return await failDisks(flags, parent, signal);
   const beganAt = performance.now();
   using directory = new Scratch(parent, 'viewstamp-killtest-');
   const result = await Series.run({
@@ -85,4 +97,29 @@ async function killtest(flags: Flags, signal: AbortSignal): Promise<number> {
     process.stderr.write(`the directory stays: ${directory.path}\n`);
   }
   return exitCode;
+}
+
+/** Each replica in a cluster of its own. */
+async function failDisks(flags: Flags, parent: string, signal: AbortSignal): Promise<number> {
+  const lack = eioLack();
+  if (lack !== null) {
+    process.stdout.write(`skipped: ${lack}\n`);
+    return 0;
+  }
+  const { seed, replicas, witnesses } = flags;
+  const results: (EioResult & { readonly wrong: readonly string[] })[] = [];
+  for (let replica = 0; replica < replicas; replica++) {
+    signal.throwIfAborted();
+    using directory = new Scratch(parent, 'viewstamp-eio-');
+    const durability = { dir: directory.path, fsync: 'batch' } as const;
+    const result = await failDisk({ replicas, witnesses, durability }, replica, seed);
+    const wrong = wrongWith(result);
+    results.push({ ...result, wrong });
+    if (flags.format === 'text') process.stdout.write(`${eioLines(result, wrong).join('\n')}\n`);
+  }
+  if (flags.format === 'json')
+    process.stdout.write(
+      `${JSON.stringify({ kind: 'viewstamp.eio', schemaVersion: 1, results }, null, 2)}\n`,
+    );
+  return results.some(({ wrong }) => wrong.length > 0) ? EXIT_SAFETY : 0;
 }

@@ -4,6 +4,7 @@ import type { Environment } from '../environment.js';
 import { median } from '../statistics.js';
 import { formatCount, formatMillis } from '../units.js';
 import { EXIT_FAILED, EXIT_SAFETY } from '../usage.js';
+import type { EioResult } from './eio.js';
 import type { RoundResult, SeriesResult } from './series.js';
 
 export interface KillOutcome extends SeriesResult {
@@ -87,6 +88,17 @@ export function killJson(outcome: KillOutcome): string {
     failure,
   };
   return JSON.stringify(document, null, 2);
+}
+
+export function eioLines(result: EioResult, wrong: readonly string[]): string[] {
+  const { replica, role, crash, states, before, after, audit } = result;
+  return [
+    `replica ${replica} (${role}): every flush of its store fails with EIO`,
+    `  ${crash === null ? 'it did not stop' : `it stopped: ${crash.message} (${crash.code})`}`,
+    `  ${formatCount(before)} acknowledged until then, ${formatCount(after)} more within the next moments; ${states.map((state, id) => `replica ${id} ${state}`).join(', ')}`,
+    `  after a kill and a restart with a disk that is well: ${formatCount(audit.acked)} acknowledged, ${audit.unknown} unknown, ${audit.lost} lost`,
+    ...wrong.map((what) => `  VIOLATION: ${what}`),
+  ];
 }
 
 export function exitCodeOf({ violations, failure }: KillOutcome): number {

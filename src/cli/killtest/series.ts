@@ -1,16 +1,13 @@
-// Rounds of a kill test on one directory: open, audit what was there before, load, kill. Some rounds are killed before they serve. What
-// was acknowledged is only in the books of this process, which outlives them all.
+// Rounds of a kill test on one directory: open, audit what was there before, load, kill. Some rounds are killed before they serve.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadDigest } from '../../actors/replica/digest.js';
 import type { DiskOptions } from '../../index.js';
 import type { Digest64 } from '../../protocol/types.js';
 import { seeded } from '../../simulation/seeded.js';
-import { inspectDirectory } from '../inspect/directory.js';
 import { sharedClock } from '../soak/history.js';
-import { type AuditResult, Books } from './books.js';
-import { Encounters } from './encounters.js';
-import { Victim, VictimGone } from './victim.js';
+import { Auditor, type AuditTotals, THREADS } from './auditor.js';
+import { type Opened, Victim, VictimGone } from './victim.js';
 
 export interface SeriesOptions {
   readonly rounds: number;
@@ -24,18 +21,17 @@ export interface SeriesOptions {
 
 export interface RoundResult {
   readonly round: number;
-  /** From its load, or where it was killed before, from its start. */
+  /** From when its clients were at work, or where it was killed before, from its start. */
   readonly killedAfterMs: number;
   /** It was killed before there was a load. */
   readonly early: boolean;
-  /** Operations of the writers, and of the clients that meet. */
   readonly acked: number;
   readonly unknown: number;
   readonly lost: number;
   /** From the last acknowledgement of what is there, and from the first of what is lost, to the kill; null: there is none. */
   readonly lastKeptMs: number | null;
   readonly firstLostMs: number | null;
-  /** Until the next process served; null: that one was killed before. */
+  /** Until the next process served, and all its replicas were normal; null: that one was killed as well. */
   readonly recoveredMs: number | null;
   readonly wholeMs: number | null;
 }
@@ -46,11 +42,6 @@ export interface SeriesResult {
   /** What ended the series before its time, and is no violation. */
   readonly failure: string | null;
 }
-
-/** Client threads of a victim, and writers and others in each. */
-export const THREADS = 2;
-export const APPENDERS_PER_THREAD = 6;
-const LANES_PER_THREAD = 2;
 
 const LOAD_LEAST_MS = 20;
 const LOAD_MOST_MS = 1500;
@@ -67,51 +58,46 @@ interface Kill {
   readonly at: number;
 }
 
+const NOTHING: AuditTotals = { acked: 0, unknown: 0, lost: 0, lastKeptAt: null, firstLostAt: null };
+
 export class Series {
   readonly #options: SeriesOptions;
   readonly #random: () => number;
-  readonly #books: Books;
-  /** null: acknowledged operations may be lost, so there need not be an order. */
-  readonly #encounters: Encounters | null;
+  readonly #auditor: Auditor;
   readonly #rounds: RoundResult[] = [];
-  readonly #violations: string[] = [];
-  readonly #digest64: Digest64;
   /** Since the last audit. */
   #kills: Kill[] = [];
-  #loads = 0;
-  #loadOpen = false;
 
   static async run(options: SeriesOptions): Promise<SeriesResult> {
     return await new Series(options, await loadDigest()).#run();
   }
 
   private constructor(options: SeriesOptions, digest64: Digest64) {
-    const durable = options.durability.fsync === 'batch';
+    const { dir, fsync } = options.durability;
     this.#options = options;
-    this.#digest64 = digest64;
     this.#random = seeded(options.seed);
-    this.#books = new Books(THREADS * APPENDERS_PER_THREAD, durable);
-    this.#encounters = durable ? new Encounters(THREADS) : null;
+    this.#auditor = new Auditor(String(dir), fsync === 'batch', digest64);
   }
 
   async #run(): Promise<SeriesResult> {
     const { rounds, signal } = this.#options;
+    const { violations } = this.#auditor;
     let failure: string | null = null;
     try {
-      for (let round = 1; round <= rounds && this.#violations.length === 0; round++) {
+      for (let round = 1; round <= rounds && violations.length === 0; round++) {
         signal.throwIfAborted();
         await this.#round(round);
       }
-      if (this.#violations.length === 0) await this.#last();
+      if (violations.length === 0) await this.#last(rounds);
     } catch (error) {
       if (signal.aborted) throw error;
       const message = error instanceof Error ? error.message : String(error);
       // A kill leaves no store that cannot be opened any more.
       const corrupt = error instanceof VictimGone && error.code === 'VR_CORRUPT_LOG';
-      if (corrupt) this.#violations.push(message);
+      if (corrupt) violations.push(message);
       else failure = message;
     }
-    return { rounds: this.#rounds, violations: this.#violations, failure };
+    return { rounds: this.#rounds, violations, failure };
   }
 
   #start(): Victim {
@@ -122,95 +108,61 @@ export class Series {
   async #round(round: number): Promise<void> {
     const early = round > 1 && this.#below(EARLY_EVERY) === 0;
     const victim = this.#start();
-    const startedAt = performance.now();
     try {
-      const prepared = this.#prepare(victim);
-      if (early) {
-        // Whatever it comes to until then.
-        prepared.catch(() => undefined);
-        await sleep(this.#below(EARLY_MOST_MS));
-      } else {
-        await prepared;
-        await this.#load(victim);
-      }
-      const loadedAt = performance.now();
-      if (!early) await sleep(LOAD_LEAST_MS + this.#below(LOAD_MOST_MS - LOAD_LEAST_MS));
-      if (victim.failure !== null) throw victim.failure;
-      const at = sharedClock();
-      const killedAfterMs = performance.now() - (early ? startedAt : loadedAt);
-      await victim.kill();
-      await prepared.catch((error: unknown) => {
-        if (!(error instanceof VictimGone)) throw error;
-      });
-      this.#kills.push({ round, early, killedAfterMs, at });
+      const kill = early ? await this.#killEarly(victim) : await this.#killAtWork(victim);
+      this.#kills.push({ round, early, ...kill });
     } finally {
       await victim.kill();
     }
-    this.#collect(victim);
-    this.#inspect(`after the kill of round ${round}`);
+    this.#auditor.collect(victim, `after the kill of round ${round}`);
   }
 
-  /** What was said before the kill goes into the books. */
-  #collect(victim: Victim): void {
-    this.#violations.push(...victim.damages);
-    for (const [thread, records] of victim.journals.entries()) {
-      this.#books.enter(records);
-      this.#encounters?.enter(thread, records);
-    }
+  async #killAtWork(victim: Victim): Promise<Pick<Kill, 'at' | 'killedAfterMs'>> {
+    await this.#audit(victim);
+    await this.#auditor.load(victim, this.#random());
+    const loadedAt = performance.now();
+    await sleep(LOAD_LEAST_MS + this.#below(LOAD_MOST_MS - LOAD_LEAST_MS));
+    return await this.#kill(victim, loadedAt);
   }
 
-  /** A kill damages nothing, however much of the end it takes. */
-  #inspect(when: string): void {
-    const { problems } = inspectDirectory(String(this.#options.durability.dir), this.#digest64);
-    this.#violations.push(...problems.map((problem) => `${when}: ${problem}`));
+  /** Whatever it has come to by then. */
+  async #killEarly(victim: Victim): Promise<Pick<Kill, 'at' | 'killedAfterMs'>> {
+    const startedAt = performance.now();
+    const audited = this.#audit(victim);
+    // It is looked at below.
+    audited.catch(() => undefined);
+    await sleep(this.#below(EARLY_MOST_MS));
+    const kill = await this.#kill(victim, startedAt);
+    await audited.catch((error: unknown) => {
+      if (!(error instanceof VictimGone)) throw error;
+    });
+    return kill;
   }
 
-  /** Waits for a process that serves, and audits. */
-  async #prepare(victim: Victim): Promise<void> {
-    const { openMs, wholeMs } = await victim.opened;
-    const keys = this.#books.keys;
-    const found = await victim.read(keys);
-    const settled = this.#books.settled('recent');
-    this.#violations.push(...this.#books.recheck(settled, await victim.read(settled)));
-    const check = this.#loadOpen
-      ? await this.#encounters?.check((names) => victim.read(names))
-      : undefined;
-    if (check !== undefined && check.undecided.length > 0)
-      throw new Error(`not decided whether there is an order: ${check.undecided.join('; ')}`);
-    if (!(await victim.digestsEqual())) this.#violations.push('digests of the replicas differ');
-    // From here on nothing is awaited: it is done, or it was killed before.
-    const audit = this.#books.audit(new Map(keys.map((key, index) => [key, found[index] ?? null])));
-    this.#violations.push(...audit.violations);
-    if (check !== undefined) {
-      this.#violations.push(...check.violations);
-      if (check.lost > 0) this.#violations.push(`${check.lost} acknowledged increments are lost`);
-      if (check.doubled > 0) this.#violations.push(`${check.doubled} increments too many`);
-    }
-    this.#loadOpen = false;
-    this.#report(audit, check, { openMs, wholeMs });
+  /** @throws why it had ended by itself */
+  async #kill(victim: Victim, since: number): Promise<Pick<Kill, 'at' | 'killedAfterMs'>> {
+    if (victim.failure !== null) throw victim.failure;
+    const kill = { at: sharedClock(), killedAfterMs: performance.now() - since };
+    await victim.kill();
+    return kill;
   }
 
-  #report(
-    audit: AuditResult,
-    check: { readonly operations: number; readonly unknown: number } | undefined,
-    opened: { readonly openMs: number; readonly wholeMs: number },
-  ): void {
+  async #audit(victim: Victim): Promise<void> {
+    const opened = await victim.opened;
+    this.#report(await this.#auditor.audit(victim), opened);
+  }
+
+  #report(audit: AuditTotals, opened: Opened): void {
     const kills = this.#kills;
     this.#kills = [];
-    for (const [index, kill] of kills.entries()) {
+    for (const [index, { at, ...kill }] of kills.entries()) {
       const last = index === kills.length - 1;
-      const none = { acked: 0, unknown: 0, lost: 0, lastKeptAt: null, firstLostAt: null };
-      const { acked, unknown, lost, lastKeptAt, firstLostAt } = kill.early ? none : audit;
-      const met = kill.early ? undefined : check;
-      const before = (at: number | null): number | null =>
-        at === null ? null : (kill.at - at) / 1e6;
+      const { lastKeptAt, firstLostAt, ...counts } = kill.early ? NOTHING : audit;
+      const before = (time: number | null): number | null =>
+        time === null ? null : (at - time) / 1e6;
       const result: RoundResult = {
-        round: kill.round,
-        early: kill.early,
-        killedAfterMs: kill.killedAfterMs,
-        acked: acked + (met === undefined ? 0 : met.operations - met.unknown),
-        unknown: unknown + (met?.unknown ?? 0),
-        lost,
+        ...kill,
+        ...counts,
         lastKeptMs: before(lastKeptAt),
         firstLostMs: before(firstLostAt),
         recoveredMs: last ? opened.openMs : null,
@@ -221,32 +173,17 @@ export class Series {
     }
   }
 
-  async #load(victim: Victim): Promise<void> {
-    const prefix = `meet:${this.#loads++}:`;
-    this.#encounters?.begin(prefix);
-    this.#loadOpen = true;
-    await victim.load({
-      threads: THREADS,
-      appenders: this.#books.starts,
-      lanes: this.#encounters === null ? 0 : LANES_PER_THREAD,
-      prefix,
-      seed: this.#random(),
-    });
-  }
-
   /** After the last kill: everything once more, and an end without violence. */
-  async #last(): Promise<void> {
+  async #last(rounds: number): Promise<void> {
     const victim = this.#start();
     try {
-      await this.#prepare(victim);
-      const all = this.#books.settled('all');
-      this.#violations.push(...this.#books.recheck(all, await victim.read(all)));
+      await this.#audit(victim);
+      await this.#auditor.recheckAll(victim);
       await victim.close();
     } finally {
       await victim.kill();
     }
-    this.#violations.push(...victim.damages);
-    this.#inspect('at the end');
+    this.#auditor.collect(victim, `closed after ${rounds} rounds`);
   }
 
   #below(limit: number): number {

@@ -72,6 +72,8 @@ export class VictimGone extends Error {
 /** Keys read at a time: their answers have to come within the time of one call. */
 const READ_BATCH = 1000;
 
+const ACKED = '"type":"acked"';
+
 interface Asked {
   resolve(reply: unknown): void;
   reject(error: Error): void;
@@ -88,6 +90,7 @@ export class Victim {
   readonly #ended: Promise<unknown>;
   readonly #journals: string[];
   readonly #asked = new Map<number, Asked>();
+  #acknowledged = 0;
   #questions = 0;
   #failure: VictimGone | null = null;
   #failed: (error: VictimGone) => void = () => undefined;
@@ -106,6 +109,7 @@ export class Victim {
         const stream = child.stdio[4 + index] as Readable;
         stream.setEncoding('utf8').on('data', (text: string) => {
           this.#journals[index] += text;
+          this.#acknowledged += text.split(ACKED).length - 1;
           resolve();
         });
       }
@@ -203,6 +207,11 @@ export class Victim {
   async kill(): Promise<void> {
     this.#process.kill('SIGKILL');
     await this.#ended;
+  }
+
+  /** Acknowledgements that have arrived. */
+  get acknowledged(): number {
+    return this.#acknowledged;
   }
 
   /** What its client threads said, by thread. Whole only after its end. */
