@@ -31,7 +31,7 @@ export const STOP_POINTS = [
 export type StopPoint = (typeof STOP_POINTS)[number];
 
 /** What `faults` lets a thread do to itself. */
-export type ThreadFault = 'hang' | 'exhaustHeap' | StopPoint;
+export type ThreadFault = 'hang' | 'exhaustHeap' | 'diverge' | StopPoint;
 
 /** Whose unread frames are to be damaged: those of a replica, or those of the clients of a name. */
 export type FlipTarget = { readonly replica: ReplicaId } | { readonly client: string };

@@ -229,3 +229,52 @@ test('two clients in two other threads, the primary killed: every increment exac
   await ended;
   expect((await cluster.status()).clients).toEqual(['opener']);
 });
+
+test('a replica whose state differs stops at the next checkpoint, says so and stays down; the others go on (CP8)', async () => {
+  const cluster = await openCluster({ checkpointEvery: 4 }, true);
+  try {
+    const told: { replica: number; message: string }[] = [];
+    cluster.on('divergence', (detail) => told.push(detail));
+    for (let i = 0; i < 10; i++) await cluster.kv.incr('n');
+    const { primary } = await cluster.status();
+    await cluster.fault((primary + 1) % 3, 'diverge');
+    await expect
+      .poll(async () => {
+        await cluster.kv.incr('n');
+        return told.map(({ replica }) => replica);
+      })
+      .toEqual([(primary + 1) % 3]);
+    expect(told[0]?.message).toMatch(/CP8 .* has root [0-9a-f]{32}, the others have [0-9a-f]{32}/);
+    for (let i = 0; i < 20; i++) await cluster.kv.incr('m');
+    const { replicas } = await cluster.status();
+    expect(replicas.map(({ state }) => state).filter((state) => state === 'down')).toHaveLength(1);
+    // An administrator may start it again: it forgets its state and takes that of the others.
+    await cluster.admin.restart((primary + 1) % 3);
+    for (let i = 0; i < 20; i++) await cluster.kv.incr('m');
+    expect(told).toHaveLength(1);
+    expect(new Set((await cluster.status()).replicas.map(({ digest }) => digest)).size).toBe(1);
+  } finally {
+    await cluster.close();
+  }
+});
+
+test('a primary whose state differs stops as well, and another takes over (CP8)', async () => {
+  const cluster = await openCluster({ checkpointEvery: 4 }, true);
+  try {
+    const told: number[] = [];
+    cluster.on('divergence', ({ replica }) => told.push(replica));
+    await cluster.kv.incr('n');
+    const { primary } = await cluster.status();
+    await cluster.fault(primary, 'diverge');
+    await expect
+      .poll(async () => {
+        await cluster.kv.incr('n');
+        return told;
+      })
+      .toEqual([primary]);
+    expect(await cluster.kv.incr('n')).toBeGreaterThan(2);
+    expect((await cluster.status()).primary).not.toBe(primary);
+  } finally {
+    await cluster.close();
+  }
+});

@@ -159,6 +159,11 @@ export class ReplicaActor {
     this.#flush();
   }
 
+  /** Only with faults: a bit of the state turns, as rot or code that is not deterministic would have it. */
+  diverge(): void {
+    this.#services?.turnBit();
+  }
+
   digest(): { applied: number; digest: string } {
     return { applied: this.replica.state.applied, digest: this.#services?.digest() ?? '' };
   }

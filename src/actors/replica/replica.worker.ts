@@ -30,6 +30,7 @@ const control: ReplicaControl = {
     if (points === null) return;
     if (kind === 'hang') for (;;);
     if (kind === 'exhaustHeap') exhaustHeap();
+    else if (kind === 'diverge') actor.diverge();
     else points.arm(kind, times);
   },
 };
