@@ -43,6 +43,8 @@ export interface DiskBoot {
   readonly register: string;
   readonly gen: number;
   readonly durability: Durability;
+  /** E42: what is stored contradicts what the others went on with; it is given up. */
+  readonly wipe: boolean;
   /** P4: what is stored is all that counts. */
   readonly trusted: boolean;
   readonly cold: boolean;

@@ -53,6 +53,8 @@ export interface History {
   readonly roots: Map<OpNumber, Chain>;
   /** Op of the newest checkpoint that each replica ever had, its dead threads included (I16). */
   readonly checkpoints: Map<ReplicaId, OpNumber>;
+  /** Committed before this history began, as far as the disks knew after a restart of all. */
+  inherited: OpNumber;
 }
 
 export function emptyHistory(): History {
@@ -65,6 +67,7 @@ export function emptyHistory(): History {
     acknowledged: new Map(),
     roots: new Map(),
     checkpoints: new Map(),
+    inherited: 0,
   };
 }
 
@@ -81,6 +84,7 @@ export function cloneHistory(history: History): History {
     acknowledged: new Map(acknowledged),
     roots: new Map(roots),
     checkpoints: new Map(checkpoints),
+    inherited: history.inherited,
   };
 }
 
@@ -239,6 +243,11 @@ function checkStarted(watch: Watch, state: ReplicaState): void {
 
 /** I1 and I8: one history, with a quorum behind each commit. */
 function checkCommitted(watch: Watch, before: Remembered | null, state: ReplicaState): void {
+  // What it holds was committed in an earlier generation, and the others may have gone on without it (E42).
+  if (state.cold) {
+    watch.history.inherited = Math.max(watch.history.inherited, state.commit);
+    return;
+  }
   for (let op = (before?.commit ?? 0) + 1; op <= state.commit; op++) {
     const chain = chainIfPresent(state.log, op);
     const known = watch.history.committed[op - 1];
@@ -249,8 +258,7 @@ function checkCommitted(watch: Watch, before: Remembered | null, state: ReplicaS
     const late = op <= state.log.start || entryAt(state.log, op).ts > entryAt(state.log, op - 1).ts;
     watch.expect(late, `I5 replica ${state.id}: entry ${op} is not later than the one below (DT2)`);
     if (known === undefined) {
-      // What a start finds on its disk was committed before this history began.
-      if (before !== null) checkEvidence(watch, state, op);
+      if (op > watch.history.inherited) checkEvidence(watch, state, op);
       const { epoch, view } = state;
       watch.history.committed[op - 1] = { chain, stamp: { epoch, view } };
     } else

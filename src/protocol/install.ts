@@ -48,6 +48,8 @@ export function commonBase(core: Core, rungs: readonly Rung[]): OpNumber {
 
 /** Begins an Install towards `target`. */
 export function beginInstall(core: Core, target: TransferTarget, source: InstallSource): void {
+  // What is committed is in every later log.
+  if (target.op < core.state.commit) contradicted(core, target.op + 1);
   const base = Math.min(commonBase(core, source.ladder), target.op);
   const transfer: Transfer = {
     ...emptyTransfer(core, source.purpose, source.donors),

@@ -2,7 +2,7 @@
 // every replica and keeps a trace for the day when one breaks. What may happen to whom is decided by whoever stands on it: a
 // story that somebody wrote, or a run that was drawn from a seed.
 
-import { Divergence } from '../protocol/assert.js';
+import { Divergence, StoreContradicted } from '../protocol/assert.js';
 import { DEFAULT_CLIENT_TIMING } from '../protocol/client.js';
 import type { ClientOutcome } from '../protocol/client-event.js';
 import { type Configuration, makeConfiguration, primaryOf } from '../protocol/configuration.js';
@@ -236,6 +236,7 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
       action();
     } catch (error) {
       if (error instanceof Killed) this.crash(id);
+      else if (error instanceof StoreContradicted) this.#rejoin(id);
       else if (error instanceof Divergence && this.options.diverges === true) this.#halt(id, error);
       else throw error instanceof Error ? this.withTrace(error) : error;
     }
@@ -244,6 +245,13 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
   #halt(id: number, error: Divergence): void {
     this.halted.set(id, error.message);
     this.crash(id);
+  }
+
+  /** E42: the host gives the store up, and the replica recovers. */
+  #rejoin(id: number): void {
+    this.crash(id);
+    this.disks[id]?.wipe();
+    this.restart(id);
   }
 
   // ── threads ──

@@ -28,8 +28,8 @@ export interface Call extends Submission {
 }
 
 export class Story extends Stage<StoryMachine, Call> {
-  /** I11: digest of the state after each applied op, by whoever came there first. */
-  readonly #digests = new Map<number, string>();
+  /** I11: digest of the state after each applied op of a generation, by whoever came there first. */
+  readonly #digests = new Map<string, string>();
   #knownPlace = 0;
 
   constructor(options: StoryOptions) {
@@ -61,11 +61,12 @@ export class Story extends Stage<StoryMachine, Call> {
     super.stepped(actor, event, effects);
     if (event.type !== 'execute' || actor.machine === null) return;
     // I11: equal applied, equal state, sessions included.
-    const { applied, table } = actor.replica.state;
+    const { gen, applied, table } = actor.replica.state;
+    const at = `${gen}.${applied}`;
     let digest = actor.machine.digest();
     for (const [session, row] of table.rows) digest += ` ${session}:${row.lastRequest}`;
-    const known = this.#digests.get(applied);
-    if (known === undefined) this.#digests.set(applied, digest);
+    const known = this.#digests.get(at);
+    if (known === undefined) this.#digests.set(at, digest);
     else if (known !== digest)
       throw new Error(`I11 R${actor.id}: '${digest}' at op ${applied}, elsewhere '${known}'`);
   }

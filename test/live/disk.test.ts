@@ -107,6 +107,20 @@ test('a store whose file was damaged is given up, and its replica recovers from 
   await agreed(cluster);
 });
 
+test('register-lost (D21): a replica that has forgotten its promises never runs again; the others go on', async () => {
+  const dir = fresh();
+  {
+    await using cluster = await reopen(dir);
+    await cluster.kv.set('a', 1);
+  }
+  writeFileSync(join(dir, 'replica-1.register'), Buffer.alloc(12_288));
+  await using cluster = await reopen(dir);
+  expect(await cluster.kv.get('a')).toBe(1);
+  const { replicas } = await cluster.status();
+  expect(replicas.map(({ state }) => state === 'down')).toEqual([false, true, false]);
+  await expect(cluster.admin.restart(1)).rejects.toMatchObject({ code: 'VR_CORRUPT_LOG' });
+});
+
 describe('refusals', () => {
   test('a directory is locked while it is open, and free afterwards', async () => {
     const dir = fresh();

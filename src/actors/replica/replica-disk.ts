@@ -59,9 +59,10 @@ export class ReplicaDisk {
       },
     });
     const found = this.#store.load();
-    if (found.kind === 'damaged') {
+    if (found.kind === 'damaged' || disk.wipe) {
       this.stored = null;
-      this.damage = found.why;
+      this.damage = found.kind === 'damaged' ? found.why : 'the others went on without it';
+      if (found.kind === 'loaded') found.state.close();
       this.#store.reset();
       return;
     }

@@ -31,6 +31,8 @@ interface Place {
   readonly host: StoreHost;
   /** A thread of it has run in this process. */
   launched: boolean;
+  /** Its next thread begins with an empty store. */
+  wipe: boolean;
 }
 
 export class ClusterDisk {
@@ -97,7 +99,7 @@ export class ClusterDisk {
       guard,
       bell: { memory: mesh.blocks, at },
     });
-    return { register, host, launched: false };
+    return { register, host, launched: false, wipe: false };
   }
 
   /** True: the id has lost what it promised (D21). */
@@ -118,6 +120,8 @@ export class ClusterDisk {
       );
     typed(() => place.register.raise({ start }));
     const first = !place.launched;
+    const { wipe } = place;
+    place.wipe = false;
     place.launched = true;
     return {
       link: place.host.link,
@@ -127,7 +131,14 @@ export class ClusterDisk {
       // P4: complete, or what all start from. A thread that dies alone may have acknowledged more than it had handed over.
       trusted: this.#settings.fsync === 'batch' || (first && this.#cold),
       cold: first && this.#cold,
+      wipe,
     };
+  }
+
+  /** E42: what its store holds is of no use. */
+  giveUp(id: ReplicaId): void {
+    const place = this.#places.get(id);
+    if (place) place.wipe = true;
   }
 
   /** Flushes what was handed over. No thread of a replica may run any more. */

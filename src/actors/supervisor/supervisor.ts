@@ -173,6 +173,8 @@ export class Supervisor {
     if (this.#leftAt < 0 && this.#serving?.primary === seat.id) this.#leave('crash');
     this.#setState(seat, 'down');
     if (this.#stopping) return;
+    if (seat.error instanceof Error && seat.error.name === 'StoreContradicted')
+      this.#disk?.giveUp(seat.id);
     const looping = seat.crashes.crashed(performance.now());
     // CP8: started again it would come to the same state by the same code, or hide what happened.
     const diverged = seat.error instanceof Error && seat.error.name === 'Divergence';
