@@ -55,6 +55,7 @@ export class ReplicaStore {
   readonly #queue: HandoverWriter;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
+  #waitingCheckpoints = 0;
   #appended: OpNumber = 0;
   #flushed: OpNumber = 0;
   #checkpoint: OpNumber = 0;
@@ -125,10 +126,12 @@ export class ReplicaStore {
    * Puts a page ahead of `finishCheckpoint` or of a switch; one checkpoint at a time: those of another one are dropped when it is
    * finished. The content is copied.
    *
-   * @returns false when the queue is full: try again in a later pass
+   * @returns false when the queue is full, or the checkpoint before still waits for room: try again in a later pass
    */
   putPage(cpOp: OpNumber, list: number, index: number, content: Uint8Array): boolean {
     if (this.#waiting.length > 0) this.#drain();
+    // It may overtake entries, but not the end of the checkpoint before: that one drops all pages but its own.
+    if (this.#waitingCheckpoints > 0) return false;
     const taken = offerPage(this.#queue, { cpOp, list, index }, content);
     this.#queue.publish();
     return taken;
@@ -176,6 +179,7 @@ export class ReplicaStore {
   reset(): void {
     this.#waiting = [];
     this.#waitingBytes = 0;
+    this.#waitingCheckpoints = 0;
     this.#request(KIND.reset);
     this.#appended = 0;
     this.#flushed = 0;
@@ -218,7 +222,12 @@ export class ReplicaStore {
     if (this.#failed) return;
     if (this.#waiting.length === 0 && this.#offer(item)) return;
     this.#waiting.push(item);
-    if (item.kind === 'entry') this.#waitingBytes += item.entry.body.length;
+    this.#account(item, 1);
+  }
+
+  #account(item: Waiting, sign: 1 | -1): void {
+    if (item.kind === 'entry') this.#waitingBytes += sign * item.entry.body.length;
+    if (item.kind === 'checkpoint') this.#waitingCheckpoints += sign;
   }
 
   #offer(item: Waiting): boolean {
@@ -238,7 +247,7 @@ export class ReplicaStore {
     let count = 0;
     for (const item of this.#waiting) {
       if (!this.#offer(item)) break;
-      if (item.kind === 'entry') this.#waitingBytes -= item.entry.body.length;
+      this.#account(item, -1);
       count++;
     }
     if (count > 0) {
