@@ -99,7 +99,7 @@ function replicaTable({ replicas }: DirectoryReport): string {
 
 function row({ id, role, register, fileBytes, store }: ReplicaReport): string[] {
   const alive = register.kind === 'alive' ? register.register : null;
-  const log = store.kind === 'whole' || store.kind === 'broken' ? store.log : null;
+  const log = store.kind === 'empty' ? null : store.log;
   const checkpoint = log?.checkpoint ?? null;
   return [
     `${id}`,
@@ -154,9 +154,10 @@ function inspectJson(report: DirectoryReport): string {
 
 function replicaJson({ id, role, register, fileBytes, store }: ReplicaReport): object {
   const common = { id, role, register: registerJson(register), fileBytes };
-  if (store.kind === 'empty') return { ...common, store: store.kind };
-  if (store.kind === 'damaged' || store.kind === 'busy')
-    return { ...common, store: store.kind, why: [store.why] };
+  if (store.kind === 'empty')
+    return { ...common, store: store.kind, why: [], log: null, checkpoint: null };
+  if (store.log === null)
+    return { ...common, store: store.kind, why: store.why, log: null, checkpoint: null };
   const { checkpoint, ...log } = store.log;
   return {
     ...common,

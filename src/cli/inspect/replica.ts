@@ -19,7 +19,7 @@ import { LoadedState } from '../../storage/load.js';
 import { PageFile } from '../../storage/page-file.js';
 import type { CheckpointRecord, StoredMeta } from '../../storage/records.js';
 import { type RegisterState, readRegister } from '../../storage/register.js';
-import { type Survey, surveyStore } from '../../storage/survey.js';
+import { examineStore, type Survey } from '../../storage/survey.js';
 import { ChainColumn } from './chain-column.js';
 
 export interface StoredLog {
@@ -54,9 +54,16 @@ export type StoreReport =
     }
   /** Given up: the replica recovers from the others. */
   | { readonly kind: 'empty' }
-  | { readonly kind: 'damaged'; readonly why: string }
-  /** Its owner wrote to it whenever it was read; `why` is what was wrong the last time. */
-  | { readonly kind: 'busy'; readonly why: string };
+  | Unread<'damaged'>
+  /** Its owner wrote to it whenever it was read. */
+  | Unread<'busy'>;
+
+/** `log`: what it says of itself, as far as it was seen before something was found wrong; `why`: what that is. */
+interface Unread<K> {
+  readonly kind: K;
+  readonly log: StoredLog | null;
+  readonly why: readonly string[];
+}
 
 export interface ReplicaReport {
   readonly id: ReplicaId;
@@ -85,7 +92,7 @@ export function inspectReplica(options: InspectReplicaOptions): ReplicaReport {
   const { id, role, files } = options;
   const register = readRegister(files.register, id);
   const fileBytes = statSync(files.store, { throwIfNoEntry: false })?.size ?? 0;
-  let why = '';
+  let last: Pick<Unread<'busy'>, 'log' | 'why'> = { log: null, why: [] };
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const before = newestTransaction(files.store);
     const store = readOnce(options);
@@ -93,9 +100,9 @@ export function inspectReplica(options: InspectReplicaOptions): ReplicaReport {
     // While transaction n + 1 is written, the pages of n stay: what is wrong with those is wrong.
     const steady = !options.inUse || (before !== null && before === after);
     if (steady || !isWrong(store)) return { id, role, register, fileBytes, store };
-    why = String(store.why);
+    last = { log: store.log, why: store.why };
   }
-  return { id, role, register, fileBytes, store: { kind: 'busy', why } };
+  return { id, role, register, fileBytes, store: { kind: 'busy', ...last } };
 }
 
 function isWrong(
@@ -119,23 +126,26 @@ function newestTransaction(path: string): number | null {
 }
 
 function readOnce(options: InspectReplicaOptions): StoreReport {
+  const { survey, why } = examineStore(options.files, true);
+  const { meta } = survey;
+  const log = meta === null ? null : logOf(meta, survey);
+  if (why !== null) return { kind: 'damaged', log, why: [why] };
+  if (meta === null || log === null) return { kind: 'empty' };
   try {
-    const survey = surveyStore(options.files, true);
-    if (survey.meta === null) return { kind: 'empty' };
-    const state = new LoadedState(openSync(options.files.store, 'r'), survey, survey.meta);
+    const state = new LoadedState(openSync(options.files.store, 'r'), survey, meta);
     try {
-      return verify(options, survey, state);
+      return verify(options, log, state);
     } finally {
       state.close();
     }
   } catch (error) {
-    return { kind: 'damaged', why: messageOf(error) };
+    return { kind: 'damaged', log, why: [messageOf(error)] };
   }
 }
 
 function verify(
   { clusterId, digest64 }: InspectReplicaOptions,
-  survey: Survey,
+  log: StoredLog,
   state: LoadedState,
 ): StoreReport {
   const { meta, checkpoint } = state;
@@ -157,18 +167,17 @@ function verify(
     chains.put(entry.op, below);
   }
   if (checkpoint !== null) why.push(...verifyCheckpoint(state, checkpoint, chains, digest64));
-  const log = logOf(meta, survey);
   return { kind: why.length === 0 ? 'whole' : 'broken', log, chains, why };
 }
 
-function logOf(meta: StoredMeta, { log, checkpoint }: Survey): StoredLog {
+function logOf(meta: StoredMeta, { log, entries, checkpoint }: Survey): StoredLog {
   return {
     gen: meta.gen,
     epoch: meta.epoch,
     lastNormal: meta.lastNormal,
     start: meta.logStart,
     end: meta.head,
-    entries: meta.head - meta.logStart + 1,
+    entries: entries.length,
     commit: meta.commit,
     bytes: log.bytes,
     checkpoint:
