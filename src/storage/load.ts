@@ -42,11 +42,8 @@ export class LoadedState {
   *entries(from: OpNumber = this.meta.logStart): Generator<Entry, void, undefined> {
     const { logStart, head } = this.meta;
     for (let op = from; op <= head; op++) {
-      const value = this.#read(this.#keys.log(op), this.#survey.entries[op - logStart]);
-      const entry = readEntry(op, value);
-      if (entry === null)
-        throw new StorageError('VR_CORRUPT_LOG', `entry ${op} is of no known form`);
-      yield entry;
+      const place = this.#survey.entries[op - logStart];
+      yield readEntry(op, this.#read(this.#keys.log(op), place));
     }
   }
 
@@ -79,9 +76,7 @@ export function loadStore(files: ReplicaFiles): LoadResult {
     const survey = surveyStore(files, true);
     if (survey.meta === null) throw new DamagedFile('it holds no state');
     fd = openSync(files.store, 'r');
-    const state = new LoadedState(fd, survey, survey.meta);
-    for (const entry of state.entries()) void entry;
-    return { kind: 'loaded', state };
+    return { kind: 'loaded', state: new LoadedState(fd, survey, survey.meta) };
   } catch (error) {
     if (fd !== null) closeSync(fd);
     return { kind: 'damaged', why: messageOf(error) };

@@ -65,6 +65,7 @@ export class PageFile {
   readonly #meta: Meta;
   /** One bit per page: part of a tree. */
   readonly #used: Uint8Array;
+  readonly #leaf: Buffer;
   #value: Buffer = Buffer.alloc(0);
 
   /** @throws {DamagedFile} */
@@ -73,6 +74,7 @@ export class PageFile {
     this.#bytes = fstatSync(fd).size;
     this.#meta = this.#newestMeta();
     this.#used = new Uint8Array((this.#meta.lastPage >> 3) + 1);
+    this.#leaf = Buffer.alloc(this.#meta.pageBytes);
   }
 
   get txnid(): number {
@@ -154,9 +156,10 @@ export class PageFile {
 
     const descend = (page: number, level: number, low: Buffer | null, high: Buffer | null) => {
       if (level > tree.depth) damaged(`the ${name} tree is deeper than ${tree.depth}`);
-      const bytes = this.#page(page);
-      const flags = bytes.readUInt16LE(18);
       const leaf = level === tree.depth;
+      // One leaf is looked at at a time, of branches a whole path.
+      const bytes = this.#page(page, leaf ? this.#leaf : Buffer.allocUnsafe(this.#leaf.length));
+      const flags = bytes.readUInt16LE(18);
       if (flags !== (leaf ? LEAF : BRANCH)) damaged(`page ${page} has flags ${flags}`);
       if (leaf) counts.leaves++;
       else counts.branches++;
@@ -210,11 +213,9 @@ export class PageFile {
         );
   }
 
-  #page(page: number): Buffer {
+  #page(page: number, bytes: Buffer): Buffer {
     this.#use(page, 1);
-    const { pageBytes } = this.#meta;
-    const bytes = Buffer.allocUnsafe(pageBytes);
-    this.#read(bytes, page * pageBytes, `page ${page}`);
+    this.#read(bytes, page * this.#meta.pageBytes, `page ${page}`);
     this.#checkHeader(bytes, page);
     return bytes;
   }
@@ -315,7 +316,10 @@ function parseTree(bytes: Buffer, at: number): Tree {
   };
 }
 
-/** Offsets of a page's nodes in the order of their keys; they fill its upper part without gaps. */
+/**
+ * Offsets of a page's nodes in the order of their keys; they fill its upper part without gaps. Two that overlap are found by
+ * their keys.
+ */
 function nodesOf(bytes: Buffer, page: number, leaf: boolean): number[] {
   const lower = bytes.readUInt16LE(20);
   const upper = bytes.readUInt16LE(22);
@@ -324,12 +328,11 @@ function nodesOf(bytes: Buffer, page: number, leaf: boolean): number[] {
   const count = lower >> 1;
   if (count < (leaf ? 1 : 2)) damaged(`page ${page} has ${count} nodes`);
   const nodes: number[] = [];
-  const starts = new Set<number>();
   let used = 0;
   for (let index = 0; index < count; index++) {
     const start = bytes.readUInt16LE(HEADER_BYTES + 2 * index);
     const at = HEADER_BYTES + start;
-    if (start < upper || start + NODE_HEADER_BYTES > room || starts.has(start))
+    if (start < upper || start + NODE_HEADER_BYTES > room)
       damaged(`page ${page} has a node outside its bounds`);
     const flags = bytes.readUInt16LE(at + 4);
     const keyBytes = bytes.readUInt16LE(at + 6);
@@ -341,7 +344,6 @@ function nodesOf(bytes: Buffer, page: number, leaf: boolean): number[] {
     }
     if (start + size > room) damaged(`page ${page} has a node outside its bounds`);
     used += size + (size & 1);
-    starts.add(start);
     nodes.push(at);
   }
   if (used !== room - upper) damaged(`page ${page} has ${room - upper - used} bytes of no node`);

@@ -6,12 +6,12 @@ import { crc32 } from 'node:zlib';
 import type { Entry } from '../protocol/message.js';
 import type { Chain, EpochNumber, OpNumber, Stamp, StartNumber } from '../protocol/types.js';
 
-/** First byte of a key. */
+/** First byte of a key. The log comes last: a new entry is the last key then, and LMDB fills its pages. */
 const META = 0x01;
 const CHECKPOINT = 0x02;
 const UNFLUSHED = 0x03;
-const LOG = 0x10;
-const PAGE = 0x20;
+const PAGE = 0x10;
+const LOG = 0x20;
 
 /** What a replica knows of itself besides its log (P8). All numbers are below 2^53. */
 export interface StoredMeta {
@@ -156,10 +156,17 @@ export function writeEntryHeader(target: Buffer, entry: Entry): void {
   target.writeUInt32LE(0, 52);
 }
 
-/** @returns the entry with a body of its own; null: not an entry of this format. */
-export function readEntry(op: OpNumber, value: Buffer): Entry | null {
-  if (value.length < ENTRY_HEADER_BYTES || value.readUInt32LE(4) !== KIND_BATCH) return null;
-  if (value.readUInt32LE(48) !== value.length - ENTRY_HEADER_BYTES) return null;
+/** Whether it is an entry of this format. */
+export function isEntry(value: Buffer): boolean {
+  return (
+    value.length >= ENTRY_HEADER_BYTES &&
+    value.readUInt32LE(4) === KIND_BATCH &&
+    value.readUInt32LE(48) === value.length - ENTRY_HEADER_BYTES
+  );
+}
+
+/** Of a value that `isEntry` knows: the entry, with a body of its own. */
+export function readEntry(op: OpNumber, value: Buffer): Entry {
   return {
     op,
     epoch: value.readUInt32LE(8),

@@ -208,7 +208,7 @@ export class StoreWriter {
   #putEntry(environment: Environment, op: OpNumber, queue: HandoverReader): number {
     const key = this.#keys.log(op);
     const value = this.#stage(queue);
-    environment.put(key, seal(key, value));
+    environment.append(key, seal(key, value));
     return roomOf(value.length);
   }
 

