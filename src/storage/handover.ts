@@ -27,6 +27,7 @@ const ANSWERED = 65;
 /** Low 32 bits of the highest op that is flushed, and of the newest checkpoint that is. */
 const FLUSHED = 66;
 const CHECKPOINT = 67;
+/** See `Fullness`. */
 const FULL = 68;
 /** 0, or 1 + index of the code of the error that ended the store. */
 const FAILED = 69;
@@ -44,6 +45,10 @@ const TEXT_MAX = 1024;
 const HEAD_BYTES = 4096;
 const RECORD_HEADER_BYTES = 8;
 const WRAP = 0;
+/** 0: there is room. 1: the capacity is reached. 2: the disk is full, and what is in the queue waits. */
+export type Fullness = 0 | 1 | 2;
+const STUCK = 2;
+
 /** A thread that is ended between clearing `ASLEEP` and notifying leaves a sleeper that looks awake: none sleeps for long. */
 const SLEEP_MAX_MS = 100;
 /** A record takes at most this share of a queue, so that the store works while the replica writes. */
@@ -192,7 +197,15 @@ export class HandoverWriter {
     return Atomics.add(this.#shared.words, REQUESTS, 1) + 1;
   }
 
-  /** Blocks until the store answers `request`. @throws {StorageError} when it refuses, or has failed */
+  /** @throws {StorageError} when the store has failed, or waits for room on the disk: who knows for how long */
+  #expectWorking(): void {
+    const { failure } = this;
+    if (failure !== null) throw failure;
+    if (Atomics.load(this.#shared.words, FULL) === STUCK)
+      throw new StorageError('VR_DISK', 'the disk is full', { full: true });
+  }
+
+  /** Blocks until the store answers `request`. @throws {StorageError} when it refuses, has failed, or the disk is full */
   await(request: number): void {
     const { words } = this.#shared;
     this.#hurry();
@@ -203,17 +216,15 @@ export class HandoverWriter {
         if (refusal !== null) throw refusal;
         return;
       }
-      const { failure } = this;
-      if (failure !== null) throw failure;
+      this.#expectWorking();
       Atomics.wait(words, ANSWERED, answered, SLEEP_MAX_MS);
     }
   }
 
-  /** Blocks until there may be more room. @throws {StorageError} when the store has failed */
+  /** Blocks until there may be more room. @throws {StorageError} when the store has failed, or the disk is full */
   awaitRoom(): void {
     const { words } = this.#shared;
-    const { failure } = this;
-    if (failure !== null) throw failure;
+    this.#expectWorking();
     this.#hurry();
     Atomics.wait(words, HEAD, this.#head, SLEEP_MAX_MS);
   }
@@ -339,8 +350,10 @@ export class HandoverReader {
     this.#wake();
   }
 
-  publishFull(full: boolean): void {
-    if (Atomics.exchange(this.#shared.words, FULL, full ? 1 : 0) !== (full ? 1 : 0)) this.#wake();
+  publishFull(fullness: Fullness): void {
+    if (Atomics.exchange(this.#shared.words, FULL, fullness) === fullness) return;
+    Atomics.notify(this.#shared.words, ANSWERED);
+    this.#wake();
   }
 
   fail(code: StorageErrorCode, message: string): void {

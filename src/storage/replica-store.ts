@@ -83,7 +83,7 @@ export class ReplicaStore {
 
   /**
    * First of all. Waits until what an earlier thread handed over is written, and reads the file.
-   * @throws {StorageError} VR_DISK when the store has failed
+   * @throws {StorageError} VR_DISK when the store has failed; with `details.full` it may go on later, for another thread
    */
   load(): LoadResult {
     this.#request(KIND.attach);
@@ -152,7 +152,8 @@ export class ReplicaStore {
 
   /**
    * Install (P8b), in one transaction; write the register before. Waits until it is durable (in mode `none`: done).
-   * @throws {StorageError} VR_DISK; with `details.full` nothing has changed, and the store goes on
+   * @throws {StorageError} VR_DISK: it may have happened or not, or happen when there is room again (`details.full`), but never
+   * by half; this thread has to end, and a successor loads what there is
    */
   switchTo(change: Switch): void {
     const { meta, base, checkpoint } = change;
@@ -167,7 +168,7 @@ export class ReplicaStore {
     this.#begin(meta, checkpoint);
   }
 
-  /** Waits until everything handed over is written, and durable but in mode `none`. @throws {StorageError} VR_DISK */
+  /** Waits until everything handed over is written, and durable but in mode `none`. @throws {StorageError} VR_DISK as above */
   flush(): void {
     this.#giveCommit();
     this.#drainAll();

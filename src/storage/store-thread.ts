@@ -36,6 +36,7 @@ export class StoreThread {
   #committedAt = 0;
   /** A new thread of the replica reads the file: it must not change before the thread writes. */
   #quiet = false;
+  #atCapacity = false;
 
   constructor(options: StoreThreadOptions) {
     this.#options = options;
@@ -181,10 +182,8 @@ export class StoreThread {
       refusal = error;
     }
     this.#publish();
-    if (refusal?.details['full'] === true) {
-      queue.publishFull(true);
-      writer.reopen();
-    } else if (refusal !== null) throw refusal;
+    if (refusal?.details['full'] === true) writer.reopen();
+    else if (refusal !== null) throw refusal;
     try {
       while (!ended) ended = !next();
     } catch (error) {
@@ -203,7 +202,7 @@ export class StoreThread {
         return;
       } catch (error) {
         if (!(error instanceof StorageError) || error.details['full'] !== true) throw error;
-        queue.publishFull(true);
+        queue.publishFull(2);
         if (queue.stopping) throw error;
         queue.rest(FULL_RETRY_MS);
         writer.reopen();
@@ -214,8 +213,9 @@ export class StoreThread {
   #publish(): void {
     const { queue, writer, capacityBytes, flushes } = this.#options;
     const used = writer.usedBytes;
-    if (used >= capacityBytes) queue.publishFull(true);
-    else if (used < capacityBytes * FULL_SHARE) queue.publishFull(false);
+    if (used >= capacityBytes) this.#atCapacity = true;
+    else if (used < capacityBytes * FULL_SHARE) this.#atCapacity = false;
+    queue.publishFull(this.#atCapacity ? 1 : 0);
     if (flushes) queue.publishFlushed(writer.head);
     queue.publishCheckpoint(writer.checkpointOp);
   }

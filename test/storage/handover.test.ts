@@ -109,6 +109,21 @@ test('an answer, a refusal and a failure reach who waits for them', () => {
   expect(() => writer.awaitRoom()).toThrow('gone');
 });
 
+test('P9: while the disk is full nobody waits for an answer', () => {
+  const { writer, reader } = pair();
+  reader.publishFull(2);
+  const full = expect.objectContaining({ code: 'VR_DISK', details: { full: true } });
+  const request = writer.newRequest();
+  expect(() => writer.await(request)).toThrow(full);
+  expect(() => writer.awaitRoom()).toThrow(full);
+  reader.publishFull(1);
+  reader.answer(request);
+  writer.await(request);
+  expect(writer.full).toBe(true);
+  reader.publishFull(0);
+  expect(writer.full).toBe(false);
+});
+
 test('the bell rings for what the replica waits for', () => {
   const bell = { memory: new SharedArrayBuffer(16), at: 2 };
   const words = new Int32Array(bell.memory);
@@ -123,9 +138,9 @@ test('the bell rings for what the replica waits for', () => {
   expect(rings(() => reader.publishFlushed(2 ** 33 + 7))).toBe(true);
   expect(writer.flushedLow).toBe(7);
   expect(rings(() => reader.publishCheckpoint(5))).toBe(true);
-  expect(rings(() => reader.publishFull(true))).toBe(true);
+  expect(rings(() => reader.publishFull(1))).toBe(true);
   expect(writer.full).toBe(true);
-  expect(rings(() => reader.publishFull(true))).toBe(false);
+  expect(rings(() => reader.publishFull(1))).toBe(false);
   expect(rings(() => reader.fail('VR_DISK', ''))).toBe(true);
 });
 

@@ -11,6 +11,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { DataDirectory } from '#dist/storage/directory.js';
 import { ExitGuard } from '#dist/storage/exit-guard.js';
 import { inspectDirectory } from '#dist/storage/inspect.js';
+import { loadStore } from '#dist/storage/load.js';
 import { ReplicaStore } from '#dist/storage/replica-store.js';
 import { StoreHost, type StoreHostOptions } from '#dist/storage/store-host.js';
 // @ts-expect-error: plain JavaScript, because threads and processes import it as it is
@@ -305,11 +306,34 @@ test.skipIf(!mayMount)(
       while (!new RegExp(`^${word} .*\\.$`, 'm').test(text)) await pause(5);
     };
     await said('stuck');
-    expect(text).toMatch(/^stuck full /m);
+    expect(text).toMatch(/^stuck full VR_DISK true\.$/m);
     child.stdin?.end();
     const [code] = await once(child, 'exit');
     expect(text).toMatch(/^after full,room 0\.$/m);
     expect(text).toMatch(/^stopped well\.$/m);
     expect(code).toBe(0);
+  },
+);
+
+/** Lets system calls fail, where that is allowed. */
+const STRACE = ['-f', '-qq', '-o', '/dev/null', '-e', 'trace=fdatasync'];
+const mayTrace = spawnSync('strace', [...STRACE, 'true']).status === 0;
+
+test.skipIf(!mayTrace)(
+  'P9: a flush that fails ends the store, and what was flushed is there',
+  async () => {
+    const path = scratch();
+    const inject = ['-e', 'inject=fdatasync:error=EIO:when=30+'];
+    const command = [...STRACE, ...inject, process.execPath, PROCESS, path, 'batch', 'fail'];
+    const { status, stdout } = spawnSync('strace', command, { encoding: 'utf8' });
+    expect(status).toBe(0);
+    const [, flushed] = /^failed VR_DISK (\d+)\.$/m.exec(stdout) as RegExpExecArray;
+    expect(stdout).toMatch(/^ended VR_DISK /m);
+    const directory = openDirectory(path);
+    const result = loadStore(directory.files(0));
+    if (result.kind === 'damaged') throw new Error(result.why);
+    expect(result.state.meta.head).toBeGreaterThanOrEqual(Number(flushed));
+    result.state.close();
+    directory.close();
   },
 );
