@@ -14,6 +14,8 @@ export class ExitGuard {
   readonly #words: Int32Array;
   /** How often this thread is inside. */
   #depth = 0;
+  /** Who stopped the others may go in alone, to close what is open. */
+  #stopper = false;
 
   static memory(): SharedArrayBuffer {
     return new SharedArrayBuffer(4 * WORDS);
@@ -35,7 +37,7 @@ export class ExitGuard {
   enter(): void {
     if (this.#depth++ > 0) return;
     Atomics.add(this.#words, INSIDE, 1);
-    if (Atomics.load(this.#words, STOPPED) === 0) return;
+    if (this.#stopper || Atomics.load(this.#words, STOPPED) === 0) return;
     this.leave();
     for (;;) Atomics.wait(this.#words, STOPPED, 1);
   }
@@ -59,8 +61,9 @@ export class ExitGuard {
     }
   }
 
-  /** From now on nobody enters. Blocks until nobody is inside. @returns whether that came true within `timeoutMs`. */
+  /** From now on nobody else enters. Blocks until nobody is inside. @returns whether that came true within `timeoutMs`. */
   stop(timeoutMs: number = EXIT_WAIT_MS): boolean {
+    this.#stopper = true;
     Atomics.store(this.#words, STOPPED, 1);
     const deadline = performance.now() + timeoutMs;
     for (;;) {
@@ -74,8 +77,9 @@ export class ExitGuard {
 }
 
 /**
- * Makes the exit of the process wait for `guard`. Call it in the main thread, once per guard: no other thread hears of an exit
- * before it is ended.
+ * Makes the end of this thread wait for `guard`: its exit, what it throws and nobody catches, and in the main thread the exit of the
+ * process. Call it in the main thread and in the thread that starts the stores, for the end of either ends them. Whoever ends such a
+ * thread from outside calls `stop` before; a stopped guard stays so, and the next needs memory of its own.
  *
  * @returns undoes it, for a directory that is closed.
  */

@@ -83,7 +83,7 @@ export class StoreThread {
         this.#done();
         break;
       case KIND.reset:
-        writer.reset();
+        this.#insist(() => writer.reset());
         this.#publish();
         this.#done();
         break;
@@ -195,7 +195,7 @@ export class StoreThread {
 
   /** P9: what finds no room is tried again until there is some. Anything else that fails ends the store. */
   #insist(action: () => void): void {
-    const { queue, writer } = this.#options;
+    const { queue, writer, guard } = this.#options;
     for (;;) {
       try {
         action();
@@ -203,7 +203,7 @@ export class StoreThread {
       } catch (error) {
         if (!(error instanceof StorageError) || error.details['full'] !== true) throw error;
         queue.publishFull(2);
-        if (queue.stopping) throw error;
+        if (queue.stopping || guard.stopping) throw error;
         queue.rest(FULL_RETRY_MS);
         writer.reopen();
       }

@@ -18,6 +18,13 @@ test('a stop waits for those inside, and only for those', () => {
   expect(main.stop(1)).toBe(true);
 });
 
+test('who stopped the others goes in alone', () => {
+  const guard = new ExitGuard(ExitGuard.memory());
+  expect(guard.stop(1)).toBe(true);
+  expect(guard.within(() => 7)).toBe(7);
+  expect(guard.stop(1)).toBe(true);
+});
+
 test('what throws inside has left', () => {
   const guard = new ExitGuard(ExitGuard.memory());
   expect(() =>

@@ -20,6 +20,7 @@ import { CLUSTER, faultOf } from './fixtures/world.mjs';
 const FACTOR = Number(process.env['STORAGE_FACTOR'] ?? 1);
 const MODES = ['batch', 'interval', 'none'] as const;
 const REPLICA = new URL('./fixtures/replica.mjs', import.meta.url);
+const OWNER = new URL('./fixtures/owner.mjs', import.meta.url);
 const PROCESS = new URL('./fixtures/process.mjs', import.meta.url).pathname;
 
 function scratch(): string {
@@ -58,14 +59,18 @@ describe.each(MODES)('mode %s', (mode) => {
       queueBytes: 1 << 20,
     });
     const words = new SharedArrayBuffer(64);
+    const counts = new Float64Array(words);
     for (let round = 0; round < 30 * FACTOR; round++) {
       const worker = new Worker(REPLICA, { workerData: { link: host.link, words } });
       let thrown: unknown = null;
       worker.on('error', (error) => {
         thrown = error;
       });
-      await Promise.race([once(worker, 'message'), once(worker, 'exit')]);
+      await new Promise((resolve) => worker.once('message', resolve).once('exit', resolve));
       await pause(Math.random() * 25);
+      // The first one gets as far as all that it does.
+      while (round === 0 && thrown === null && !counts.slice(1, 3).every((count) => count > 0))
+        await pause(5);
       await worker.terminate();
       expect(thrown).toBeNull();
     }
@@ -73,10 +78,9 @@ describe.each(MODES)('mode %s', (mode) => {
     const result = loadStore(directory.files(0));
     if (result.kind === 'damaged') throw new Error(result.why);
     expect(faultOf(result.state)).toBeNull();
-    const [flushed = 0, checkpoint = 0, switches = 0] = new Float64Array(words);
+    const [flushed = 0, checkpoint = 0] = counts;
     expect(result.state.meta.head).toBeGreaterThanOrEqual(flushed);
     expect(result.state.checkpoint?.op ?? 0).toBeGreaterThanOrEqual(checkpoint);
-    expect(switches).toBeGreaterThan(0);
     result.state.close();
     directory.close();
   }, 600_000);
@@ -120,3 +124,27 @@ describe.each(MODES)('mode %s', (mode) => {
     }
   }, 600_000);
 });
+
+test('a thread that owns stores may throw, or be ended after a stop of its guard', async () => {
+  const path = scratch();
+  for (let round = 0; round < 8 * FACTOR; round++) {
+    const guard = new ExitGuard(ExitGuard.memory());
+    const owner = new Worker(OWNER, { workerData: { path, guard: guard.memory } });
+    const errors: Error[] = [];
+    owner.on('error', (error) => errors.push(error));
+    await new Promise((resolve) => owner.once('message', resolve).once('exit', resolve));
+    expect(errors).toEqual([]);
+    await pause(Math.random() * 40);
+    const exit = new Promise((resolve) => owner.once('exit', resolve));
+    if (round % 2 === 0) {
+      expect(guard.stop()).toBe(true);
+      await owner.terminate();
+    } else owner.postMessage('throw');
+    await exit;
+    expect(errors.map((error) => error.message)).toEqual(round % 2 === 0 ? [] : ['told to']);
+  }
+  const result = loadStore(replicaFiles(path, 0));
+  if (result.kind === 'damaged') throw new Error(result.why);
+  expect(faultOf(result.state)).toBeNull();
+  result.state.close();
+}, 600_000);
