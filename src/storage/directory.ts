@@ -28,6 +28,7 @@ import {
   replicaFiles,
 } from './files.js';
 import { type Owner, stateOf, thisProcess } from './owner.js';
+import { DamagedFile } from './page-file.js';
 import { encodeMeta, META_KEY, type StoredMeta } from './records.js';
 import { createRegister, syncDirectory } from './register.js';
 
@@ -74,7 +75,10 @@ export class DataDirectory {
       return new DataDirectory(path, environment, content);
     } catch (error) {
       environment.close();
-      throw error;
+      if (!(error instanceof DamagedFile)) throw error;
+      throw new StorageError('VR_CORRUPT_LOG', `${directoryFile(path)}: ${error.message}`, {
+        path,
+      });
     }
   }
 

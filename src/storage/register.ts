@@ -60,8 +60,9 @@ export function createRegister(path: string, id: ReplicaId): void {
   });
 }
 
-/** Makes the names in a directory durable. */
+/** Makes the names in a directory durable; Windows does so by itself, and opens no directory. */
 export function syncDirectory(path: string): void {
+  if (process.platform === 'win32') return;
   const fd = openSync(path, 'r');
   try {
     fsyncSync(fd);

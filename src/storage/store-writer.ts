@@ -29,7 +29,11 @@ import {
 import { StoreMark } from './register.js';
 import { surveyStore } from './survey.js';
 
-/** `batch`: flushed at once; `interval`: flushed every so often; `none`: never flushed by us. */
+/**
+ * `batch`: flushed at once. `interval`: gathered, and flushed every so often; a kill loses what was gathered. `none`: never flushed by us;
+ * a store that was not closed is trusted only in the same boot of the machine, and where the system does not name its boots
+ * never (P1).
+ */
 export type FlushMode = 'batch' | 'interval' | 'none';
 
 export interface StoreWriterOptions {
