@@ -22,7 +22,7 @@ import {
 import { CapacityGate } from './capacity.js';
 import type { RunResult } from './drive.js';
 import { describeEnvironment, recordEnvironment } from './environment.js';
-import { FSYNC_MODES, intervalOption, value, values } from './flags.js';
+import { FSYNC_MODES, intervalOption, oneOf, value, values } from './flags.js';
 import { deliver, FORMATS, type Format, type OutputFile, outputFile } from './output.js';
 import { startProgress } from './progress.js';
 import { LOG_BYTES_DEFAULT, type RunOptions, runOnce } from './run.js';
@@ -38,7 +38,7 @@ import {
   parseSize,
   parseSizeRange,
 } from './units.js';
-import { EXIT_FAILED, UsageError } from './usage.js';
+import { EXIT_FAILED } from './usage.js';
 import { CANONICAL, KEYSPACE_MAX } from './workload.js';
 
 interface Flags extends BenchFlags {
@@ -60,12 +60,6 @@ function batchSize(text: string): BatchSize {
 }
 
 const FSYNCS: readonly Fsync[] = [...FSYNC_MODES, 'memory'];
-
-function fsyncMode(text: string): Fsync {
-  const mode = FSYNCS.find((known) => known === text);
-  if (mode === undefined) throw new UsageError(`'${text}' is not one of ${FSYNCS.join(', ')}`);
-  return mode;
-}
 
 export function registerBench(
   program: Command,
@@ -110,7 +104,7 @@ export function registerBench(
     .option(
       '--fsync <list>',
       'with --data: batch, interval, none, and memory to compare (default: batch)',
-      value((text) => parseList(text, fsyncMode)),
+      value((text) => parseList(text, (item) => oneOf(item, FSYNCS))),
     )
     .addOption(intervalOption())
     .addOption(

@@ -38,6 +38,18 @@ export function values<T>(parse: (text: string) => T): (text: string, before?: T
 export const FSYNC_MODES = ['batch', 'interval', 'none'] as const;
 export type FsyncMode = (typeof FSYNC_MODES)[number];
 
+/** An item of a list. @throws UsageError */
+export function fsyncMode(text: string): FsyncMode {
+  return oneOf(text, FSYNC_MODES);
+}
+
+/** @throws UsageError */
+export function oneOf<T extends string>(text: string, choices: readonly T[]): T {
+  const choice = choices.find((known) => known === text);
+  if (choice === undefined) throw new UsageError(`'${text}' is not one of ${choices.join(', ')}`);
+  return choice;
+}
+
 const INTERVAL_MOST_MS = 10_000;
 
 /** `--interval`, of the modes that do not flush before they acknowledge. */

@@ -4,7 +4,14 @@
 import { tmpdir } from 'node:os';
 import { type Command, Option } from 'commander';
 import { describeEnvironment, recordEnvironment } from './environment.js';
-import { checkWitnesses, FSYNC_MODES, type FsyncMode, intervalOption, value } from './flags.js';
+import {
+  checkWitnesses,
+  FSYNC_MODES,
+  type FsyncMode,
+  fsyncMode,
+  intervalOption,
+  value,
+} from './flags.js';
 import { type EioResult, eioLack, failDisk, wrongWith } from './killtest/eio.js';
 import {
   eioLines,
@@ -16,13 +23,13 @@ import {
 } from './killtest/report.js';
 import { Series } from './killtest/series.js';
 import { Scratch, writableDirectory } from './scratch.js';
-import { parseCount } from './units.js';
+import { parseCount, parseList } from './units.js';
 import { EXIT_SAFETY } from './usage.js';
 
 interface Flags {
   readonly rounds: number;
   readonly seed: number;
-  readonly fsync: FsyncMode;
+  readonly fsync: readonly FsyncMode[];
   readonly interval: number;
   readonly replicas: number;
   readonly witnesses: number;
@@ -44,7 +51,9 @@ export function registerKilltest(
     .option('--rounds <count>', 'how often', count(1, 100_000), 50)
     .option('--seed <number>', 'seed of the instants and the load', count(0, 2 ** 31 - 1), 1)
     .addOption(
-      new Option('--fsync <mode>', 'what is flushed when').choices(FSYNC_MODES).default('batch'),
+      new Option('--fsync <list>', `what is flushed when: ${FSYNC_MODES.join(', ')}; in turns`)
+        .argParser(value((text) => parseList(text, fsyncMode)))
+        .default(['batch'], 'batch'),
     )
     .addOption(intervalOption())
     .option('--replicas <count>', 'size of the cluster', count(1, 9), 3)
@@ -62,7 +71,7 @@ export function registerKilltest(
 }
 
 const HELP = `
-With --fsync batch everything acknowledged must be there; with interval and none, a prefix of it.
+After batch everything acknowledged must be there; after interval and none, a prefix of it.
 After a violation the directory stays, and its path is told.
 Exit code: 0 all is well, 1 a process did not come back, 4 an acknowledged operation is lost, doubled or out of order, replicas
 differ, or a store is damaged.`;
@@ -81,7 +90,9 @@ async function killtest(flags: Flags, signal: AbortSignal): Promise<number> {
     seed,
     replicas,
     witnesses,
-    durability: { dir: directory.path, fsync, intervalMs: interval },
+    dir: directory.path,
+    fsync,
+    intervalMs: interval,
     signal,
     onRound: (round) => {
       if (flags.format === 'text') process.stdout.write(`${roundLine(round)}\n`);

@@ -19,29 +19,28 @@ export class Auditor {
   readonly violations: string[] = [];
   readonly #dir: string;
   readonly #digest64: Digest64;
-  readonly #books: Books;
-  /** null: acknowledged operations may be lost, so there need not be an order. */
-  readonly #encounters: Encounters | null;
+  readonly #books: Books = new Books(THREADS * APPENDERS_PER_THREAD);
+  readonly #encounters: Encounters = new Encounters(THREADS);
   #loads = 0;
-  #loadOpen = false;
+  /** The load that was not audited yet: whether all of it that was acknowledged must be there. */
+  #open: { readonly durable: boolean } | null = null;
 
-  /** `durable`: whether everything acknowledged must be there. */
-  constructor(dir: string, durable: boolean, digest64: Digest64) {
+  constructor(dir: string, digest64: Digest64) {
     this.#dir = dir;
     this.#digest64 = digest64;
-    this.#books = new Books(THREADS * APPENDERS_PER_THREAD, durable);
-    this.#encounters = durable ? new Encounters(THREADS) : null;
   }
 
   /** Resolves when its clients are at work. Audit before. */
   async load(victim: Victim, seed: number): Promise<void> {
     const prefix = `meet:${this.#loads++}:`;
-    this.#encounters?.begin(prefix);
-    this.#loadOpen = true;
+    const durable = victim.fsync === 'batch';
+    this.#encounters.begin(prefix);
+    this.#open = { durable };
     await victim.load({
       threads: THREADS,
       appenders: this.#books.starts,
-      lanes: this.#encounters === null ? 0 : LANES_PER_THREAD,
+      // What meets has one order only where nothing acknowledged may be lost.
+      lanes: durable ? LANES_PER_THREAD : 0,
       prefix,
       seed,
     });
@@ -52,7 +51,7 @@ export class Auditor {
     this.violations.push(...victim.damages);
     for (const [thread, records] of victim.journals.entries()) {
       this.#books.enter(records);
-      this.#encounters?.enter(thread, records);
+      this.#encounters.enter(thread, records);
     }
     const { problems } = inspectDirectory(this.#dir, this.#digest64);
     this.violations.push(...problems.map((problem) => `${when}: ${problem}`));
@@ -64,19 +63,19 @@ export class Auditor {
     const found = await victim.read(keys);
     const settled = this.#books.settled('recent');
     const recheck = this.#books.recheck(settled, await victim.read(settled));
-    const check = this.#loadOpen
-      ? await this.#encounters?.check((names) => victim.read(names))
-      : undefined;
+    const durable = this.#open?.durable ?? false;
+    const check = durable ? await this.#encounters.check((names) => victim.read(names)) : null;
     const digestsEqual = await victim.digestsEqual();
     // From here on nothing is awaited: it is done, or it was killed before.
     this.violations.push(...recheck);
     if (!digestsEqual) this.violations.push('digests of the replicas differ');
     const { violations, ...totals } = this.#books.audit(
       new Map(keys.map((key, index) => [key, found[index] ?? null])),
+      durable,
     );
     this.violations.push(...violations);
-    this.#loadOpen = false;
-    if (check === undefined) return totals;
+    this.#open = null;
+    if (check === null) return totals;
     this.#judge(check);
     return {
       ...totals,

@@ -45,15 +45,12 @@ const TOLD = 20;
 
 export class Books {
   readonly #lanes: readonly LaneBooks[];
-  /** Whether everything acknowledged must be there. */
-  readonly #durable: boolean;
   /** Keys that an audit has found, and their revisions: they never change again. */
   readonly #kept: { readonly key: string; readonly revision: number }[] = [];
   #batches = 0;
   #recent = 0;
 
-  constructor(lanes: number, durable: boolean) {
-    this.#durable = durable;
+  constructor(lanes: number) {
     this.#lanes = Array.from({ length: lanes }, (_, lane) => ({
       lane,
       seq: 1,
@@ -101,9 +98,12 @@ export class Books {
     return this.#lanes.flatMap(({ appends }) => appends.filter(({ kind }) => leavesKey(kind)));
   }
 
-  /** Compares, and closes the books of what was written since the last audit: what is lost is gone. */
-  audit(found: ReadonlyMap<string, Found>): AuditResult {
-    const audit = new Audit(found, this.#durable);
+  /**
+   * Compares, and closes the books of what was written since the last audit: what is lost is gone.
+   * @param durable whether everything acknowledged must be there
+   */
+  audit(found: ReadonlyMap<string, Found>, durable: boolean): AuditResult {
+    const audit = new Audit(found, durable);
     for (const books of this.#lanes) audit.lane(books);
     const there = audit.kept.filter(({ kind }) => kind === 'batch').length;
     audit.batchCounter(this.#batches + there);

@@ -46,7 +46,7 @@ export async function failDisk(
   seed: number,
 ): Promise<EioResult> {
   const dir = String(options.durability.dir);
-  const auditor = new Auditor(dir, true, await loadDigest());
+  const auditor = new Auditor(dir, await loadDigest());
   const hurt = await underLoad(options, { replica, seed, auditor });
   const again = new Victim(options, THREADS);
   try {

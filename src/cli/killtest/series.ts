@@ -2,9 +2,9 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadDigest } from '../../actors/replica/digest.js';
-import type { DiskOptions } from '../../index.js';
 import type { Digest64 } from '../../protocol/types.js';
 import { seeded } from '../../simulation/seeded.js';
+import type { FsyncMode } from '../flags.js';
 import { sharedClock } from '../soak/history.js';
 import { Auditor, type AuditTotals, THREADS } from './auditor.js';
 import { type Opened, Victim, VictimGone } from './victim.js';
@@ -14,7 +14,10 @@ export interface SeriesOptions {
   readonly seed: number;
   readonly replicas: number;
   readonly witnesses: number;
-  readonly durability: DiskOptions;
+  readonly dir: string;
+  /** In turns, one for each process. */
+  readonly fsync: readonly FsyncMode[];
+  readonly intervalMs: number;
   readonly signal: AbortSignal;
   readonly onRound: (round: RoundResult) => void;
 }
@@ -67,16 +70,16 @@ export class Series {
   readonly #rounds: RoundResult[] = [];
   /** Since the last audit. */
   #kills: Kill[] = [];
+  #starts = 0;
 
   static async run(options: SeriesOptions): Promise<SeriesResult> {
     return await new Series(options, await loadDigest()).#run();
   }
 
   private constructor(options: SeriesOptions, digest64: Digest64) {
-    const { dir, fsync } = options.durability;
     this.#options = options;
     this.#random = seeded(options.seed);
-    this.#auditor = new Auditor(String(dir), fsync === 'batch', digest64);
+    this.#auditor = new Auditor(options.dir, digest64);
   }
 
   async #run(): Promise<SeriesResult> {
@@ -101,8 +104,9 @@ export class Series {
   }
 
   #start(): Victim {
-    const { replicas, witnesses, durability } = this.#options;
-    return new Victim({ replicas, witnesses, durability }, THREADS);
+    const { replicas, witnesses, dir, fsync: modes, intervalMs } = this.#options;
+    const fsync = modes[this.#starts++ % modes.length] ?? 'batch';
+    return new Victim({ replicas, witnesses, durability: { dir, fsync, intervalMs } }, THREADS);
   }
 
   async #round(round: number): Promise<void> {
@@ -113,8 +117,15 @@ export class Series {
       this.#kills.push({ round, early, ...kill });
     } finally {
       await victim.kill();
+      this.#collect(victim, `after the kill of round ${round}`);
     }
-    this.#auditor.collect(victim, `after the kill of round ${round}`);
+  }
+
+  /** Nobody but this test may end anything: a replica that ends by itself has found something that must not be. */
+  #collect(victim: Victim, when: string): void {
+    this.#auditor.collect(victim, when);
+    const crashes = victim.crashes.map(({ replica, message }) => `replica ${replica}: ${message}`);
+    this.#auditor.violations.push(...new Set(crashes));
   }
 
   async #killAtWork(victim: Victim): Promise<Pick<Kill, 'at' | 'killedAfterMs'>> {
@@ -182,8 +193,8 @@ export class Series {
       await victim.close();
     } finally {
       await victim.kill();
+      this.#collect(victim, `closed after ${rounds} rounds`);
     }
-    this.#auditor.collect(victim, `closed after ${rounds} rounds`);
   }
 
   #below(limit: number): number {

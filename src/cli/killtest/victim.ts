@@ -86,6 +86,7 @@ export class Victim {
   readonly opened: Promise<Opened>;
   /** Resolves when a client has something to say. */
   readonly #busy: Promise<void>;
+  readonly #fsync: DiskOptions['fsync'];
   readonly #process: ChildProcess;
   readonly #ended: Promise<unknown>;
   readonly #journals: string[];
@@ -103,6 +104,7 @@ export class Victim {
       serialization: 'advanced',
     });
     this.#process = child;
+    this.#fsync = options.durability.fsync;
     this.#journals = journals.map(() => '');
     this.#busy = new Promise((resolve) => {
       for (const index of journals.keys()) {
@@ -127,6 +129,10 @@ export class Victim {
     child.once('close', (code, signal) =>
       this.#fail(new VictimGone(`it ended, with ${signal ?? `code ${code}`}`)),
     );
+  }
+
+  get fsync(): DiskOptions['fsync'] {
+    return this.#fsync;
   }
 
   get pid(): number {
