@@ -10,6 +10,7 @@ import {
   kindOf,
 } from '#dist/cli/killtest/appender.js';
 import { type AuditResult, Books } from '#dist/cli/killtest/books.js';
+import { eioLack } from '#dist/cli/killtest/eio.js';
 import { type JournalRecord, parseJournal } from '#dist/cli/killtest/journal.js';
 import type { Found } from '#dist/cli/killtest/victim.js';
 import { scratch, viewstamp } from './fixtures/command.js';
@@ -33,6 +34,31 @@ describe('three kills in a row', () => {
     if (fsync === 'batch') expect(report.summary.lost).toBe(0);
     expect(readdirSync(parent)).toEqual([]);
   });
+});
+
+describe('a disk that fails', () => {
+  test.skipIf(eioLack() !== null)(
+    'under one replica after the other: it stops with VR_DISK, the others go on, nothing is lost',
+    async () => {
+      const { code, stdout } = await viewstamp(
+        ...['killtest', '--eio', '--witnesses', '1', '--data', scratch(), '--format', 'json'],
+      );
+      const { results } = JSON.parse(stdout);
+      for (const result of results)
+        expect(result).toMatchObject({
+          crash: { replica: result.replica, code: 'VR_DISK' },
+          audit: { lost: 0 },
+          wrong: [],
+        });
+      expect(results.map(({ role }: { role: string }) => role)).toEqual([
+        'primary',
+        'backup',
+        'witness',
+      ]);
+      expect(code).toBe(0);
+    },
+    180_000,
+  );
 });
 
 const LANES = 2;
