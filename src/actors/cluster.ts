@@ -26,6 +26,7 @@ import type {
   ClusterCounts,
   ClusterEvent,
   FlipTarget,
+  PlainError,
   SupervisorBoot,
   SupervisorNews,
   ThreadFault,
@@ -39,7 +40,7 @@ import {
   limited,
 } from './client/client-handle.js';
 import { type Connection, connect, type Port } from './control.js';
-import { VrError } from './errors.js';
+import { VrError, type VrErrorCode } from './errors.js';
 import { checkEnvironment, drainTime, linkName, openSettings, type Settings } from './options.js';
 import { spawnSupervisor } from './supervisor/spawn.js';
 import type { SupervisorControl } from './supervisor/supervisor-control.js';
@@ -122,7 +123,11 @@ export class ClusterHandle implements Cluster {
   }
 
   #onEvent(event: ClusterEvent): void {
-    this.#target.dispatchEvent(new CustomEvent(event.type, { detail: event.detail }));
+    const detail =
+      event.type === 'replicacrash'
+        ? { ...event.detail, error: whole(event.detail.error as PlainError) }
+        : event.detail;
+    this.#target.dispatchEvent(new CustomEvent(event.type, { detail }));
   }
 
   addEventListener<K extends keyof ClusterEvents & string>(
@@ -215,11 +220,19 @@ export class ClusterHandle implements Cluster {
   }
 }
 
+/** The error that a thread sent, as users know errors. */
+function whole({ name, message, stack, code }: PlainError): Error {
+  const error = code === undefined ? new Error(message) : new VrError(code as VrErrorCode, message);
+  return Object.assign(error, { name }, stack === undefined ? {} : { stack });
+}
+
 interface Started {
   readonly settings: Settings;
   readonly worker: Worker;
   readonly events: MessagePort;
   readonly control: Connection<SupervisorControl>;
+  /** null: in memory. */
+  readonly guard: ExitGuard | null;
 }
 
 function startSupervisor(settings: Settings, faults: boolean): Started {
@@ -242,7 +255,7 @@ function startSupervisor(settings: Settings, faults: boolean): Started {
     unguard();
     control.fail(closed());
   });
-  return { settings, worker, events: port1, control };
+  return { settings, worker, events: port1, control, guard: settings.disk === null ? null : guard };
 }
 
 /** `begun` is told of the client as soon as there is one, so that a failed opening can end it. */
@@ -281,6 +294,8 @@ export async function openCluster(options: OpenOptions, faults: boolean): Promis
   } catch (error) {
     actor?.abandon('closed');
     started.events.close();
+    // The threads that write the stores end with the supervisor, but not inside of their library.
+    started.guard?.stop();
     // Threads that it started end with it.
     await started.worker.terminate();
     throw error;

@@ -23,6 +23,11 @@ export interface DirectoryContent {
   readonly configuration: Configuration;
   /** Bytes of a page of checkpoints. */
   readonly pageBytes: number;
+  /**
+   * It was open in a mode that acknowledges before it flushes, and not closed since with all replicas whole: what is stored may lack
+   * what was acknowledged, and differ. Absent: false.
+   */
+  readonly loose?: boolean;
 }
 
 export type DirectoryReading =

@@ -97,7 +97,7 @@ export class DataDirectory {
   }
 
   /** Durable when it returns. @throws {StorageError} VR_DISK */
-  update(change: Partial<Pick<DirectoryContent, 'gen' | 'configuration'>>): void {
+  update(change: Partial<Pick<DirectoryContent, 'gen' | 'configuration' | 'loose'>>): void {
     const content = { ...this.#content, ...change };
     putContent(this.#environment, content);
     this.#content = content;

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Cluster, type DiskOptions, type OpenOptions, open } from 'viewstamp';
 import { afterEach, describe, expect, test } from 'vitest';
+import { readDirectory } from '../../dist/storage/directory-file.js';
 
 const directories: string[] = [];
 
@@ -119,6 +120,38 @@ test('register-lost (D21): a replica that has forgotten its promises never runs 
   const { replicas } = await cluster.status();
   expect(replicas.map(({ state }) => state === 'down')).toEqual([false, true, false]);
   await expect(cluster.admin.restart(1)).rejects.toMatchObject({ code: 'VR_CORRUPT_LOG' });
+});
+
+test('two damaged stores of three, or two lost registers: it says so, and opens nothing (E37, D21)', async () => {
+  const dir = fresh();
+  {
+    await using cluster = await reopen(dir);
+    await cluster.kv.set('a', 1);
+  }
+  for (const id of [1, 2]) writeFileSync(join(dir, `replica-${id}.mdb`), 'not a store');
+  await expect(reopen(dir)).rejects.toMatchObject({
+    code: 'VR_CORRUPT_LOG',
+    details: { whole: [0], needed: 2 },
+  });
+  for (const id of [1, 2]) writeFileSync(join(dir, `replica-${id}.register`), 'not a register');
+  await expect(reopen(dir)).rejects.toMatchObject({
+    code: 'VR_CORRUPT_LOG',
+    details: { dead: [1, 2] },
+  });
+});
+
+test('after a clean end another mode may be chosen, and it is the same generation (H6)', async () => {
+  const dir = fresh();
+  const gens: number[] = [];
+  const modes = ['interval', 'batch', 'interval', 'batch'] as const;
+  for (const fsync of modes) {
+    await using cluster = await reopen(dir, { fsync });
+    expect(await cluster.kv.incr('n')).toBe(gens.length + 1);
+    await agreed(cluster);
+    const found = readDirectory(dir);
+    if (found.kind === 'content') gens.push(found.content.gen);
+  }
+  expect(gens).toEqual([0, 0, 0, 0]);
 });
 
 describe('refusals', () => {

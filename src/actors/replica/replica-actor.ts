@@ -101,7 +101,7 @@ export class ReplicaActor {
       register: this.#disk === null ? this.#block.readRegister() : this.#disk.promised,
       durability: disk?.durability ?? 'memory',
       stored: this.#disk?.stored ?? null,
-      cold: disk?.cold === true && disk.durability === 'async',
+      cold: disk?.cold === true,
       limits: boot.limits,
       timing: boot.timing,
       random: random32,

@@ -43,6 +43,8 @@ export class ClusterDisk {
   /** By replica; null: its register cannot be read, so it never runs again (D21). */
   readonly #places = new Map<ReplicaId, Place | null>();
   readonly #cold: boolean;
+  /** Whoever had it open last may have acknowledged more than the stores hold. */
+  readonly #loose: boolean;
 
   /** @throws {VrError} VR_DIR_LOCKED, VR_VERSION_MISMATCH, VR_CONFIG, VR_CORRUPT_LOG, VR_DISK */
   constructor(options: ClusterDiskOptions) {
@@ -67,9 +69,12 @@ export class ClusterDisk {
       this.#cold = [...this.#places.values()].some(
         (place) => (place?.register.read().start ?? 0) > 0,
       );
+      const { gen, loose = false } = this.#directory.content;
       // H6: what was acknowledged and not flushed may be gone, so nothing said before counts any more.
-      if (this.#cold && settings.fsync !== 'batch')
-        typed(() => this.#directory.update({ gen: this.#directory.content.gen + 1 }));
+      this.#loose = loose;
+      if (this.#cold && loose) typed(() => this.#directory.update({ gen: gen + 1 }));
+      if (!loose && settings.fsync !== 'batch')
+        typed(() => this.#directory.update({ loose: true }));
     } catch (error) {
       this.#directory.close();
       throw error;
@@ -107,17 +112,20 @@ export class ClusterDisk {
     return this.#places.get(id) === null;
   }
 
+  /** @throws {VrError} VR_CORRUPT_LOG */
+  assertAlive(id: ReplicaId): void {
+    if (!this.isDead(id)) return;
+    throw new VrError(
+      'VR_CORRUPT_LOG',
+      `the register of replica ${id} cannot be read: its id is dead`,
+      { details: { replica: id } },
+    );
+  }
+
   /** H1: the start counter is durable before the thread begins. @throws {VrError} VR_DISK */
   launch(id: ReplicaId, start: number): DiskBoot {
-    const place = this.#places.get(id);
-    if (place === null || place === undefined)
-      throw new VrError(
-        'VR_CORRUPT_LOG',
-        `the register of replica ${id} cannot be read: its id is dead`,
-        {
-          details: { replica: id },
-        },
-      );
+    this.assertAlive(id);
+    const place = this.#places.get(id) as Place;
     typed(() => place.register.raise({ start }));
     const first = !place.launched;
     const { wipe } = place;
@@ -130,7 +138,7 @@ export class ClusterDisk {
       durability: this.#settings.fsync === 'batch' ? 'sync' : 'async',
       // P4: complete, or what all start from. A thread that dies alone may have acknowledged more than it had handed over.
       trusted: this.#settings.fsync === 'batch' || (first && this.#cold),
-      cold: first && this.#cold,
+      cold: first && this.#cold && this.#loose,
       wipe,
     };
   }
@@ -141,11 +149,17 @@ export class ClusterDisk {
     if (place) place.wipe = true;
   }
 
-  /** Flushes what was handed over. No thread of a replica may run any more. */
-  async close(): Promise<void> {
+  /**
+   * Flushes what was handed over. No thread of a replica may run any more. `whole`: every replica had been normal, so that all stores
+   * are of one history.
+   */
+  async close(whole: boolean): Promise<void> {
     const places = [...this.#places.values()].filter((place) => place !== null);
-    await Promise.all(places.map(({ host }) => host.stop()));
+    const errors = await Promise.all(places.map(({ host }) => host.stop()));
     for (const { register } of places) register.close();
+    const flushed = this.#settings.fsync !== 'none' && errors.every((error) => error === null);
+    if (whole && flushed && this.#directory.content.loose === true)
+      this.#directory.update({ loose: false });
     this.#directory.close();
   }
 }

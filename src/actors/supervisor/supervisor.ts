@@ -7,7 +7,13 @@ import { type Configuration, makeConfiguration, quorumSize } from '../../protoco
 import type { ViewReason } from '../../protocol/effect.js';
 import { allocateMesh, ClusterBlock, type MeshMemory } from '../../transport/mesh.js';
 import type { ClusterStatus, ReplicaState, ViewInfo } from '../api.js';
-import type { ClusterCounts, ClusterEvent, ReplicaNotice, SupervisorBoot } from '../boot.js';
+import type {
+  ClusterCounts,
+  ClusterEvent,
+  PlainError,
+  ReplicaNotice,
+  SupervisorBoot,
+} from '../boot.js';
 import { VrError } from '../errors.js';
 import { loadDigest } from '../replica/digest.js';
 import { ClientRegistry } from './client-registry.js';
@@ -20,6 +26,8 @@ import { HangDetector } from './watchdog.js';
 const CHECK_MS = 100;
 /** Time for a view to form before too few survivors count as lost (H8). */
 const LOSS_GRACE_MS = 1000;
+/** Time for the threads of a restarted cluster to read their stores before too few readable ones count as lost. */
+const UNREADABLE_MS = 3000;
 /**
  * A successor recovers from a primary that serves. Until there is one, the start of its thread, which takes a core for a tenth
  * of a second, would only be in the way of those who elect it; but it may be needed for that as well.
@@ -40,6 +48,8 @@ export class Supervisor {
   readonly #changed = new Set<() => void>();
   #stopping = false;
   #soonSince = -1;
+  #blankSince = -1;
+  #unreadable = false;
   #serving: ViewInfo | null = null;
   #leftAt = -1;
   #leaveReason: ViewReason | null = null;
@@ -97,14 +107,24 @@ export class Supervisor {
 
   /** Starts all replicas; resolves when a primary serves. @throws {VrError} when too few of them can run */
   async start(): Promise<void> {
+    try {
+      await this.#begin();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  async #begin(): Promise<void> {
     await this.#openDisk();
     const living = this.#seats.filter((seat) => this.#disk?.isDead(seat.id) !== true);
     const online = living.map((seat) => this.#startReplica(seat));
     await Promise.all(online);
     this.#cluster.start();
     this.#timer = setInterval(() => this.#check(), CHECK_MS);
-    await this.#until(() => this.#serving !== null || this.#hopeless);
+    await this.#until(() => this.#serving !== null || this.#hopeless || this.#unreadable);
     if (this.#serving !== null) return;
+    if (this.#unreadable) throw this.#tooFewStores();
     const gone = this.#seats.find((seat) => seat.worker === null);
     throw gone?.crashed() ?? permanentLoss();
   }
@@ -121,6 +141,23 @@ export class Supervisor {
       guard,
     });
     this.#clusterId = this.#disk.clusterId;
+    const dead = this.#seats.filter((seat) => this.#disk?.isDead(seat.id));
+    if (this.#seats.length - dead.length < quorumSize(this.#seats.length))
+      throw new VrError(
+        'VR_CORRUPT_LOG',
+        `the registers of replicas ${dead.map(({ id }) => id).join(', ')} cannot be read: these ids are dead, and the others are no quorum`,
+        { details: { dead: dead.map(({ id }) => id) } },
+      );
+  }
+
+  #tooFewStores(): VrError {
+    const whole = this.#seats.filter(remembers).map(({ id }) => id);
+    const needed = quorumSize(this.#seats.length);
+    return new VrError(
+      'VR_CORRUPT_LOG',
+      `${needed} stores are needed and ${whole.length} could be read: the others are damaged or lost, so nobody can say what was acknowledged`,
+      { details: { whole, needed } },
+    );
   }
 
   /** Too few threads run, and none of the others will be started again. */
@@ -301,8 +338,7 @@ export class Supervisor {
 
   /** Replicas that remember: by the state that their threads publish, not by the one shown to users. */
   get #reachable(): number {
-    const remembering = ['normal', 'view-change'];
-    return this.#seats.filter((seat) => remembering.includes(seat.present)).length;
+    return this.#seats.filter(remembers).length;
   }
 
   #noteQuorum(): void {
@@ -336,6 +372,20 @@ export class Supervisor {
       void this.#terminate(seat);
     }
     this.#checkLoss();
+    this.#checkStores(now);
+  }
+
+  /** More than f stores cannot be used, so no view can form (E37, L4). */
+  #checkStores(now: number): void {
+    if (this.#disk === null || this.#serving !== null || this.#stopping) return;
+    const running = this.#seats.filter((seat) => seat.worker !== null);
+    const blank = running.filter((seat) => seat.present === 'recovering');
+    const enough = running.length - blank.length >= quorumSize(this.#seats.length);
+    if (enough || blank.length + this.#reachable < running.length) this.#blankSince = -1;
+    else if (this.#blankSince < 0) this.#blankSince = now;
+    if (this.#blankSince < 0 || now - this.#blankSince < UNREADABLE_MS) return;
+    this.#unreadable = true;
+    this.#wake();
   }
 
   /** H8: said once, and final: nothing restarts empty. */
@@ -433,6 +483,7 @@ export class Supervisor {
   async restart(id: number): Promise<void> {
     const seat = this.#seat(id);
     if (this.#lost) throw permanentLoss();
+    this.#disk?.assertAlive(id);
     const start = seat.block.start;
     if (seat.worker !== null) this.#checkBudget(seat);
     await this.#terminate(seat);
@@ -489,9 +540,10 @@ export class Supervisor {
     this.#stopping = true;
     if (this.#timer !== null) clearInterval(this.#timer);
     if (!this.#lost) this.#cluster.end = 'closed';
+    const whole = this.#seats.every((seat) => seat.present === 'normal');
     this.#wakeClients();
     await Promise.all(this.#seats.map((seat) => seat.worker?.terminate()));
-    await this.#disk?.close();
+    await this.#disk?.close(whole);
     this.#wake();
     this.#boot.events.close();
   }
@@ -508,10 +560,20 @@ function permanentLoss(): VrError {
 }
 
 /** Errors of threads travel as plain errors: their classes may not be known on the other side. */
-function plain(error: unknown): Error {
-  if (!(error instanceof Error)) return new Error(String(error));
-  const copy = new Error(error.message);
-  copy.name = error.name;
-  if (error.stack !== undefined) copy.stack = error.stack;
-  return copy;
+/** What of an error passes between threads; a code makes a `VrError` of it again. */
+function plain(error: unknown): PlainError {
+  if (!(error instanceof Error)) return { name: 'Error', message: String(error) };
+  const { name, message, stack } = error;
+  const { code } = error as { code?: unknown };
+  return {
+    name,
+    message,
+    ...(stack === undefined ? {} : { stack }),
+    ...(typeof code === 'string' ? { code } : {}),
+  };
+}
+
+/** Remembers what it promised and logged. */
+function remembers(seat: Seat): boolean {
+  return seat.present === 'normal' || seat.present === 'view-change';
 }
