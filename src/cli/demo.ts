@@ -95,7 +95,7 @@ async function tour(
   using _ = cluster.on('logpressure', () => {
     ledger.slowDown(SLOW_MS);
     say('');
-    say('The log is nearly full (it is not truncated yet): from here on the writers take pauses.');
+    say('The log is nearly full: until checkpoints free it the writers take pauses.');
   });
   ledger.start();
   say('Writers set keys and raise a counter, as fast as answers come.');

@@ -1,5 +1,5 @@
-// One measured run: a fresh cluster, filled once, warmed up, loaded, closed. Fresh, because the log is never truncated: runs
-// would otherwise share one log and the last ones meet its limit. A run that comes near the limit ends early and says so.
+// One measured run: a fresh cluster, filled once, warmed up, loaded, closed. Fresh, so that no run
+// finds what another one left. A run whose log comes near its limit ends early and says so.
 
 import { type Cluster, type OpenOptions, open } from '../index.js';
 import { drive, type RunResult } from './drive.js';
