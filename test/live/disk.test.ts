@@ -113,6 +113,7 @@ test('register-lost (D21): a replica that has forgotten its promises never runs 
   {
     await using cluster = await reopen(dir);
     await cluster.kv.set('a', 1);
+    await agreed(cluster);
   }
   writeFileSync(join(dir, 'replica-1.register'), Buffer.alloc(12_288));
   await using cluster = await reopen(dir);
@@ -127,6 +128,8 @@ test('two damaged stores of three, or two lost registers: it says so, and opens 
   {
     await using cluster = await reopen(dir);
     await cluster.kv.set('a', 1);
+    // Who has not begun yet has promised nothing, and may begin anew.
+    await agreed(cluster);
   }
   for (const id of [1, 2]) writeFileSync(join(dir, `replica-${id}.mdb`), 'not a store');
   await expect(reopen(dir)).rejects.toMatchObject({

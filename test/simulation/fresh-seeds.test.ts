@@ -6,7 +6,7 @@ import { SEED_MAX } from '../../src/simulation/swarm/plan.js';
 import { playSeeds } from './swarm.js';
 
 const { SIM_SEED, SIM_COUNT } = process.env;
-const COUNT = Number(SIM_COUNT ?? 300);
+const COUNT = Number(SIM_COUNT ?? 150);
 const FIRST = SIM_SEED === undefined ? randomInt(SEED_MAX - COUNT) : Number(SIM_SEED);
 
 test('fresh seeds: nothing acknowledged is lost, doubled or reordered', {
