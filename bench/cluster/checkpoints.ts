@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type OpenOptions, open } from 'viewstamp';
 import { CapacityGate } from '#dist/cli/capacity.js';
@@ -21,6 +22,9 @@ import { untilAgreed, Writing } from './writing.js';
 
 const VALUE_BYTES = 100;
 const MILLION = 1_000_000;
+/** Longer than a donor waits for somebody who fetched a checkpoint, and than counters take to be published. */
+const PINNED_MS = 6000;
+const COUNTED_MS = 300;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -50,6 +54,8 @@ async function absence(): Promise<void> {
     [MILLION * scale, 100],
   ] as const) {
     await untilAgreed(cluster);
+    // Nobody keeps the log for a transfer that is over any more.
+    await sleep(PINNED_MS);
     const before = cluster.metrics().replicas[2];
     await cluster.admin.pause(2);
     const rate = await writing.operations(count, keys);
@@ -61,6 +67,7 @@ async function absence(): Promise<void> {
     await cluster.admin.resume(2);
     await untilAgreed(cluster);
     const took = performance.now() - began;
+    await sleep(COUNTED_MS);
     const after = cluster.metrics().replicas[2];
     const pages = (after?.pagesFetched ?? 0) - (before?.pagesFetched ?? 0);
     const bytes = (after?.bytesFetched ?? 0) - (before?.bytesFetched ?? 0);
