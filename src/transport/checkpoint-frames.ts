@@ -2,6 +2,8 @@
 // multiple of 8 and copied once, like the bodies of hot frames. The limits below hold for senders and receivers alike.
 
 import { assert } from '../protocol/assert.js';
+import { INDICES_MAX } from '../protocol/checkpoint/donate.js';
+import { FAN_OUT, HASH_BYTES } from '../protocol/checkpoint/merkle.js';
 import type {
   CheckpointMeta,
   GetNodes,
@@ -37,15 +39,11 @@ import { putReplicaHeader, REPLICA_FIELDS_AT, replicaHeaderAt } from './replica-
 export type CheckpointFrame = CheckpointMeta | GetNodes | Nodes | GetPages | Pages;
 export type CheckpointKind = CheckpointFrame['kind'];
 
-/** Most nodes or pages that one message asks for or brings. */
-export const INDICES_MAX = 256;
 /** Most lists of pages in one checkpoint. */
 export const LISTS_MAX = 64;
 export const PAGE_BYTES_MAX: number = 64 << 10;
 /** Of all pages in one message. */
 export const PAGES_BYTES_MAX: number = 256 << 10;
-export const HASH_BYTES = 8;
-export const CHILDREN_MAX = 16;
 
 /** Codes are positions; append only. */
 const META_STATUSES = ['ok', 'gone', 'refuse'] as const;
@@ -102,7 +100,7 @@ function faultOfMeta({ pageCounts, tops }: CheckpointMeta): string | null {
 }
 
 function faultOfHashes(bytes: number, nodes: number): string | null {
-  if (bytes % HASH_BYTES === 0 && bytes <= nodes * CHILDREN_MAX * HASH_BYTES) return null;
+  if (bytes % HASH_BYTES === 0 && bytes <= nodes * FAN_OUT * HASH_BYTES) return null;
   return `hashes of ${bytes} bytes for ${nodes} nodes`;
 }
 

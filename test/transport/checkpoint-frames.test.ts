@@ -3,6 +3,8 @@
 
 import { describe, expect, test } from 'vitest';
 import { ProtocolViolation } from '../../src/protocol/assert.js';
+import { INDICES_MAX } from '../../src/protocol/checkpoint/donate.js';
+import { FAN_OUT, HASH_BYTES } from '../../src/protocol/checkpoint/merkle.js';
 import type {
   CheckpointMeta,
   GetNodes,
@@ -12,9 +14,6 @@ import type {
   Pages,
 } from '../../src/protocol/message.js';
 import {
-  CHILDREN_MAX,
-  HASH_BYTES,
-  INDICES_MAX,
   LISTS_MAX,
   PAGE_BYTES_MAX,
   PAGES_BYTES_MAX,
@@ -137,7 +136,7 @@ describe('up to the limits', () => {
     ['no list, as one who has none answers', meta(0, 0)],
     ['256 nodes asked for, of the last list', getNodes(INDICES_MAX, LISTS_MAX - 1)],
     ['256 pages asked for, of the last list', getPages(INDICES_MAX, LISTS_MAX - 1)],
-    ['256 nodes of 16 children', nodes(INDICES_MAX, INDICES_MAX * CHILDREN_MAX * HASH_BYTES)],
+    ['256 nodes of 16 children', nodes(INDICES_MAX, INDICES_MAX * FAN_OUT * HASH_BYTES)],
     ['nodes with fewer children', nodes(5, 5 * HASH_BYTES)],
     ['256 pages of 1 KiB', pages(INDICES_MAX, PAGES_BYTES_MAX)],
     ['four pages of 64 KiB', pages(4, PAGES_BYTES_MAX)],

@@ -204,7 +204,8 @@ export class ReplicaActor {
   }
 
   #pollDisk(): number {
-    const events = this.#disk?.poll() ?? [];
+    if (this.#disk === null) return 0;
+    const events = this.#disk.poll();
     for (const event of events) this.#perform(this.replica.step(event));
     return events.length;
   }

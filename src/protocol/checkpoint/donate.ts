@@ -16,7 +16,7 @@ import {
 import { childHashes, childrenOf, HASH_BYTES } from './merkle.js';
 
 const NO_BYTES = new Uint8Array(0);
-/** Nodes or pages per request (CP6). */
+/** Most nodes or pages that one message asks for or brings (CP6). */
 export const INDICES_MAX = 256;
 /** Pinned at a time: each may hold a copy of every page that was written since. */
 const PINS_MAX = 4;
