@@ -40,15 +40,15 @@ export function storeAppended(core: Core): void {
  */
 export function storeSwitch(
   core: Core,
-  at: { base: OpNumber; fresh: boolean; adopted: Checkpoint | null; from: OpNumber | null },
+  at: { base: OpNumber; fresh: boolean; adopted: Checkpoint | null },
 ): void {
   const { state } = core;
   if (core.durability === 'memory') return;
-  const { base, fresh, from } = at;
+  const { base, fresh } = at;
   state.storeSeries++;
   state.storedOp = head(state.log);
   state.durableOp = head(state.log);
-  core.effects.push({ type: 'switch', base, fresh, adopted: at.adopted?.op ?? null, from });
+  core.effects.push({ type: 'switch', base, fresh, adopted: at.adopted?.op ?? null });
 }
 
 /** P8e */

@@ -97,15 +97,13 @@ export type Effect =
     }
   /**
    * Disk: in one transaction, flushed before the next effect is performed: drop every entry above `base` (`fresh`: every entry),
-   * store those that the log has above it, and what belongs to the view; `adopted`: that checkpoint as well, of which
-   * pages that are as in checkpoint `from` are stored already (P8b).
+   * store those that the log has above it, and what belongs to the view; `adopted`: that checkpoint as well (P8b).
    */
   | {
       readonly type: 'switch';
       readonly base: OpNumber;
       readonly fresh: boolean;
       readonly adopted: OpNumber | null;
-      readonly from: OpNumber | null;
     }
   /** Disk: store the complete checkpoint `state.saving`, in slices; say when it is flushed (P8d). */
   | { readonly type: 'saveCheckpoint'; readonly op: OpNumber }

@@ -71,6 +71,7 @@ export const MARKS = [
   'viewForfeited',
   'checkpointFetched',
   'checkpointDelta',
+  'checkpointBasis',
   'checkpointNextDonor',
   'checkpointMoved',
   'checkpointGivenUp',

@@ -23,7 +23,7 @@ export function boot(core: Core, register: Stamp | null, found: Found): void {
     resetFailureTimer(core);
     noticeStatus(core);
     if (state.configuration.members[0]?.id === state.id) startLeading(core);
-    storeSwitch(core, { base: 0, fresh: true, adopted: null, from: null });
+    storeSwitch(core, { base: 0, fresh: true, adopted: null });
     return;
   }
   const { stored, cold } = found;

@@ -6,6 +6,7 @@ import { assert } from './assert.js';
 import { ChainHasher } from './chain.js';
 import { tickPins } from './checkpoint/collect.js';
 import { onGetCheckpoint, onGetNodes, onGetPages } from './checkpoint/donate.js';
+import { resumeFetch } from './checkpoint/fetch.js';
 import { onCheckpointRoot } from './checkpoint/roots.js';
 import { advanceTaking, keep } from './checkpoint/take.js';
 import { type Configuration, roleOf } from './configuration.js';
@@ -201,6 +202,7 @@ export class Replica {
         break;
       case 'checkpoint':
         advanceTaking(core, event.budget);
+        resumeFetch(core);
         break;
       case 'idle':
         onIdle(core);

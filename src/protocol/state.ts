@@ -174,6 +174,8 @@ export interface ReplicaState {
   /** Complete ones, oldest first: the two newest and what is pinned (CP3, CP6). */
   checkpoints: readonly Checkpoint[];
   taking: Taking | null;
+  /** The state at a later op than the newest checkpoint's, for a fetch to compare with (CP6). */
+  basis: Checkpoint | null;
   /** Bytes of entries executed since the last point at which checkpoints are taken. */
   sincePoint: number;
   /** f+1 actives have a checkpoint at or above it (CP4); never falls. */
@@ -291,6 +293,7 @@ export function emptyState(at: {
     clockUs: 0,
     checkpoints: [],
     taking: null,
+    basis: null,
     sincePoint: 0,
     stableOp: 0,
     pins: new Map(),

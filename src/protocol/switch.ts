@@ -36,7 +36,6 @@ export function switchTo(core: Core, transfer: Transfer, target: TransferTarget)
     base,
     fresh: fresh !== null,
     adopted: shadow === null ? null : newest(core),
-    from: shadow?.from ?? null,
   });
 }
 

@@ -85,6 +85,29 @@ test('with checkpoints: the log on disk stays short, and everything is there aga
   await agreed(cluster);
 });
 
+test('a view change while a checkpoint is on its way to the disk does not end checkpoints (P8b, P8d)', {
+  timeout: 60_000,
+}, async () => {
+  const checkpointEvery = 4;
+  await using cluster = await reopen(fresh(), { fsync: 'none' }, { checkpointEvery });
+  // Nearly all of the time some thousand pages are on their way.
+  const write = (): Promise<unknown> =>
+    Promise.all(Array.from({ length: 500 }, (_, i) => cluster.kv.set(`${i}`, 'x'.repeat(2000))));
+  const checkpoints = (): number[] =>
+    cluster.metrics().replicas.map(({ checkpointOp }) => checkpointOp);
+  for (let turn = 0; turn < 10; turn++) {
+    const writing = Array.from({ length: 20 }, write);
+    await cluster.admin.stepDown();
+    await Promise.all(writing);
+  }
+  await agreed(cluster);
+  const before = checkpoints();
+  for (let more = 0; more < 4 * checkpointEvery; more++) await cluster.kv.incr('n');
+  await expect
+    .poll(() => checkpoints().map((op, id) => op > (before[id] ?? 0)), { timeout: 10_000 })
+    .toEqual([true, true, true]);
+});
+
 test('every thread may die at once: with fsync batch nothing is lost', async () => {
   await using cluster = await reopen(fresh());
   for (let i = 0; i < 50; i++) await cluster.kv.incr('n');

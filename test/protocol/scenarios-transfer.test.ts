@@ -25,10 +25,15 @@ for (const hints of [true, false])
       grid.until(() => grid.states.every(({ taking }) => taking === null), 2000, 'a checkpoint');
     };
     round(1);
+    // Above its newest checkpoint, and the same everywhere: nothing to fetch.
+    for (const page of [7, 8, 2000]) grid.write(page, 50);
+    grid.answered();
+    grid.agreed();
     const cut = [grid.rule('drop', { to: 'R2' }), grid.rule('drop', { from: 'R2' })];
     round(100);
     round(200);
     const lagging = grid.state('R2').applied;
+    expect(grid.state('R2').checkpoints.at(-1)?.op).toBeLessThanOrEqual(lagging - 3);
     expect(grid.state('R0').log.start).toBeGreaterThan(lagging + 1);
     for (const rule of cut) rule.end();
     const asked = grid.rule('record', { from: 'R2', kinds: ['getNodes', 'getPages'] });

@@ -1,7 +1,8 @@
 // A replica's disk, seen from its thread: what the core wants stored goes to the store in the order of its effects, and what is flushed
 // comes back as events. Pages of a checkpoint are handed over in slices. Only promises and switches wait for the disk.
 
-import { OWN_LISTS } from '../../protocol/checkpoint/image.js';
+import { type Checkpoint, OWN_LISTS } from '../../protocol/checkpoint/image.js';
+import { sameLeaf, type Tree } from '../../protocol/checkpoint/merkle.js';
 import type { Effect, Event } from '../../protocol/effect.js';
 import { head, slice } from '../../protocol/log.js';
 import type { Entry } from '../../protocol/message.js';
@@ -18,6 +19,8 @@ import type { DiskBoot, ReplicaBoot } from '../boot.js';
 /** Pages handed over between two looks at the clock, and the time for it in one pass. */
 const PAGES_STEP = 8;
 const PAGES_MS = 0.3;
+/** Pages that the store has already, passed over between two looks at the clock. */
+const LOOKS_STEP = 4096;
 
 export type StoreEffect = Extract<
   Effect,
@@ -26,9 +29,9 @@ export type StoreEffect = Extract<
 
 /** A checkpoint on its way to the disk: which page is next. */
 interface Saving {
-  readonly op: OpNumber;
-  /** Pages that are as in this image are stored already; null: none are. */
-  readonly from: OpNumber | null;
+  readonly checkpoint: Checkpoint;
+  /** Pages that are the same in these trees are stored already. */
+  readonly stored: readonly Tree[];
   list: number;
   index: number;
 }
@@ -43,6 +46,8 @@ export class ReplicaDisk {
   readonly #events: Event[] = [];
   #replica: Replica | null = null;
   #saving: Saving | null = null;
+  /** Of the newest checkpoint that the store was given whole. */
+  #storedTrees: readonly Tree[] | null = null;
 
   /** @throws {StorageError} */
   constructor(boot: ReplicaBoot, disk: DiskBoot, pages: PagedState | null) {
@@ -123,7 +128,7 @@ export class ReplicaDisk {
         this.#switch(effect);
         return;
       case 'saveCheckpoint':
-        this.#saving = { op: effect.op, from: this.#before(effect.op), list: 0, index: 0 };
+        this.#saving = this.#begin(effect.op);
         return;
       case 'collect':
         this.#store.collect({
@@ -134,6 +139,7 @@ export class ReplicaDisk {
         return;
       case 'wipe':
         this.#store.reset();
+        this.#storedTrees = [];
         return;
     }
   }
@@ -143,10 +149,14 @@ export class ReplicaDisk {
     return toOp < fromOp ? [] : slice(log, { fromOp, toOp, bytes: Number.POSITIVE_INFINITY });
   }
 
-  /** The checkpoint before, which the store has. */
-  #before(op: OpNumber): OpNumber | null {
-    const earlier = this.#state.checkpoints.filter((checkpoint) => checkpoint.op < op);
-    return earlier[earlier.length - 1]?.op ?? null;
+  #begin(op: OpNumber): Saving {
+    const { checkpoints, saving } = this.#state;
+    const checkpoint = [...checkpoints, saving].find((known) => known?.op === op);
+    if (checkpoint === undefined || checkpoint === null)
+      throw new Error(`there is no checkpoint at ${op}`);
+    // Nothing was stored since the start: the store has the one that the replica began with.
+    const loaded = checkpoints.find((known) => known.op === this.stored?.checkpoint?.op);
+    return { checkpoint, stored: this.#storedTrees ?? loaded?.trees ?? [], list: 0, index: 0 };
   }
 
   #meta(): StoredMeta {
@@ -167,60 +177,60 @@ export class ReplicaDisk {
     };
   }
 
-  /** P8b: waits. */
-  #switch({ base, fresh, adopted, from }: Extract<StoreEffect, { type: 'switch' }>): void {
+  /** P8b: waits. Pages of a checkpoint that is on its way go on after it, unless there is another state now. */
+  #switch({ base, fresh, adopted }: Extract<StoreEffect, { type: 'switch' }>): void {
     const { log } = this.#state;
-    this.#saving = null;
+    let checkpoint: CheckpointRecord | null = null;
     if (adopted !== null) {
-      const saving = { op: adopted, from, list: 0, index: 0 };
+      this.#saving = null;
+      const saving = this.#begin(adopted);
       while (!this.#handOver(saving, Number.POSITIVE_INFINITY)) this.#store.flush();
+      checkpoint = this.#whole(saving);
     }
     const above = fresh ? log.start - 1 : base;
     this.#store.switchTo({
       meta: this.#meta(),
       base: above,
       entries: this.#entries(above + 1, head(log)),
-      checkpoint: adopted === null ? null : this.#record(adopted),
+      checkpoint,
     });
   }
 
-  #record(op: OpNumber): CheckpointRecord {
-    const { checkpoints, saving } = this.#state;
-    const known = [...checkpoints, saving].find((checkpoint) => checkpoint?.op === op);
-    if (known === undefined || known === null) throw new Error(`there is no checkpoint at ${op}`);
-    const { chain, ts, root, trees } = known;
+  /** All of its pages were handed over. */
+  #whole({ checkpoint }: Saving): CheckpointRecord {
+    const { op, chain, ts, root, trees } = checkpoint;
+    this.#storedTrees = trees;
     return { op, chain, ts, root, pageCounts: trees.map((tree) => tree.pages) };
   }
 
   /** Hands over pages of a checkpoint until `until`. @returns false when there are more. */
   #handOver(saving: Saving, until: number): boolean {
-    const { checkpoints, saving: fresh } = this.#state;
-    const whole = [...checkpoints, fresh].find((checkpoint) => checkpoint?.op === saving.op);
+    const { checkpoint, stored } = saving;
     const pages = this.#pages;
-    if (whole === undefined || whole === null || pages === null) return true;
+    if (pages === null) return true;
+    const { op, trees, own } = checkpoint;
     let left = PAGES_STEP;
-    for (; saving.list < whole.trees.length; saving.list++, saving.index = 0) {
-      const count = whole.trees[saving.list]?.pages ?? 0;
-      for (; saving.index < count; saving.index++) {
-        if (left === 0) {
+    let looks = LOOKS_STEP;
+    for (; saving.list < trees.length; saving.list++, saving.index = 0) {
+      const { list } = saving;
+      const tree = trees[list] as Tree;
+      for (; saving.index < tree.pages; saving.index++) {
+        if (left === 0 || looks === 0) {
           if (performance.now() >= until) return false;
           left = PAGES_STEP;
+          looks = LOOKS_STEP;
         }
-        if (!this.#isNew(saving, pages)) continue;
-        const { op, list, index } = saving;
+        looks--;
+        const { index } = saving;
+        const known = stored[list];
+        if (known !== undefined && sameLeaf(tree, known, index)) continue;
         const page =
-          list < OWN_LISTS ? whole.own[list]?.[index] : pages.page(op, list - OWN_LISTS, index);
+          list < OWN_LISTS ? own[list]?.[index] : pages.page(op, list - OWN_LISTS, index);
         if (page !== undefined && !this.#store.putPage(op, list, index, page)) return false;
         left--;
       }
     }
     return true;
-  }
-
-  /** False: the store has it with the checkpoint before. An adopted checkpoint was made from the image that it names. */
-  #isNew({ op, from, list, index }: Saving, pages: PagedState): boolean {
-    if (from === null || list < OWN_LISTS) return true;
-    return pages.changed(op, list - OWN_LISTS, index);
   }
 
   /** Once per pass: what waits goes on, what is flushed is told. @returns the events for the core; valid until the next call */
@@ -229,7 +239,7 @@ export class ReplicaDisk {
     const saving = this.#saving;
     if (saving !== null && this.#handOver(saving, performance.now() + PAGES_MS)) {
       this.#saving = null;
-      this.#store.finishCheckpoint(this.#record(saving.op));
+      this.#store.finishCheckpoint(this.#whole(saving));
     }
     this.#store.poll();
     // Nobody flushes in this mode: handed over is all that there is to wait for.

@@ -20,6 +20,7 @@ export function adopt(core: Core, shadow: Shadow): void {
   state.checkpoints = [{ op, chain, ts, root, trees, own }];
   state.taking = null;
   state.saving = null;
+  state.basis = null;
   state.sincePoint = 0;
   state.pins.clear();
   if (core.mutations.tableNotTransferred !== true) state.table = table;

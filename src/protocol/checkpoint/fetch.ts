@@ -1,4 +1,4 @@
-// Fetching a checkpoint (CP6): its root says whether anything differs from the own newest one, then only differing nodes are descended
+// Fetching a checkpoint (CP6): its root says whether anything differs from the own state, then only differing nodes are descended
 // into and only differing pages fetched, each verified on arrival. When the donor dies or has moved on, another checkpoint may be
 // the target; pages that are the same in it are not fetched again. Nothing of the own state changes before the Install's switch.
 
@@ -7,8 +7,9 @@ import { type Core, header, mark, nextRequest, notice, send } from '../core.js';
 import type { CheckpointAnswer, CheckpointMeta, Nodes, Pages } from '../message.js';
 import type { ListContent } from '../state-machine.js';
 import { type Chain, type OpNumber, type ReplicaId, sameChain } from '../types.js';
+import { basisNow, imageAt } from './basis.js';
 import { INDICES_MAX, pagesPerMessage } from './donate.js';
-import { checkpointAt, META_LIST, newest, OWN_LISTS, pageOf, pagesOf, rootOf } from './image.js';
+import { META_LIST, OWN_LISTS, pageOf, pagesOf, rootOf } from './image.js';
 import {
   childrenOf,
   emptyTree,
@@ -52,15 +53,17 @@ export type KeptPages = Map<number, Map<number, KeptPage>>;
 export interface Fetch {
   /** A checkpoint below this leaves a gap to the entries that can be had. */
   readonly minOp: OpNumber;
-  /** The own checkpoint, of which equal pages are taken; null: there is none. */
-  readonly from: OpNumber | null;
+  /** The own image, of which equal pages are taken; null: there is none. */
+  from: OpNumber | null;
+  /** False: the own state is still being hashed, and nobody has been asked. */
+  begun: boolean;
   readonly donors: ReplicaId[];
   donor: number;
   fruitless: number;
   retryTicks: number;
   deadline: number;
   meta: Pick<CheckpointMeta, 'cpOp' | 'cpChain' | 'root' | 'pageCounts' | 'tops'> | null;
-  /** The target's, as far as it is known; the rest as in the own checkpoint. */
+  /** The target's, as far as it is known; the rest as in the own image. */
   trees: Tree[];
   /** Nodes that differ, whose children are still to be asked for. */
   nodes: Place[];
@@ -84,15 +87,16 @@ export interface Shadow {
 }
 
 export function beginFetch(core: Core, minOp: OpNumber, donors: ReplicaId[]): Fetch {
-  const { state, timing } = core;
+  const { timing } = core;
   const fetch: Fetch = {
     minOp,
-    from: newest(core)?.op ?? null,
+    from: null,
+    begun: false,
     donors,
     donor: 0,
     fruitless: 0,
     retryTicks: timing.transferRetry,
-    deadline: state.now + timing.transferRetry,
+    deadline: Number.POSITIVE_INFINITY,
     meta: null,
     trees: [],
     nodes: [],
@@ -101,8 +105,23 @@ export function beginFetch(core: Core, minOp: OpNumber, donors: ReplicaId[]): Fe
     pages: 0,
     bytes: 0,
   };
-  askMeta(core, fetch);
+  compareWith(core, fetch);
   return fetch;
+}
+
+/** After each slice of hashing: a fetch that waits for it may begin. */
+export function resumeFetch(core: Core): void {
+  const fetch = core.state.transfer?.fetch ?? null;
+  if (fetch !== null && !fetch.begun) compareWith(core, fetch);
+}
+
+function compareWith(core: Core, fetch: Fetch): void {
+  const basis = basisNow(core);
+  if (basis === null) return;
+  if (basis !== 'nothing') fetch.from = basis.op;
+  fetch.begun = true;
+  fetch.deadline = core.state.now + fetch.retryTicks;
+  askMeta(core, fetch);
 }
 
 function donorOf(fetch: Fetch): ReplicaId | undefined {
@@ -157,7 +176,7 @@ function useMeta(core: Core, fetch: Fetch, message: CheckpointMeta): boolean {
   fetch.meta = { cpOp, cpChain, root, pageCounts, tops: tops.slice() };
   fetch.open = [];
   fetch.nodes = [];
-  const own = fetch.from === null ? null : checkpointAt(core, fetch.from);
+  const own = fetch.from === null ? null : imageAt(core, fetch.from);
   fetch.trees = pageCounts.map((count, list) => resized(own?.trees[list] ?? emptyTree(), count));
   fetch.wanted = pageCounts.map(() => []);
   const words = new Uint32Array(fetch.meta.tops.buffer);
@@ -167,7 +186,7 @@ function useMeta(core: Core, fetch: Fetch, message: CheckpointMeta): boolean {
   return true;
 }
 
-/** What the target has at `place`: nothing to do where the own checkpoint has the same. */
+/** What the target has at `place`: nothing to do where the own image has the same. */
 function compare(core: Core, fetch: Fetch, place: Place, hash: ArrayLike<number>): void {
   const { list, level, index } = place;
   const tree = fetch.trees[list] as Tree;
@@ -284,7 +303,7 @@ export function nextFetchDonor(core: Core, fetch: Fetch): boolean {
 
 /** HH1: no answer of `id` is coming any more. */
 export function fetchesFrom(fetch: Fetch, id: ReplicaId): boolean {
-  return donorOf(fetch) === id;
+  return fetch.begun && donorOf(fetch) === id;
 }
 
 // ── the whole ──
@@ -294,7 +313,7 @@ function complete(core: Core, fetch: Fetch): Shadow {
   assert(meta !== null, 'a checkpoint without root');
   const { cpOp, cpChain, root } = meta;
   const content = trees.map((tree, list) => contentOf(core, tree, list));
-  const base = from === null ? null : checkpointAt(core, from);
+  const base = from === null ? null : imageAt(core, from);
   const own = content.slice(0, OWN_LISTS).map(({ count, pages }, list) =>
     Array.from({ length: count }, (_, index) => {
       const page = pages.get(index) ?? (base === null ? null : pageOf(core, base, list, index));
@@ -310,7 +329,7 @@ function complete(core: Core, fetch: Fetch): Shadow {
   return { op, chain: cpChain, ts, root, trees, own, from, content: content.slice(OWN_LISTS) };
 }
 
-/** Pages that are not as in the own checkpoint. Kept ones of another checkpoint may have become useless. */
+/** Pages that are not as in the own image. Kept ones of another checkpoint may have become useless. */
 function contentOf(core: Core, tree: Tree, list: number): ListContent {
   const pages = new Map<number, Uint8Array>();
   for (const [index, { low, high, bytes }] of core.state.keptPages.get(list) ?? [])

@@ -68,6 +68,15 @@ export function sameNode(
   return hashes[2 * index] === hash[0] && hashes[2 * index + 1] === hash[1];
 }
 
+/** True when both have page `index` and it is the same in both. */
+export function sameLeaf(one: Tree, other: Tree, index: number): boolean {
+  const [ours] = one.levels;
+  const [theirs] = other.levels;
+  if (ours === undefined || theirs === undefined || index >= Math.min(one.pages, other.pages))
+    return false;
+  return ours[2 * index] === theirs[2 * index] && ours[2 * index + 1] === theirs[2 * index + 1];
+}
+
 /** Bytes of the hashes of the children of `(level, index)`, to be digested or sent. */
 export function childHashes(tree: Tree, level: number, index: number): Uint8Array {
   const hashes = tree.levels[level - 1];

@@ -26,11 +26,15 @@ import { encodeRow, type FrozenRow, freezeRows } from './session-pages.js';
 /** Work of finding that a page has not changed, as a part of hashing one. */
 const LOOKS_PER_PAGE = 64;
 
+/** Of this replica and all others; or of its own only, for a fetch to compare with. */
+export type Purpose = 'checkpoint' | 'basis';
+
 /** A checkpoint in the making: frozen, not yet hashed. */
 export interface Taking {
   readonly op: OpNumber;
   readonly chain: Chain;
   readonly ts: number;
+  readonly purpose: Purpose;
   /** Frozen sessions; those before `row` are encoded. */
   readonly rows: readonly FrozenRow[];
   row: number;
@@ -53,19 +57,25 @@ export function atPoint(core: Core, entry: Entry): void {
   if (entry.op % limits.checkpointEvery !== 0 && state.sincePoint < limits.checkpointBytes) return;
   state.sincePoint = 0;
   if (pagesOf(core) === null) return;
-  if (state.taking === null && state.saving === null) freeze(core, entry);
+  if (state.taking === null && state.saving === null) freeze(core, entry, 'checkpoint');
   else mark(core, 'checkpointSkipped');
 }
 
-function freeze(core: Core, entry: Entry): void {
+/** `at`: the last executed entry. */
+export function freeze(
+  core: Core,
+  at: { op: OpNumber; chain: Chain; ts: number },
+  purpose: Purpose,
+): void {
   const { state } = core;
   const pages = pagesOf(core);
-  assert(pages !== null, 'nothing to freeze');
-  const { op, chain, ts } = entry;
+  assert(pages !== null && state.taking === null, 'nothing to freeze, or not now');
+  const { op, chain, ts } = at;
   pages.freeze(op);
   const meta = encodeMeta({ op, ts, configuration: state.configuration }, pages.pageBytes);
   const rows = freezeRows(state.table);
-  state.taking = { op, chain, ts, rows, row: 0, own: [[meta], []], growths: [], list: 0, index: 0 };
+  const own = [[meta], []];
+  state.taking = { op, chain, ts, purpose, rows, row: 0, own, growths: [], list: 0, index: 0 };
 }
 
 /** Hashes about `budget` pages. @returns what is left of it; more than 0: the checkpoint is complete. */
@@ -94,10 +104,19 @@ export function advanceTaking(core: Core, budget: number): number {
 }
 
 function beginList(core: Core, taking: Taking): Growth {
-  const before = taking.list < OWN_LISTS ? undefined : newest(core)?.trees[taking.list];
+  const before = taking.list < OWN_LISTS ? undefined : imageBefore(core)?.trees[taking.list];
   const growth = grow(before ?? emptyTree(), countOf(core, taking));
   taking.growths.push(growth);
   return growth;
+}
+
+/** The last one that was completed, of whatever purpose: which pages changed is known since then. */
+function imageBefore(core: Core): Checkpoint | null {
+  const { saving, basis } = core.state;
+  let last = newest(core);
+  for (const image of [saving, basis])
+    if (image !== null && image.op > (last?.op ?? 0)) last = image;
+  return last;
 }
 
 function countOf(core: Core, { op, list, own }: Taking): number {
@@ -120,18 +139,30 @@ function hashPage(core: Core, taking: Taking, pages: PagedState, growth: Growth)
 
 function complete(core: Core, taking: Taking): void {
   const { state } = core;
-  const { op, chain, ts, own } = taking;
+  const { op, chain, ts, own, purpose } = taking;
   const trees = taking.growths.map((growth) => growth.tree);
   assert(own[META_LIST]?.length === 1, 'a checkpoint has one meta page');
   const counts = trees.map((tree) => tree.pages);
   const root = rootOf(core.digest64, { op, chain }, { counts, tops: topsOf(trees) });
   state.taking = null;
   const checkpoint = { op, chain, ts, root, trees, own };
+  dropBasis(core);
+  if (purpose === 'basis') {
+    state.basis = checkpoint;
+    return;
+  }
   if (core.durability === 'memory') keep(core, checkpoint);
   else {
     state.saving = checkpoint;
     core.effects.push({ type: 'saveCheckpoint', op });
   }
+}
+
+/** A later image is complete, and which pages changed is known since that one. */
+function dropBasis(core: Core): void {
+  const { state } = core;
+  if (state.basis !== null) pagesOf(core)?.release(state.basis.op);
+  state.basis = null;
 }
 
 /** It is complete, and durable where there are disks. */
