@@ -24,7 +24,11 @@ export interface ProtocolLimits {
   readonly logBytes: number;
   /** Entries between checkpoints (CP1) (replicated). */
   readonly checkpointEvery: number;
-  /** Bytes of entries after which there is a checkpoint anyway (replicated). */
+  /**
+   * Bytes of entries after which there is a checkpoint anyway: between the two, in proportion to the state, so that a restart has not
+   * much more to execute than to fetch, and a large state is not hashed again and again (replicated).
+   */
+  readonly checkpointBytesLeast: number;
   readonly checkpointBytes: number;
   /** Entries below the newest checkpoint that are kept for stragglers while there is room (CP5). */
   readonly retain: number;
@@ -78,6 +82,7 @@ export const DEFAULT_LIMITS: ProtocolLimits = {
   maxSessions: 128,
   logBytes: 2 ** 30,
   checkpointEvery: 1024,
+  checkpointBytesLeast: 2 ** 24,
   checkpointBytes: 2 ** 28,
   retain: 2048,
   waitingReads: 4096,

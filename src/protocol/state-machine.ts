@@ -41,6 +41,8 @@ export interface PagedState {
   readonly pageBytes: number;
   /** How many lists there are; never changes. */
   readonly lists: number;
+  /** About the bytes of the present state, as far as they cost nothing to know; equal histories give equal numbers. */
+  readonly liveBytes: number;
   /** Makes the present state image `op` (CP1): costs little, the bytes are copied when they are about to change. */
   freeze(op: OpNumber): void;
   /** Image `op` is not needed any more. */

@@ -19,6 +19,7 @@ const LENGTH_BYTES = 4;
 export class SerialisedPages implements PagedState {
   readonly pageBytes: number;
   readonly lists = 1;
+  readonly liveBytes = 0;
   readonly #state: Serialised;
   /** Pages by op, oldest first. */
   #images = new Map<OpNumber, readonly Uint8Array[]>();
@@ -108,6 +109,10 @@ export class JoinedPages implements PagedState {
       Array.from({ length: part.lists }, (_, list) => ({ part, list })),
     );
     this.lists = this.#places.length;
+  }
+
+  get liveBytes(): number {
+    return this.#parts.reduce((sum, part) => sum + part.liveBytes, 0);
   }
 
   #place(list: number): { readonly part: PagedState; readonly list: number } {

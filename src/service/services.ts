@@ -68,6 +68,10 @@ export class Services implements StateMachine, PagedState {
     return this.kv.heap.digest();
   }
 
+  get liveBytes(): number {
+    return this.kv.heap.pageCount() * this.pageBytes;
+  }
+
   freeze(op: OpNumber): void {
     this.kv.heap.freeze(op);
   }

@@ -33,6 +33,10 @@ class GridPages implements PagedState {
     this.now = Array.from({ length: count }, () => new Uint8Array(PAGE_BYTES));
   }
 
+  get liveBytes(): number {
+    return this.now.length * PAGE_BYTES;
+  }
+
   freeze(op: number): void {
     if (this.#newest !== null) this.#before.set(op, this.#newest);
     this.#newest = [...this.now];

@@ -2,6 +2,7 @@
 // replicas that come back although what they lack is gone.
 
 import { expect, test } from 'vitest';
+import { entryCost } from '../../src/protocol/log.js';
 import { CHANGED } from '../../src/service/operation.js';
 import { OperationWriter } from '../../src/service/operation-writer.js';
 import { WriteResult } from '../../src/service/result-reader.js';
@@ -275,4 +276,37 @@ test('log-limit (BP6, CP5): a log that fills up between two checkpoints gives up
     s.until(() => s.states.every(({ taking }) => taking === null), 200);
   }
   expect(s.state('R0').log.start).toBeGreaterThan(1);
+});
+
+test.each([
+  {
+    pages: 4,
+    least: 6000,
+    most: 50_000,
+    expected: 6000,
+    why: 'a small state: not more often than that',
+  },
+  { pages: 16, least: 6000, most: 50_000, expected: 16_384, why: 'in proportion to the state' },
+  { pages: 64, least: 6000, most: 50_000, expected: 50_000, why: 'a large state: not more seldom' },
+])('CP1: a checkpoint after so many bytes of entries, whatever their number; $why', (limit) => {
+  const { pages, least, most, expected } = limit;
+  const grid = new Grid(pages, {
+    limits: {
+      batchMax: 1,
+      checkpointEvery: 1_000_000,
+      checkpointBytesLeast: least,
+      checkpointBytes: most,
+    },
+  });
+  const state = grid.state('R1');
+  while (state.log.bytes < 1.5 * expected) {
+    grid.write(0, state.applied);
+    grid.answered();
+  }
+  grid.until(() => state.checkpoints.length > 0, 100, 'a checkpoint');
+  const op = state.checkpoints[0]?.op ?? 0;
+  const bytes = (to: number): number =>
+    state.log.entries.slice(0, to).reduce((sum, entry) => sum + entryCost(entry), 0);
+  expect(bytes(op)).toBeGreaterThanOrEqual(expected);
+  expect(bytes(op - 1)).toBeLessThan(expected);
 });

@@ -25,6 +25,8 @@ import { encodeRow, type FrozenRow, freezeRows } from './session-pages.js';
 
 /** Work of finding that a page has not changed, as a part of hashing one. */
 const LOOKS_PER_PAGE = 64;
+/** Bytes of entries between two checkpoints per byte of state, between the limits. */
+const BYTES_PER_STATE = 4;
 
 /** Of this replica and all others; or of its own only, for a fetch to compare with. */
 export type Purpose = 'checkpoint' | 'basis';
@@ -47,18 +49,26 @@ export interface Taking {
 }
 
 /**
- * After each executed entry. Points are the multiples of `checkpointEvery`, and in between wherever `checkpointBytes` of entries
- * have come since the last one: with large entries the log would reach its limit before the first multiple. Both depend on the log
+ * After each executed entry. Points are the multiples of `checkpointEvery`, and in between wherever enough bytes of entries have
+ * come since the last one: with large entries the log would reach its limit before the first multiple. Both depend on the history
  * only, so they are the same everywhere.
  */
 export function atPoint(core: Core, entry: Entry): void {
   const { state, limits } = core;
   state.sincePoint += entryCost(entry);
-  if (entry.op % limits.checkpointEvery !== 0 && state.sincePoint < limits.checkpointBytes) return;
+  const pages = pagesOf(core);
+  if (entry.op % limits.checkpointEvery !== 0 && !enoughBytes(core, pages)) return;
   state.sincePoint = 0;
-  if (pagesOf(core) === null) return;
+  if (pages === null) return;
   if (state.taking === null && state.saving === null) freeze(core, entry, 'checkpoint');
   else mark(core, 'checkpointSkipped');
+}
+
+function enoughBytes({ state, limits }: Core, pages: PagedState | null): boolean {
+  if (state.sincePoint < Math.min(limits.checkpointBytesLeast, limits.checkpointBytes))
+    return false;
+  const wanted = BYTES_PER_STATE * (pages?.liveBytes ?? 0);
+  return state.sincePoint >= Math.min(wanted, limits.checkpointBytes);
 }
 
 /** `at`: the last executed entry. */
