@@ -338,7 +338,10 @@ export interface ReplicaMetrics {
   /** What came from other replicas' checkpoints when this one had fallen behind, or lost its memory. */
   pagesFetched: number;
   bytesFetched: number;
-  /** How long a pass takes, and what a checkpoint takes of one at a time (freezing included): since the thread started. */
+  /**
+   * How long a pass takes, by the clock; and what a checkpoint takes of one at a time (freezing included), on a core where the system
+   * tells how long the thread waited for one (Linux), by the clock elsewhere. Since the thread started.
+   */
   passP99Micros: number;
   passMaxMicros: number;
   checkpointP99Micros: number;

@@ -329,10 +329,9 @@ export function cut(core: Core): void {
     notePressure(core);
 }
 
-/** VC4: what was taken but not cut is forgotten; its bytes are never reused, for padding must stay zero. */
+/** VC4: what was taken but not cut is forgotten. */
 export function dropBuilding(core: Core): void {
-  const { building, log } = core.state;
-  log.arena.used += building.bytes;
+  const { building } = core.state;
   building.count = 0;
   building.bytes = 0;
   building.sinceUs = -1;

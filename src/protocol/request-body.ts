@@ -94,7 +94,7 @@ export function nextRequest(cursor: RequestCursor): boolean {
 }
 
 /**
- * Writes one request at `at`; `target` must be zero from there on, `view` covers the same bytes.
+ * Writes one request at `at`, padding included, whatever was there; `view` covers the same bytes as `target`.
  * @returns the offset behind it.
  */
 export function writeRequest(
@@ -105,8 +105,11 @@ export function writeRequest(
   bytes: Uint8Array | null,
 ): number {
   const length = bytes === null ? 0 : bytes.length;
+  const space = requestSpace(length);
+  // The padding first: whoever wrote here before is not to be seen in it.
+  view.setFloat64(at + space - 8, 0);
   view.setUint32(at, length, true);
-  view.setUint8(at + 4, TYPE_CODES[fields.type]);
+  view.setUint32(at + 4, TYPE_CODES[fields.type], true);
   for (let word = 0; word < 4; word++)
     view.setUint32(at + 8 + 4 * word, fields.clientId[word] ?? 0, true);
   view.setUint32(at + 24, fields.session >>> 0, true);
@@ -114,5 +117,5 @@ export function writeRequest(
   view.setUint32(at + 32, fields.requestNumber, true);
   view.setUint32(at + 36, fields.acked, true);
   if (bytes !== null) target.set(bytes, at + REQUEST_HEADER_BYTES);
-  return at + requestSpace(length);
+  return at + space;
 }

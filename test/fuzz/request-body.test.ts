@@ -34,8 +34,9 @@ const request: fc.Arbitrary<Written> = fc.record({
 });
 const requests = fc.array(request, { maxLength: 8 });
 
-function bodyOf(list: readonly Written[]): Uint8Array {
-  const body = new Uint8Array(list.reduce((sum, { bytes }) => sum + requestSpace(bytes.length), 0));
+function bodyOf(list: readonly Written[], before = 0): Uint8Array {
+  const length = list.reduce((sum, { bytes }) => sum + requestSpace(bytes.length), 0);
+  const body = new Uint8Array(length).fill(before);
   const view = new DataView(body.buffer);
   let at = 0;
   for (const { bytes, ...fields } of list)
@@ -71,6 +72,8 @@ test('what was written is read again, request for request', { timeout }, () => {
   fc.assert(
     fc.property(requests, (list) => {
       expect(walk(bodyOf(list))).toEqual([...list, null]);
+      // Memory is written again: nothing of what was there shows, not even in the padding.
+      expect(bodyOf(list, 0xff)).toEqual(bodyOf(list));
     }),
     PROPERTY,
   );

@@ -4,6 +4,7 @@ import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { OpNumber } from '../../protocol/types.js';
 import { ROOT_WORDS } from '../../service/paged-heap.js';
 import { Services, type ServicesOptions } from '../../service/services.js';
+import { RunDelay } from './run-delay.js';
 
 const MICROS_MAX = 60_000_000;
 
@@ -15,15 +16,20 @@ function record(histogram: RecordableHistogram, ms: number): void {
 export class Pauses {
   readonly #passes = createHistogram({ lowest: 1, highest: MICROS_MAX, figures: 2 });
   readonly #checkpoints = createHistogram({ lowest: 1, highest: MICROS_MAX, figures: 2 });
+  readonly #delay = new RunDelay();
 
   /** A pass took so long. */
   passed(ms: number): void {
     record(this.#passes, ms);
   }
 
-  /** Freezing the state, or one slice of hashing it, took so long. */
-  checkpointed(ms: number): void {
-    record(this.#checkpoints, ms);
+  /** Freezes the state, or does one slice of hashing it. What counts is the time on a core, not the wait for one. */
+  checkpoint(work: () => void): void {
+    const waited = this.#delay.read();
+    const began = performance.now();
+    work();
+    const took = performance.now() - began;
+    record(this.#checkpoints, took - (this.#delay.read() - waited));
   }
 
   get summary(): {
@@ -60,8 +66,6 @@ export class TimedServices extends Services {
   }
 
   override freeze(op: OpNumber): void {
-    const began = performance.now();
-    super.freeze(op);
-    this.#pauses.checkpointed(performance.now() - began);
+    this.#pauses.checkpoint(() => super.freeze(op));
   }
 }

@@ -212,11 +212,11 @@ export class ReplicaActor {
 
   #advanceCheckpoint(): void {
     const { replica } = this;
-    const began = performance.now();
-    const until = began + CHECKPOINT_MS;
-    do this.#perform(replica.step({ type: 'checkpoint', budget: CHECKPOINT_STEP }));
-    while (replica.checkpointing && performance.now() < until);
-    this.#pauses.checkpointed(performance.now() - began);
+    this.#pauses.checkpoint(() => {
+      const until = performance.now() + CHECKPOINT_MS;
+      do this.#perform(replica.step({ type: 'checkpoint', budget: CHECKPOINT_STEP }));
+      while (replica.checkpointing && performance.now() < until);
+    });
   }
 
   #execute(): void {
