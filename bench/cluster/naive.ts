@@ -83,7 +83,6 @@ export const NAIVE: Contender = {
       api: 'promise',
       slots: PROMISES_IN_FLIGHT,
       batch: 1,
-      requestBytes: 0,
     } as const;
     return {
       round: async (times) => {
@@ -95,7 +94,6 @@ export const NAIVE: Contender = {
           warmUpMs: times.warmUpMs,
           operations: null,
           durationMs: times.measureMs,
-          logBytes: Number.POSITIVE_INFINITY,
         });
         return roundOf(result);
       },

@@ -3,7 +3,7 @@
 import { type Cluster, open } from 'viewstamp';
 import { PIPELINE_AUTO } from '#dist/cli/bench-plan.js';
 import type { LoadShape } from '#dist/cli/load.js';
-import { measureCluster, pretouchBytes, REQUEST_LOG_BYTES } from '#dist/cli/run.js';
+import { measureCluster, pretouchBytes } from '#dist/cli/run.js';
 import { CANONICAL } from '#dist/cli/workload.js';
 import { type Contender, type Round, type RoundTimes, type Running, roundOf } from './contender.js';
 
@@ -12,7 +12,6 @@ export const PIPELINES: LoadShape = {
   api: 'pipeline',
   slots: 32,
   batch: PIPELINE_AUTO,
-  requestBytes: REQUEST_LOG_BYTES,
 };
 
 const LOG_BYTES = 2 ** 30;
@@ -24,7 +23,6 @@ const PROMISES: LoadShape = {
   api: 'promise',
   slots: PROMISES_IN_FLIGHT,
   batch: 1,
-  requestBytes: 0,
 };
 
 /** What a log holds under load: three intervals of checkpoints with full entries. */

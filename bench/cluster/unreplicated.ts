@@ -131,7 +131,6 @@ class SameThread {
       opsPerSecond: (operations / elapsedMs) * 1e3,
       cpuNsPerOp: cpuNs / operations,
       histogram,
-      cutByLog: false,
     });
   }
 }

@@ -33,7 +33,6 @@ export interface ConfigurationSummary extends Configuration {
   readonly errors: number;
   readonly firstError: string | null;
   readonly misses: number;
-  readonly cutByLog: number;
   readonly capacity: number;
   /** Reasons to doubt the figures; empty: none. */
   readonly doubtful: readonly string[];
@@ -72,7 +71,6 @@ function summarize(report: BenchReport, configuration: Configuration): Configura
     errors: sum((result) => result.errors),
     firstError: runs.find((run) => run.result.firstError !== null)?.result.firstError ?? null,
     misses: sum((result) => result.misses),
-    cutByLog: sum((result) => (result.cutByLog ? 1 : 0)),
     capacity,
     doubtful,
   };
@@ -138,10 +136,6 @@ export function notes(report: BenchReport): string[] {
   for (const row of rows) {
     const name = nameOf(report.flags, row);
     if (row.doubtful.length > 0) lines.push(`? ${name}: doubtful, ${row.doubtful.join(', ')}`);
-    if (row.cutByLog > 0)
-      lines.push(
-        `${name}: ${row.cutByLog} of ${row.runs} runs ended early, before their log was 70 % full`,
-      );
     if (row.operations === 0) lines.push(`${name}: nothing was measured`);
     if (row.firstError !== null) lines.push(`${name}: first error: ${row.firstError}`);
     const inMemory = rows.find((other) => other.fsync === 'memory' && isSamePoint(other, row));
@@ -197,7 +191,6 @@ export function benchJson(report: BenchReport): string {
       elapsedMs: run.result.elapsedMs,
       opsPerSecond: run.result.opsPerSecond,
       cpuNsPerOp: run.result.cpuNsPerOp,
-      cutByLog: run.result.cutByLog,
       capacityBefore: run.capacityBefore,
       capacityAfter: run.capacityAfter,
       latency: latencyOf(run.result.histogram),
@@ -247,7 +240,6 @@ const CSV_HEAD = [
   'max_us',
   'operations',
   'errors',
-  'runs_cut_by_log',
   'capacity',
   'doubtful',
 ] as const;
@@ -277,7 +269,6 @@ export function benchCsv(report: BenchReport): string {
     row.latency.maxUs,
     row.operations,
     row.errors,
-    row.cutByLog,
     row.capacity.toFixed(2),
     row.doubtful.join('; '),
   ]);

@@ -2,6 +2,7 @@
 // different configurations alternate, so that a slow minute of the machine hits all of them.
 
 import { type Command, Option } from 'commander';
+import { DEFAULT_LIMITS } from '../protocol/limits.js';
 import {
   type BatchSize,
   type BenchFlags,
@@ -25,7 +26,7 @@ import { describeEnvironment, recordEnvironment } from './environment.js';
 import { FSYNC_MODES, intervalOption, oneOf, value, values } from './flags.js';
 import { deliver, FORMATS, type Format, type OutputFile, outputFile } from './output.js';
 import { startProgress } from './progress.js';
-import { LOG_BYTES_DEFAULT, type RunOptions, runOnce } from './run.js';
+import { type RunOptions, runOnce } from './run.js';
 import { Scratch, writableDirectory } from './scratch.js';
 import {
   formatMix,
@@ -142,7 +143,7 @@ export function registerBench(
     .option(
       '--pretouch <bytes>',
       'log made resident before a run, 0 for none (default: 384MiB if there is memory)',
-      value((text) => parseSize(text, { least: 0, most: LOG_BYTES_DEFAULT })),
+      value((text) => parseSize(text, { least: 0, most: DEFAULT_LIMITS.logBytes })),
     )
     .addOption(
       new Option('--input <file>', 'operations of your own, one JSON object a line').conflicts([

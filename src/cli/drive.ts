@@ -22,8 +22,6 @@ export interface RunResult {
   readonly opsPerSecond: number;
   readonly cpuNsPerOp: number;
   readonly histogram: RecordableHistogram;
-  /** The log came near its limit, and the run ended before its time. */
-  readonly cutByLog: boolean;
 }
 
 export interface DriveOptions {
@@ -32,10 +30,6 @@ export interface DriveOptions {
   /** For the progress: what the generators' quotas add up to. */
   readonly operations: number | null;
   readonly durationMs: number | null;
-  /** The run ends when so many bytes went into the log; Infinity: there is none. */
-  readonly logBytes: number;
-  /** Somebody else who may say that the log is nearly full. */
-  readonly pressure?: (cut: () => void) => Disposable;
   readonly signal?: AbortSignal;
   /** Called while the run is measured, not while it warms up. */
   readonly progress?: (done: number) => void;
@@ -50,7 +44,6 @@ export async function drive(
   options: DriveOptions,
 ): Promise<RunResult> {
   const { generators, signal } = options;
-  const watch = new RunWatch(control, options);
   // A generator that fails must not leave the driver waiting for its arrival, nor the others running.
   let broken: unknown;
   const settled = results.catch((error: unknown) => {
@@ -61,73 +54,50 @@ export async function drive(
   const allArrived = async (stages: number): Promise<void> => {
     while (control.arrived < stages * generators && broken === undefined) await sleep(1);
   };
-  try {
-    await allArrived(1);
-    if (options.warmUpMs > 0 && broken === undefined) {
-      control.enter(PHASE_WARM_UP);
-      await watch.until(performance.now() + options.warmUpMs, () => broken !== undefined);
-    }
-    if (broken === undefined) control.enter(PHASE_SETTLE);
-    await allArrived(2);
-    const cpuBefore = processCpuNs();
-    const begin = performance.now();
-    if (broken === undefined) control.enter(PHASE_MEASURE);
-    const end = options.durationMs === null ? Number.POSITIVE_INFINITY : begin + options.durationMs;
-    const over = (): boolean => broken !== undefined || control.arrived >= 3 * generators;
-    await watch.until(end, over, options.progress);
-    control.enter(PHASE_DONE);
-    await allArrived(3);
-    const cpuNs = processCpuNs() - cpuBefore;
-    const stages = await settled;
-    if (broken !== undefined) throw broken;
-    signal?.throwIfAborted();
-    return summarize(stages, cpuNs, watch.cut);
-  } finally {
-    watch.close();
+  await allArrived(1);
+  if (options.warmUpMs > 0 && broken === undefined) {
+    control.enter(PHASE_WARM_UP);
+    const end = performance.now() + options.warmUpMs;
+    await watch(control, options, { end, over: () => broken !== undefined, measuring: false });
+  }
+  if (broken === undefined) control.enter(PHASE_SETTLE);
+  await allArrived(2);
+  const cpuBefore = processCpuNs();
+  const begin = performance.now();
+  if (broken === undefined) control.enter(PHASE_MEASURE);
+  const end = options.durationMs === null ? Number.POSITIVE_INFINITY : begin + options.durationMs;
+  const over = (): boolean => broken !== undefined || control.arrived >= 3 * generators;
+  await watch(control, options, { end, over, measuring: true });
+  control.enter(PHASE_DONE);
+  await allArrived(3);
+  const cpuNs = processCpuNs() - cpuBefore;
+  const stages = await settled;
+  if (broken !== undefined) throw broken;
+  signal?.throwIfAborted();
+  return summarize(stages, cpuNs);
+}
+
+/** Waits until `end`, until it is over, or for the signal; tells the progress bar meanwhile. */
+async function watch(
+  control: LoadControl,
+  options: DriveOptions,
+  at: { readonly end: number; readonly over: () => boolean; readonly measuring: boolean },
+): Promise<void> {
+  const { signal, operations } = options;
+  const { end, over } = at;
+  const progress = at.measuring ? options.progress : undefined;
+  const begin = performance.now();
+  const operationsBefore = control.operations;
+  while (!over() && !control.failed && signal?.aborted !== true) {
+    const left = end - performance.now();
+    if (left <= 0) return;
+    if (operations !== null) progress?.((control.operations - operationsBefore) / operations);
+    else if (end < Number.POSITIVE_INFINITY) progress?.(1 - left / (end - begin));
+    await sleep(Math.min(WATCH_MS, left));
   }
 }
 
-/** Looks after a run while it lasts: the log, the signal, the progress bar. */
-class RunWatch {
-  readonly #control: LoadControl;
-  readonly #options: DriveOptions;
-  readonly #pressure: Disposable | undefined;
-  #full = false;
-  cut = false;
-
-  constructor(control: LoadControl, options: DriveOptions) {
-    this.#control = control;
-    this.#options = options;
-    // `logBytes` is held against an estimate from what was sent; the cluster's own warning stands behind it.
-    this.#pressure = options.pressure?.(() => {
-      this.#full = true;
-    });
-  }
-
-  async until(end: number, over: () => boolean, progress?: (done: number) => void): Promise<void> {
-    const { signal, operations } = this.#options;
-    const begin = performance.now();
-    const operationsBefore = this.#control.operations;
-    while (!over() && !this.#control.failed && signal?.aborted !== true) {
-      const left = end - performance.now();
-      if (left <= 0) return;
-      if (this.#full || this.#control.bytes > this.#options.logBytes) {
-        this.cut = true;
-        return;
-      }
-      if (operations !== null)
-        progress?.((this.#control.operations - operationsBefore) / operations);
-      else if (end < Number.POSITIVE_INFINITY) progress?.(1 - left / (end - begin));
-      await sleep(Math.min(WATCH_MS, left));
-    }
-  }
-
-  close(): void {
-    this.#pressure?.[Symbol.dispose]();
-  }
-}
-
-function summarize(stages: readonly StageResult[], cpuNs: number, cutByLog: boolean): RunResult {
+function summarize(stages: readonly StageResult[], cpuNs: number): RunResult {
   const histogram = latencyHistogram();
   let operations = 0;
   let errors = 0;
@@ -155,6 +125,5 @@ function summarize(stages: readonly StageResult[], cpuNs: number, cutByLog: bool
     opsPerSecond: (operations / elapsedMs) * 1e3,
     cpuNsPerOp: operations === 0 ? 0 : cpuNs / operations,
     histogram,
-    cutByLog,
   };
 }

@@ -148,7 +148,6 @@ export class InputSource implements OperationSource<unknown> {
   readonly #first: number;
   #at: number;
   #left: number;
-  writtenBytes = 0;
 
   constructor(options: {
     readonly operations: readonly InputOperation[];
@@ -183,9 +182,7 @@ export class InputSource implements OperationSource<unknown> {
       this.#left = this.#piece;
     }
     this.#left--;
-    const operation = this.#operations[this.#at++] as InputOperation;
-    if (operation.op !== 'get') this.writtenBytes += weigh(operation);
-    return operation;
+    return this.#operations[this.#at++] as InputOperation;
   }
 
   fill(sink: OperationSink<unknown>, count: number, kinds: Uint8Array): number {
@@ -212,8 +209,6 @@ export class InputSource implements OperationSource<unknown> {
   }
 }
 
-const weights = new WeakMap<InputOperation, number>();
-
 /** Mean bytes of an operation in the log. */
 export function inputBytes(operations: readonly InputOperation[]): number {
   return operations.reduce((sum, operation) => sum + weigh(operation), 0) / operations.length;
@@ -221,11 +216,7 @@ export function inputBytes(operations: readonly InputOperation[]): number {
 
 /** Bytes in the log, roughly: values are counted as JSON, which msgpack undercuts. */
 function weigh(operation: InputOperation): number {
-  let bytes = weights.get(operation);
-  if (bytes === undefined) {
-    bytes = 16 + Buffer.byteLength(operation.key);
-    if (operation.value !== undefined) bytes += Buffer.byteLength(JSON.stringify(operation.value));
-    weights.set(operation, bytes);
-  }
-  return bytes;
+  const bytes = 16 + Buffer.byteLength(operation.key);
+  if (operation.value === undefined) return bytes;
+  return bytes + Buffer.byteLength(JSON.stringify(operation.value));
 }

@@ -1,6 +1,5 @@
 // The words through which one driver and its load generators agree on phases, on the main thread or on threads of their own:
-// nobody measures while another still warms up. Progress figures are plain stores: they inform, they decide nothing but when a
-// round must end for its log.
+// nobody measures while another still warms up. Progress figures are plain stores: they inform, they decide nothing.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -15,23 +14,22 @@ const PHASE = 0;
 const ARRIVED = 1;
 const FAILED = 2;
 const WORDS = 4;
-const FIGURES = 2;
 /** How often a phase is looked for; phases last hundreds of milliseconds. */
 const POLL_MS = 1;
 
 export class LoadControl {
   readonly shared: SharedArrayBuffer;
   readonly #words: Int32Array;
-  readonly #figures: Float64Array;
+  readonly #operations: Float64Array;
 
   constructor(shared: SharedArrayBuffer) {
     this.shared = shared;
     this.#words = new Int32Array(shared, 0, WORDS);
-    this.#figures = new Float64Array(shared, WORDS * Int32Array.BYTES_PER_ELEMENT);
+    this.#operations = new Float64Array(shared, WORDS * Int32Array.BYTES_PER_ELEMENT);
   }
 
   static allocate(generators: number): LoadControl {
-    return new LoadControl(new SharedArrayBuffer(WORDS * 4 + generators * FIGURES * 8));
+    return new LoadControl(new SharedArrayBuffer(WORDS * 4 + generators * 8));
   }
 
   get phase(): number {
@@ -60,26 +58,13 @@ export class LoadControl {
     return Atomics.load(this.#words, FAILED) === 1;
   }
 
-  /** What generator `index` did since the run began. */
-  report(index: number, figures: { readonly operations: number; readonly bytes: number }): void {
-    this.#figures[index * FIGURES] = figures.operations;
-    this.#figures[index * FIGURES + 1] = figures.bytes;
+  /** Generator `index` had so many operations answered since the run began. */
+  report(index: number, operations: number): void {
+    this.#operations[index] = operations;
   }
 
   get operations(): number {
-    return this.#sum(0);
-  }
-
-  /** Bytes that went into the log. */
-  get bytes(): number {
-    return this.#sum(1);
-  }
-
-  #sum(figure: number): number {
-    let sum = 0;
-    for (let at = figure; at < this.#figures.length; at += FIGURES)
-      sum += this.#figures[at] as number;
-    return sum;
+    return this.#operations.reduce((sum, operations) => sum + operations, 0);
   }
 
   /** Resolves in `phase` or a later one. */

@@ -15,8 +15,6 @@ export interface LoadShape {
   readonly slots: number;
   /** Operations per pipeline. */
   readonly batch: number;
-  /** Bytes of a request in the log besides its operations. */
-  readonly requestBytes: number;
 }
 
 /** A store with the shape of `Kv`, or something to compare it with. */
@@ -87,7 +85,6 @@ export class LoadGenerator<V> {
   readonly #index: number;
   /** Where values are copied to. */
   readonly #value = new Uint8Array(VALUE_BYTES_MAX);
-  #requests = 0;
   #answered = 0;
 
   constructor(options: {
@@ -150,11 +147,7 @@ export class LoadGenerator<V> {
 
   #report(operations: number): void {
     this.#answered += operations;
-    const { requestBytes } = this.#shape;
-    this.#control.report(this.#index, {
-      operations: this.#answered,
-      bytes: this.#source.writtenBytes + this.#requests * requestBytes,
-    });
+    this.#control.report(this.#index, this.#answered);
   }
 
   #fail(stage: Stage, error: unknown, operations: number): void {
@@ -174,7 +167,6 @@ export class LoadGenerator<V> {
       const count = this.#source.fill(pipeline, wanted, kinds);
       if (count === 0) return;
       stage.left -= count;
-      this.#requests++;
       const startedAt = performance.now();
       try {
         const answer = await pipeline.submit();
@@ -229,7 +221,6 @@ export class LoadGenerator<V> {
             return;
           }
           stage.left--;
-          this.#requests++;
           if (issued++ % PROMISE_SAMPLE === 0) startedAt = performance.now();
           call.then(done, failed);
         };

@@ -1,5 +1,4 @@
-// One measured run: a fresh cluster, filled once, warmed up, loaded, closed. Fresh, so that no run
-// finds what another one left. A run whose log comes near its limit ends early and says so.
+// One measured run: a fresh cluster, filled once, warmed up, loaded, closed. Fresh, so that no run finds what another one left.
 
 import { type Cluster, type OpenOptions, open } from '../index.js';
 import { drive, type RunResult } from './drive.js';
@@ -7,8 +6,6 @@ import { InputSource } from './input.js';
 import { LoadGenerator, type LoadShape, type StageResult } from './load.js';
 import { LoadControl } from './load-control.js';
 import { type LoadSource, startLoadThreads } from './load-threads.js';
-import { formatBytes } from './units.js';
-import { UsageError } from './usage.js';
 import { type OperationSource, type Prefill, setBytes, Workload } from './workload.js';
 
 export interface RunOptions {
@@ -18,7 +15,7 @@ export interface RunOptions {
   /** 0: load from this thread. */
   readonly threads: number;
   readonly warmUpMs: number;
-  /** What ends the run besides the log: a number of operations or a time; with input neither is needed. */
+  /** What ends the run: a number of operations or a time; with input neither is needed. */
   readonly operations: number | null;
   readonly durationMs: number | null;
   readonly signal?: AbortSignal;
@@ -26,17 +23,11 @@ export interface RunOptions {
   readonly progress?: (done: number) => void;
 }
 
-/** Limit of the log where nothing else is said (`limits.logBytes`). */
-export const LOG_BYTES_DEFAULT: number = 2 ** 30;
-/** A round ends before its log is fuller than this: at 80 % the cluster warns, at 100 % it refuses writes. */
-export const LOG_SHARE = 0.7;
-/** The key and header of a request in an entry, and the entry's own. */
-export const REQUEST_LOG_BYTES = 64;
 /** Sets of a pipeline of the first filling; fewer when they are large, for each has to be answered in time. */
 const PREFILL_BATCH = 500;
 const PREFILL_BYTES = 8 * 2 ** 20;
 
-/** What a run at full speed writes in a few seconds. */
+/** Of a run at full speed, what lies in the log between two checkpoints, and what is kept below for stragglers. */
 const PRETOUCH_BYTES = 384 * 2 ** 20;
 const PRETOUCH_SHARE = 1 / 32;
 
@@ -48,29 +39,8 @@ export function pretouchBytes(bytes: number = PRETOUCH_BYTES): number {
   return Math.floor(Math.min(bytes, process.availableMemory() * PRETOUCH_SHARE));
 }
 
-export function logBudget(options: OpenOptions): number {
-  return (options.limits?.logBytes ?? LOG_BYTES_DEFAULT) * LOG_SHARE;
-}
-
-/** Bytes that the first filling puts into the log. */
-function prefillBytes(source: LoadSource): number {
-  if (source.type === 'input') return 0;
-  return source.shape.keyspace * setBytes(source.shape);
-}
-
-/** @throws UsageError when the workload cannot run in the log at all. */
-export function checkLogRoom(options: RunOptions): void {
-  const needed = prefillBytes(options.source);
-  const budget = logBudget(options.open);
-  if (needed > budget / 2)
-    throw new UsageError(
-      `setting every key once takes ${formatBytes(needed)} of log, and a run may use ${formatBytes(budget)}: use fewer keys or smaller values`,
-    );
-}
-
-/** @throws UsageError, VrError of opening, or the signal's reason. */
+/** @throws VrError of opening, or the signal's reason. */
 export async function runOnce(options: RunOptions): Promise<RunResult> {
-  checkLogRoom(options);
   const cluster = await open(
     options.signal === undefined ? options.open : { ...options.open, signal: options.signal },
   );
@@ -81,12 +51,10 @@ export async function runOnce(options: RunOptions): Promise<RunResult> {
   }
 }
 
-/** The same over a cluster that is already open; what its log holds already counts towards the limit. */
+/** The same over a cluster that is already open. */
 export async function measureCluster(cluster: Cluster, options: RunOptions): Promise<RunResult> {
   const { source, threads } = options;
   if (source.type === 'workload') await prefill(cluster, source);
-  const { replicas } = await cluster.status();
-  const usedBytes = Math.max(...replicas.map((replica) => replica.logBytes));
   const generators = Math.max(1, threads);
   const control = LoadControl.allocate(generators);
   const quotas = quotasOf(options.operations, generators);
@@ -95,12 +63,7 @@ export async function measureCluster(cluster: Cluster, options: RunOptions): Pro
       ? startLoadThreads({ cluster, control, threads, shape: options.load, quotas, source })
       : startHere(cluster, control, options);
   try {
-    return await drive(control, load.results, {
-      ...options,
-      generators,
-      logBytes: Math.max(0, logBudget(options.open) - usedBytes),
-      pressure: (cut) => cluster.on('logpressure', cut),
-    });
+    return await drive(control, load.results, { ...options, generators });
   } finally {
     await load.close();
   }

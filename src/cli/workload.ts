@@ -30,8 +30,6 @@ export interface OperationCalls<V> {
 
 /** Where load comes from: the generator below, or a file of the user's. */
 export interface OperationSource<V> {
-  /** Bytes that went into the log so far, headers of requests not counted. */
-  readonly writtenBytes: number;
   /** Adds up to `count` operations and notes what they are. @returns how many; fewer: there are no more. */
   fill(sink: OperationSink<V>, count: number, kinds: Uint8Array): number;
   /** One operation with a promise of its own. @returns null when there are no more. */
@@ -63,7 +61,6 @@ const VALUES = 1024;
 const VALUE_POOL_BYTES = 64 << 20;
 /** Operation header in the log. */
 const OPERATION_BYTES = 8;
-const INCR_EXTRA_BYTES = 8;
 /** Slots that the mix is spread over. */
 const MIX_SLOTS = 4096;
 const MIX_SHIFT = 20;
@@ -136,7 +133,6 @@ export class Workload implements OperationSource<Uint8Array> {
   readonly values: readonly Uint8Array[];
   readonly #mix: Uint8Array;
   #state: number;
-  writtenBytes = 0;
 
   constructor(shape: WorkloadShape) {
     this.shape = shape;
@@ -150,9 +146,8 @@ export class Workload implements OperationSource<Uint8Array> {
 
   fill(sink: OperationSink<Uint8Array>, count: number, kinds: Uint8Array): number {
     const { keys, values } = this;
-    const { keyspace, keyBytes } = this.shape;
+    const { keyspace } = this.shape;
     let state = this.#state;
-    let written = 0;
     for (let index = 0; index < count; index++) {
       state = scramble(state);
       const kind = this.#mix[Math.imul(state, 0x9e3779b1) >>> MIX_SHIFT] as number;
@@ -162,36 +157,26 @@ export class Workload implements OperationSource<Uint8Array> {
       else if (kind === SET) {
         const value = values[(Math.imul(state, 0x85ebca6b) >>> VALUE_SHIFT) % values.length];
         sink.set(keys[at] as string, value as Uint8Array);
-        written += OPERATION_BYTES + keyBytes + (value as Uint8Array).length;
-      } else if (kind === DELETE) {
-        sink.delete(keys[at] as string);
-        written += OPERATION_BYTES + keyBytes;
-      } else {
-        sink.incr(this.counters[at] as string);
-        written += OPERATION_BYTES + INCR_EXTRA_BYTES + keyBytes;
-      }
+      } else if (kind === DELETE) sink.delete(keys[at] as string);
+      else sink.incr(this.counters[at] as string);
     }
     this.#state = state;
-    this.writtenBytes += written;
     return count;
   }
 
   call(target: OperationCalls<Uint8Array>): Promise<unknown> {
     const state = scramble(this.#state);
     this.#state = state;
-    const { keyspace, keyBytes } = this.shape;
+    const { keyspace } = this.shape;
     const kind = this.#mix[Math.imul(state, 0x9e3779b1) >>> MIX_SHIFT] as number;
     const at = (state >>> 0) % keyspace;
     if (kind === GET) return target.get(this.keys[at] as string);
-    this.writtenBytes += OPERATION_BYTES + keyBytes;
     if (kind === SET) {
       const { values } = this;
       const value = values[(Math.imul(state, 0x85ebca6b) >>> VALUE_SHIFT) % values.length];
-      this.writtenBytes += (value as Uint8Array).length;
       return target.set(this.keys[at] as string, value as Uint8Array);
     }
     if (kind === DELETE) return target.delete(this.keys[at] as string);
-    this.writtenBytes += INCR_EXTRA_BYTES;
     return target.incr(this.counters[at] as string);
   }
 
@@ -203,7 +188,6 @@ export class Workload implements OperationSource<Uint8Array> {
         for (let index = from; index < to; index++) {
           const value = this.values[index % this.values.length] as Uint8Array;
           sink.set(this.keys[index] as string, value);
-          this.writtenBytes += OPERATION_BYTES + this.shape.keyBytes + value.length;
         }
       });
     }

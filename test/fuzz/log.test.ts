@@ -364,7 +364,6 @@ const turn: fc.Arbitrary<Turn> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ do: 'restart' as const }) },
 );
 
-const ZEROS = new Uint8Array(8 << 20);
 const SOURCE = new Uint8Array(8 << 20);
 
 /** A log whose memory is used again; the body of each entry is one byte, over and over. */
@@ -388,7 +387,6 @@ class Reused {
       const { arena } = log;
       reserve(arena, bytes, head(log));
       const body = arena.segment.subarray(arena.used, arena.used + bytes);
-      if (Buffer.compare(body, ZEROS.subarray(0, bytes)) !== 0) expect.fail('old bytes lie there');
       arena.used = (arena.used + bytes + 7) & ~7;
       appendOwned(log, { ...entry, body: body.fill(seed) });
     }
@@ -402,12 +400,10 @@ class Reused {
       const expected = SOURCE.subarray(0, body.length).fill(this.seeds.get(op) as number);
       if (Buffer.compare(body, expected) !== 0) expect.fail(`entry ${op} changed`);
     }
-    for (const spare of log.arena.spare)
-      if (Buffer.compare(spare, ZEROS.subarray(0, spare.length)) !== 0) expect.fail('not zeroed');
   }
 }
 
-test('memory of dropped entries is written again, zeroed, and never while an entry lies in it', {
+test('memory of dropped entries is written again, and never while an entry lies in it', {
   timeout,
 }, () => {
   let again = 0;

@@ -181,7 +181,7 @@ describe('a generator', () => {
     const generator = new LoadGenerator<Uint8Array>({
       target: target(refusal),
       source: new Workload({ ...CANONICAL, keyspace: 10 }),
-      shape: { api: 'pipeline', slots: 2, batch: 5, requestBytes: 0 },
+      shape: { api: 'pipeline', slots: 2, batch: 5 },
       control,
       index: 0,
     });
@@ -193,7 +193,6 @@ describe('a generator', () => {
         warmUpMs: 100,
         operations: 5000,
         durationMs: null,
-        logBytes: Number.POSITIVE_INFINITY,
         progress: (share) => done.push(share),
       },
     );
