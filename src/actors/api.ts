@@ -71,6 +71,11 @@ export interface TimingOptions {
   heartbeatMs?: number;
   /** Silence T before a view change: the failure timer is drawn from T to 1.6 T; at least 8 heartbeats. @default 500 */
   viewTimeoutMs?: number;
+  /**
+   * For how long the primary may answer reads by itself after the others have answered its heartbeat; 0: every read asks them. At most
+   * `viewTimeoutMs`. @default 300, or 0.6 of a shorter `viewTimeoutMs`
+   */
+  leaseMs?: number;
   /** A replica that makes no pass for so long is ended and replaced. @default 2000 */
   hangMs?: number;
 }
@@ -319,6 +324,8 @@ export interface ReplicaMetrics {
   entriesExecuted: number;
   requestsExecuted: number;
   readsExecuted: number;
+  /** Requests to read that were answered without asking anybody. */
+  readsOnLease: number;
   framesIn: number;
   framesOut: number;
   framesDropped: number;

@@ -48,6 +48,8 @@ export interface DiskBoot {
   /** P4: what is stored is all that counts. */
   readonly trusted: boolean;
   readonly cold: boolean;
+  /** Its first start in this process: those before it ended with another process. */
+  readonly first: boolean;
 }
 
 /** workerData of a replica. */

@@ -77,7 +77,7 @@ const OPEN_NAMES = [
 const DISK_NAMES = ['dir', 'fsync', 'intervalMs'];
 const FSYNC_MODES = ['batch', 'interval', 'none'] as const;
 const BATCH_NAMES = ['maxOps', 'maxBytes', 'lingerMicros', 'window'];
-const TIMING_NAMES = ['heartbeatMs', 'viewTimeoutMs', 'hangMs'];
+const TIMING_NAMES = ['heartbeatMs', 'viewTimeoutMs', 'leaseMs', 'hangMs'];
 const LIMIT_NAMES = [
   'keyBytes',
   'valueBytes',
@@ -96,6 +96,9 @@ const CALL_NAMES = ['signal', 'timeoutMs'];
 /** Heartbeats that must fit into the silence before a view change (3.17). */
 const HEARTBEATS_PER_TIMEOUT = 8;
 const DAY_MS = 86_400_000;
+/** A lease that outlasts the silence before a view change would only delay that (3.17). */
+const LEASE_MS = 300;
+const LEASE_SHARE = 0.6;
 /** So many checkpoints fit into a full log, however large its entries are. */
 const CHECKPOINTS_PER_LOG = 4;
 
@@ -294,6 +297,11 @@ export function openSettings(options: OpenOptions): Settings {
     most: 600_000,
     fallback: Math.max(DEFAULT_TIMING.viewTimeout * TICK_MS, leastTimeoutMs),
   });
+  const leaseMs = integer(timing['leaseMs'], 'timing.leaseMs', {
+    least: 0,
+    most: viewTimeoutMs,
+    fallback: Math.min(LEASE_MS, Math.floor(LEASE_SHARE * viewTimeoutMs)),
+  });
   const fixedOps = batch['maxOps'] !== undefined && batch['maxOps'] !== 'auto';
   const maxOps = fixedOps
     ? integer(batch['maxOps'], 'batch.maxOps', { least: 1, most: 4096, fallback: 4096 })
@@ -367,6 +375,7 @@ export function openSettings(options: OpenOptions): Settings {
       ...DEFAULT_TIMING,
       heartbeat,
       viewTimeout: Math.round(viewTimeoutMs / TICK_MS),
+      leaseMs,
     },
     client: {
       timeoutMs: timeout(top['timeoutMs'], 5000),

@@ -269,7 +269,7 @@ function onRead(core: Core, address: ClientAddress, message: Read): void {
     body,
   });
   state.readBytes += body.length;
-  state.heartbeatForced = true;
+  if (core.timing.leaseMs === 0) state.heartbeatForced = true;
 }
 
 /** N3: copies one admitted request behind the others of the entry in the making. */

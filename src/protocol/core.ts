@@ -11,13 +11,23 @@ import type { ReplicaHeader, ReplicaMessage, ServerMessage } from './message.js'
 import type { Mutations } from './mutations.js';
 import type { PeerProgress, ReplicaState } from './state.js';
 import type { ResultSink, StateMachine } from './state-machine.js';
-import type { ClientAddress, Digest64, Random32, ReplicaId, Stamp, ViewNumber } from './types.js';
+import type {
+  ClientAddress,
+  Clock,
+  Digest64,
+  Random32,
+  ReplicaId,
+  Stamp,
+  ViewNumber,
+} from './types.js';
 
 export interface Core {
   readonly state: ReplicaState;
   readonly limits: ProtocolLimits;
   readonly timing: ProtocolTiming;
   readonly random: Random32;
+  readonly clock: Clock;
+  readonly revoked: () => boolean;
   readonly hasher: ChainHasher;
   readonly digest64: Digest64;
   readonly durability: Durability;

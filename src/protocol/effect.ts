@@ -17,8 +17,16 @@ import type {
 export type Hint =
   | { readonly kind: 'exited'; readonly id: ReplicaId; readonly start: StartNumber }
   | { readonly kind: 'started'; readonly id: ReplicaId; readonly start: StartNumber }
-  /** The host believes so. `start`: the thread that is about to end; what it still says calms nobody. */
-  | { readonly kind: 'suspect'; readonly id: ReplicaId; readonly start?: StartNumber }
+  /**
+   * The host believes so. `start`: the thread that is about to end; what it still says calms nobody. `revoked`: that thread has no
+   * lease from before this was said, and never gets another.
+   */
+  | {
+      readonly kind: 'suspect';
+      readonly id: ReplicaId;
+      readonly start?: StartNumber;
+      readonly revoked?: boolean;
+    }
   | { readonly kind: 'stepDown' };
 
 export type Event =
@@ -112,7 +120,13 @@ export type Effect =
   /** Disk: what was found there is of no use (P3); the register stays. */
   | { readonly type: 'wipe' }
   | { readonly type: 'send'; readonly to: ReplicaId; readonly message: ReplicaMessage }
-  | { readonly type: 'reply'; readonly address: ClientAddress; readonly message: ServerMessage }
+  | {
+      readonly type: 'reply';
+      readonly address: ClientAddress;
+      readonly message: ServerMessage;
+      /** Of a read: the primary relied on its lease (RD4). */
+      readonly leased?: boolean;
+    }
   /** To every attached client. */
   | { readonly type: 'announce'; readonly message: ViewStarted }
   | { readonly type: 'notice'; readonly notice: Notice };

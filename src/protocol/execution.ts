@@ -7,6 +7,7 @@ import { assert } from './assert.js';
 import { atPoint } from './checkpoint/take.js';
 import { keepReply, register, sessionOf, strayRow, unregister } from './client-table.js';
 import { type Core, isPrimary, leads, mark, notice, primaryNow, reply } from './core.js';
+import { holdsLease } from './lease.js';
 import { entryAt } from './log.js';
 import type { Entry, ReplyCode } from './message.js';
 import { echoedByQuorum } from './normal.js';
@@ -26,7 +27,8 @@ export function hasWork(core: Core): boolean {
 
 function firstReadIsDue(core: Core): boolean {
   const first = core.state.reads[0];
-  return first !== undefined && gateOpen(core) && first.need <= echoedByQuorum(core);
+  if (first === undefined || !gateOpen(core)) return false;
+  return first.need <= echoedByQuorum(core) || holdsLease(core);
 }
 
 /** Results in effects stay valid until the next step. */
@@ -176,25 +178,42 @@ function applyUnregister(core: Core, cursor: RequestCursor): void {
   answerSession(core, address, { clientId, session });
 }
 
-/** RD2: in order of arrival, each once a quorum has echoed a heartbeat that was sent after it came. */
+/**
+ * In order of arrival, each once a quorum has echoed a heartbeat that was sent after it came (RD2), or on the lease (RD4): then
+ * the time is looked at once more after all were executed, and if it is over they wait for the echoes like others.
+ */
 function serveReads(core: Core, stateMachine: StateMachine, budget: number): void {
-  const { state } = core;
+  const { state, effects } = core;
   if (!gateOpen(core)) return;
   unblockReads(core);
   if (state.reads.length === 0) return;
   const echoed = echoedByQuorum(core);
+  const leased = holdsLease(core);
+  /** How things stood before the first read on the lease. */
+  let sure: { at: number; effects: number; bytes: number; blocked: number } | null = null;
   let served = 0;
   let at = 0;
   for (; at < state.reads.length && served < budget; at++) {
     const read = state.reads[at] as WaitingRead;
-    if (read.need > echoed) break; // later reads need no less
+    if (read.need > echoed && sure === null) {
+      if (!leased) break; // later reads need no less
+      const { readBytes: bytes, blockedReads } = state;
+      sure = { at, effects: effects.length, bytes, blocked: blockedReads.length };
+    }
     if (ownWritesMissing(core, read)) {
       blockRead(core, read);
       continue;
     }
     state.readBytes -= read.body.length;
-    serveRead(core, stateMachine, read);
+    serveRead(core, stateMachine, read, sure !== null);
     served++;
+  }
+  if (sure !== null && core.mutations.leaseOnPassTime !== true && !holdsLease(core)) {
+    mark(core, 'leaseRanOut');
+    at = sure.at;
+    effects.length = sure.effects;
+    state.readBytes = sure.bytes;
+    state.blockedReads.length = sure.blocked;
   }
   if (at > 0) state.reads = state.reads.slice(at);
 }
@@ -233,7 +252,12 @@ function ownWritesMissing(core: Core, read: WaitingRead): boolean {
   return row !== undefined && row.lastRequest < read.afterRequest;
 }
 
-function serveRead(core: Core, stateMachine: StateMachine, read: WaitingRead): void {
+function serveRead(
+  core: Core,
+  stateMachine: StateMachine,
+  read: WaitingRead,
+  leased: boolean,
+): void {
   const { state, sink } = core;
   const { clientId, session, readId, address } = read;
   if (session !== 0 && !state.table.rows.has(session)) {
@@ -242,17 +266,24 @@ function serveRead(core: Core, stateMachine: StateMachine, read: WaitingRead): v
   }
   const from = sink.length;
   stateMachine.read(read.body, 0, read.body.length, sink);
+  if (leased) mark(core, 'readByLease');
   const { gen, epoch, view, applied } = state;
-  reply(core, address, {
-    kind: 'readReply',
-    clientId,
-    readId,
-    gen,
-    epoch,
-    view,
-    op: applied,
-    code: 'ok',
-    result: sink.bytes.subarray(from, sink.length),
+  const result = sink.bytes.subarray(from, sink.length);
+  core.effects.push({
+    type: 'reply',
+    address,
+    message: {
+      kind: 'readReply',
+      clientId,
+      readId,
+      gen,
+      epoch,
+      view,
+      op: applied,
+      code: 'ok',
+      result,
+    },
+    leased,
   });
 }
 

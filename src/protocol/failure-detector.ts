@@ -22,6 +22,7 @@ import {
 } from './core.js';
 import { durableHead, storeAppended } from './durability.js';
 import type { Hint, ViewReason } from './effect.js';
+import { grant, holderEnded, mayPromise } from './lease.js';
 import { appendOwned, chainAt, head, type Log, ladder, tail, truncateTo } from './log.js';
 import type { Commit, DoViewChange, Prepare } from './message.js';
 import type { Transfer } from './state.js';
@@ -63,6 +64,7 @@ export function heard(core: Core, message: Prepare | Commit): void {
     mark(core, 'heartbeatOfDeadThread');
     return;
   }
+  grant(core, message);
   resetFailureTimer(core);
   state.suspect = false;
   state.votes.delete(state.id);
@@ -82,7 +84,8 @@ function castVote(core: Core): void {
   const { state, timing } = core;
   state.voteResendAt = state.now + Math.max(1, Math.round(VOTE_RESEND * timing.viewTimeout));
   state.votes.set(state.id, state.now + Math.round(VOTE_WINDOW * timing.viewTimeout));
-  broadcast(core, { kind: 'startViewChange', ...header(core), phase: 'vote' });
+  const phase = state.abdicating ? 'abdicated' : 'vote';
+  broadcast(core, { kind: 'startViewChange', ...header(core), phase });
   countVotes(core);
 }
 
@@ -205,9 +208,16 @@ export function sendJoined(core: Core): void {
     mark(core, 'promiseWaitsForFlush');
     return;
   }
+  if (!mayPromise(core)) return;
   const message = doViewChange(core);
   if (isPrimary(core)) state.doViewChanges.set(state.id, message);
   else send(core, primaryNow(core), message);
+}
+
+/** After each step: what held the DoViewChange back may be over. */
+export function sendHeldPromise(core: Core): void {
+  const { lease, status } = core.state;
+  if (lease.held && status === 'view-change' && mayPromise(core)) sendJoined(core);
 }
 
 function doViewChange(core: Core): DoViewChange {
@@ -249,6 +259,7 @@ export function onHint(core: Core, hint: Hint): void {
       onStarted(core, hint.id, hint.start);
       return;
     case 'suspect':
+      if (hint.revoked === true && hint.start !== undefined) holderEnded(core, hint.id, hint.start);
       onSuspected(core, hint.id, hint.start);
       return;
     case 'stepDown':
@@ -284,6 +295,7 @@ export function onExited(core: Core, id: ReplicaId, start: StartNumber): void {
   // HH4: told once more, after a later start was seen, it skips nobody.
   const skip = known === undefined || known.start < start || !known.exited || known.skip;
   state.down.set(id, { start, expires: state.now + timing.downExpiry, exited: true, skip });
+  holderEnded(core, id, start);
   if (id !== primaryNow(core) || id === state.id) return;
   const unknown = state.primaryStart === 0 || state.status !== 'normal';
   const meant = state.primaryStart <= start || core.mutations.exitOfOlderStart === true;

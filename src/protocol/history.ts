@@ -41,6 +41,8 @@ export interface History {
   readonly registers: Map<ReplicaId, Stamp>;
   /** committed[op - 1] */
   readonly committed: Committed[];
+  /** Highest stamp in which anything was committed. */
+  newestCommit: Stamp;
   /** By stamp, as text. */
   readonly started: Map<string, StartedView>;
   /** Highest PrepareOk that each replica ever sent, by stamp (I8). */
@@ -61,6 +63,7 @@ export function emptyHistory(): History {
   return {
     registers: new Map(),
     committed: [],
+    newestCommit: { epoch: 0, view: -1 },
     started: new Map(),
     oks: new Map(),
     promised: new Map(),
@@ -78,6 +81,7 @@ export function cloneHistory(history: History): History {
   return {
     registers: new Map(registers),
     committed: [...committed],
+    newestCommit: history.newestCommit,
     started: new Map(started),
     oks: new Map([...oks].map(([key, byReplica]) => [key, new Map(byReplica)])),
     promised: new Map(promised),
@@ -146,6 +150,7 @@ function checkEffects(watch: Watch, state: ReplicaState, effects: readonly Effec
     } else if (effect.type === 'send') checkSent(watch, state, effect.message);
     else if (effect.type === 'reply' && effect.message.kind === 'reply')
       checkReply(watch, state, effect.message);
+    else if (effect.type === 'reply' && effect.leased === true) checkLeased(watch, state);
   }
 }
 
@@ -173,6 +178,15 @@ function checkReply(watch: Watch, state: ReplicaState, reply: Reply): void {
     `I12 replica ${state.id}: request ${request} is op ${reply.op}, but was answered as op ${known}`,
   );
   watch.history.acknowledged.set(request, reply.op);
+}
+
+/** I19: while a read on a lease is executed, nothing has been committed in a later view. */
+function checkLeased(watch: Watch, state: ReplicaState): void {
+  const { newestCommit } = watch.history;
+  watch.expect(
+    compareStamps(newestCommit, state) <= 0,
+    `I19 replica ${state.id}: reads on its lease of view ${state.view}, view ${newestCommit.view} has committed`,
+  );
 }
 
 function checkSent(watch: Watch, state: ReplicaState, message: ReplicaMessage): void {
@@ -261,6 +275,8 @@ function checkCommitted(watch: Watch, before: Remembered | null, state: ReplicaS
       if (op > watch.history.inherited) checkEvidence(watch, state, op);
       const { epoch, view } = state;
       watch.history.committed[op - 1] = { chain, stamp: { epoch, view } };
+      if (compareStamps(state, watch.history.newestCommit) > 0)
+        watch.history.newestCommit = { epoch, view };
     } else
       watch.expect(
         sameChain(known.chain, chain),

@@ -79,6 +79,10 @@ export const MARKS = [
   'pageReused',
   'witnessLogAnew',
   'promiseWaitsForFlush',
+  'promiseWaitsForLease',
+  'grantsVoid',
+  'readByLease',
+  'leaseRanOut',
   'restartedFromDisk',
   'storeDamaged',
 ] as const;

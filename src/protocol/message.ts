@@ -85,7 +85,8 @@ export interface PrepareOk extends ReplicaHeader {
 
 export interface StartViewChange extends ReplicaHeader {
   readonly kind: 'startViewChange';
-  readonly phase: 'vote' | 'joined';
+  /** `abdicated`: the vote of a primary that does not lead this view any more, for good (HB5). */
+  readonly phase: 'vote' | 'abdicated' | 'joined';
 }
 
 export interface DoViewChange extends ReplicaHeader {

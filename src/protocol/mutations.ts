@@ -297,6 +297,30 @@ export const MISTAKES = {
     rules: 'RD2',
     what: 'serves a read on the echo of a heartbeat that was sent before the read came',
   },
+  grantsBroken: {
+    rules: 'RD3, VC4',
+    what: 'sends a DoViewChange although it has promised not to for a while',
+  },
+  grantsForgotten: {
+    rules: 'RD7, E17',
+    what: 'after a restart, does not wait for the end of what the thread before it may have promised',
+  },
+  grantFromPassTime: {
+    rules: 'RD3, RD10, E46',
+    what: 'counts its promise from a time that was read before the heartbeat came',
+  },
+  leaseOnPassTime: {
+    rules: 'RD4, RD10, E46',
+    what: 'as the primary, looks at the time before it executes a read and not after',
+  },
+  revocationIgnored: {
+    rules: 'RD4, RD10',
+    what: 'goes on to answer reads on a lease that the host has revoked',
+  },
+  anyVoteIsFarewell: {
+    rules: 'RD6',
+    what: 'forgets its promise at any vote of the primary, also at one from before it led',
+  },
   readsIgnoreOwnWrites: {
     rules: 'RD0',
     what: "does not let a read wait for its client's own writes",

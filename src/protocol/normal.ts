@@ -21,6 +21,7 @@ import {
 } from './core.js';
 import { durableHead, storeAppended } from './durability.js';
 import { heard } from './failure-detector.js';
+import { forgetBeats, holdsLease, noteBeat, noteEcho, notePass } from './lease.js';
 import { appendCopy, chainAt, chainIfPresent, entryAt, entryCost, head, slice } from './log.js';
 import type { Commit, Entry, Prepare, PrepareOk } from './message.js';
 import type { PeerProgress } from './state.js';
@@ -186,6 +187,7 @@ export function onPrepareOk(core: Core, message: PrepareOk): void {
   if (message.hbEcho > progress.echo && message.hbEcho <= state.hbSeq) {
     progress.echo = message.hbEcho;
     progress.echoTick = state.now;
+    noteEcho(core, progress, message.hbEcho);
   }
   if (message.cpOp !== progress.cpOp) {
     progress.cpOp = message.cpOp;
@@ -227,6 +229,7 @@ export function echoedByQuorum(core: Core): number {
 export function endPass(core: Core, nowUs: number, room: readonly number[]): void {
   const { state } = core;
   state.clockUs = nowUs;
+  notePass(core);
   if (state.status !== 'normal') return;
   if (!isPrimary(core)) {
     storeAppended(core);
@@ -242,6 +245,11 @@ export function endPass(core: Core, nowUs: number, room: readonly number[]): voi
   storeAppended(core);
   if (members(core).length === 1) countAcknowledgements(core);
   const hbSeq = state.hbSeq + 1;
+  noteBeat(core, hbSeq);
+  // RD2, as far as no lease answers for it: what waits wants a heartbeat that was sent after it came.
+  const last = state.reads[state.reads.length - 1];
+  if (last !== undefined && last.need > state.hbSeq && !holdsLease(core))
+    state.heartbeatForced = true;
   let sent = false;
   for (const progress of state.peers) {
     const streamed = stream(core, progress, hbSeq, room[progress.id] ?? 0);
@@ -318,6 +326,7 @@ export function onIdle(core: Core): void {
   const { state } = core;
   if (!gateOpen(core) || state.commitMax <= state.announcedCommit) return;
   state.hbSeq++;
+  noteBeat(core, state.hbSeq);
   state.announcedCommit = state.commitMax;
   for (const progress of state.peers) sendCommit(core, progress, state.hbSeq);
 }
@@ -365,6 +374,7 @@ export function startLeading(core: Core): void {
       startOp: op,
       echo: 0,
       echoTick: state.now,
+      grantedFrom: Number.NEGATIVE_INFINITY,
       grewTick: state.now,
       sentTick: state.now,
       startViewTick: state.now,
@@ -372,6 +382,7 @@ export function startLeading(core: Core): void {
       cpOp: 0,
     }));
   state.hbSeq = 0;
+  forgetBeats(core);
   state.announcedCommit = state.commitMax;
   state.primaryStart = state.start;
   state.serving = false;

@@ -4,6 +4,7 @@
 import { type Core, header, isMember, jitter, mark, members, noticeStatus, send } from './core.js';
 import { storeSwitch } from './durability.js';
 import { enter, resetFailureTimer, writeRegister } from './failure-detector.js';
+import { holdOff } from './lease.js';
 import type { StartView } from './message.js';
 import { startLeading } from './normal.js';
 import { goOn, load, type Stored } from './restart.js';
@@ -27,6 +28,7 @@ export function boot(core: Core, register: Stamp | null, found: Found): void {
     return;
   }
   const { stored, cold } = found;
+  if (!found.alone) holdOff(core);
   const damage = stored === null ? null : load(core, stored);
   if (damage !== null) {
     mark(core, 'storeDamaged');
@@ -51,6 +53,8 @@ export interface Found {
   readonly stored: Stored | null;
   /** Every replica starts from its disk, none has run on (H2, P6). */
   readonly cold: boolean;
+  /** The threads that the one before it may have granted a lease to have ended, all of them. */
+  readonly alone: boolean;
 }
 
 /** R2: the start counter is the nonce; repeated with growing pauses. */

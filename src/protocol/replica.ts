@@ -15,8 +15,9 @@ import { onGetState } from './donors.js';
 import { type Durability, onCheckpointStored, onStored } from './durability.js';
 import type { Effect, Event } from './effect.js';
 import { assertRole, execute, hasWork } from './execution.js';
-import { enter, onHint, onTick } from './failure-detector.js';
+import { enter, onHint, onTick, sendHeldPromise } from './failure-detector.js';
 import { onCheckpointAnswer } from './install.js';
+import { noteDeparture } from './lease.js';
 import type { ProtocolLimits, ProtocolTiming } from './limits.js';
 import type { MarkSink } from './marks.js';
 import type {
@@ -38,7 +39,15 @@ import type { Stored } from './restart.js';
 import { cloneState, emptyState, type ReplicaState } from './state.js';
 import type { StateMachine } from './state-machine.js';
 import { beginGapRepair, donorExited, onNewState, tickTransfer } from './transfer.js';
-import type { ClientAddress, Digest64, Random32, ReplicaId, Stamp, StartNumber } from './types.js';
+import type {
+  ClientAddress,
+  Clock,
+  Digest64,
+  Random32,
+  ReplicaId,
+  Stamp,
+  StartNumber,
+} from './types.js';
 import {
   announceView,
   considerStart,
@@ -65,6 +74,13 @@ export interface ReplicaOptions {
   readonly limits: ProtocolLimits;
   readonly timing: ProtocolTiming;
   readonly random: Random32;
+  /** @default stands still: only for leases, which are off then */
+  readonly clock?: Clock;
+  /**
+   * Asked after each read on a lease. True: the host has revoked it, for as long as this thread lives, and not said so to anybody
+   * before. @default never
+   */
+  readonly revoked?: () => boolean;
   readonly digest64: Digest64;
   /** null for a witness. */
   readonly stateMachine: StateMachine | null;
@@ -74,6 +90,8 @@ export interface ReplicaOptions {
   readonly stored?: Stored | null;
   /** Everybody starts from disk, and the ends of their logs may be missing (P6). */
   readonly cold?: boolean;
+  /** No thread of an earlier start, of whichever replica, is left: whoever had a lease from this one's predecessor has ended (RD7). */
+  readonly alone?: boolean;
   /** Memory that the log takes first, from `touchedSegments`. */
   readonly logSegments?: readonly Uint8Array[];
   /** Nobody keeps a body of the log beyond the step that handed it out: memory of dropped entries is written again. */
@@ -118,6 +136,8 @@ export class Replica {
       limits: options.limits,
       timing: options.timing,
       random: options.random,
+      clock: options.clock ?? standingStill(options.timing),
+      revoked: options.revoked ?? (() => false),
       hasher,
       digest64: options.digest64,
       durability: options.durability ?? 'memory',
@@ -173,6 +193,7 @@ export class Replica {
         boot(core, this.#options.register, {
           stored: this.#options.stored ?? null,
           cold: this.#options.cold === true,
+          alone: this.#options.alone === true,
         });
         break;
       case 'message':
@@ -219,11 +240,17 @@ export class Replica {
         forget(core, event.address);
         break;
     }
+    sendHeldPromise(core);
     considerStart(core);
     if (leads(core) && core.state.view !== ledView && event.type !== 'boot') announceView(core);
     assertRole(core);
     return core.effects;
   }
+}
+
+function standingStill({ leaseMs }: ProtocolTiming): Clock {
+  assert(leaseMs === 0, `leases of ${leaseMs} ms need a clock`);
+  return () => 0;
 }
 
 /** The acceptance filter (3.1): one place decides what an old, foreign or early message may still do. */
@@ -232,6 +259,7 @@ function onMessage(core: Core, message: ReplicaMessage): void {
   if (message.clusterId !== state.clusterId || message.gen !== state.gen) return; // G1
   if (message.epoch !== state.epoch) return; // one epoch until reconfiguration exists
   if (message.from === state.id || !isMember(core, message.from)) return; // G4
+  noteDeparture(core, message);
   if (state.status === 'recovering') {
     onMessageWhileRecovering(core, message);
     return;

@@ -9,6 +9,7 @@ import type { Taking } from './checkpoint/take.js';
 import { type ClientTable, emptyTable } from './client-table.js';
 import type { Configuration } from './configuration.js';
 import type { ViewReason } from './effect.js';
+import { emptyLease, type LeaseState } from './lease.js';
 import { emptyLog, type Log } from './log.js';
 import type { DoViewChange, Entry, StartView, TransferPurpose } from './message.js';
 import { cloneValue, hashValue } from './plain-data.js';
@@ -40,6 +41,8 @@ export interface PeerProgress {
   echo: number;
   /** Tick of the newest echo; the start of the view before any. */
   echoTick: number;
+  /** Own clock when the newest heartbeat that it has answered was sent: its promise runs from there at the latest (RD4). */
+  grantedFrom: number;
   /** Tick at which matchOp last grew, or the stream was last set back. */
   grewTick: number;
   /** Tick of the last Prepare or Commit sent. */
@@ -208,6 +211,7 @@ export interface ReplicaState {
 
   // ── failure detection and votes ──
   lastHbSeq: number;
+  readonly lease: LeaseState;
   failureDeadline: number;
   suspect: boolean;
   voteResendAt: number;
@@ -310,6 +314,7 @@ export function emptyState(at: {
     coldUntil: 0,
     haveOp: 0,
     lastHbSeq: 0,
+    lease: emptyLease(),
     failureDeadline: 0,
     suspect: false,
     voteResendAt: 0,

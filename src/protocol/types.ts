@@ -48,6 +48,9 @@ export type Digest64 = (bytes: Uint8Array, from: number, to: number, out: Uint32
 /** Uniform unsigned 32-bit number; handed in, so that a run can be replayed from its seed. */
 export type Random32 = () => number;
 
+/** Milliseconds of a monotonic clock, with fractions, at the moment of the call; only differences mean something (H4). */
+export type Clock = () => number;
+
 export const SESSION_STRIDE = 4096;
 
 export function compareStamps(a: Stamp, b: Stamp): number {

@@ -108,7 +108,7 @@ function joinWith(
 // ── StartViewChange, DoViewChange ──
 
 export function onStartViewChange(core: Core, message: StartViewChange): void {
-  if (message.phase === 'vote') {
+  if (message.phase !== 'joined') {
     onVote(core, message.from);
     return;
   }

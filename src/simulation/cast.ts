@@ -37,6 +37,8 @@ export interface StoryOptions {
   readonly limits?: Partial<ProtocolLimits>;
   readonly timing?: Partial<ProtocolTiming>;
   readonly clientTiming?: Partial<ClientTiming>;
+  /** Rates of the clocks that measure leases, by replica. @default 1 */
+  readonly leaseRates?: readonly number[];
   /** Random order of passes within a round. */
   readonly shuffle?: boolean;
   /** Do not wait until the clients have their sessions. */

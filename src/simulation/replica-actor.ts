@@ -58,6 +58,9 @@ export class ReplicaActor<M extends StateMachine> {
   clockRate = 1;
   /** Ticks that an `execute` with something to do takes. */
   slowTicks = 0;
+  /** The next pass is interrupted for so many ticks before it executes: the thread lost its core. */
+  stallTicks = 0;
+  #stalledUntil: number | null = null;
   /** Effects until the thread is killed. */
   killAfter: number = Number.POSITIVE_INFINITY;
   /** Ticks that a flush takes. */
@@ -184,6 +187,12 @@ export class ReplicaActor<M extends StateMachine> {
   pass(): void {
     const { network, tick } = this.#host;
     if (this.paused || tick < this.#asleepUntil) return;
+    if (this.#stalledUntil !== null) {
+      if (tick < this.#stalledUntil) return;
+      this.#stalledUntil = null;
+      this.#execute(1);
+      return;
+    }
     const elapsed = (tick - this.#lastTick) * this.clockRate + this.#tickRest;
     const due = Math.floor(elapsed);
     const { replica } = this;
@@ -200,6 +209,18 @@ export class ReplicaActor<M extends StateMachine> {
       room[member.id] = network.room(this.id, member.id);
     this.#step({ type: 'endOfPass', nowUs: CLOCK_START_US + tick * 10_000 + this.skewUs, room });
     this.#publish();
+    if (this.stallTicks > 0 && replica.hasWork) {
+      this.#stalledUntil = tick + this.stallTicks;
+      this.stallTicks = 0;
+      return;
+    }
+    this.#execute(taken);
+  }
+
+  /** The second half of a pass. */
+  #execute(taken: number): void {
+    const { replica } = this;
+    const { tick } = this.#host;
     const worked = replica.hasWork;
     if (worked) {
       const before = replica.state.applied;

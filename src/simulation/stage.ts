@@ -10,7 +10,7 @@ import { describeReplica } from '../protocol/describe.js';
 import type { Durability } from '../protocol/durability.js';
 import type { Effect, Event, Hint, Notice } from '../protocol/effect.js';
 import { Invariants } from '../protocol/invariants.js';
-import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../protocol/limits.js';
+import { DEFAULT_LIMITS, DEFAULT_TIMING, TICK_MS } from '../protocol/limits.js';
 import type { ReplicaMessage } from '../protocol/message.js';
 import { Replica } from '../protocol/replica.js';
 import type { Stored } from '../protocol/restart.js';
@@ -47,6 +47,10 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
   /** Raised when all start again from disks that may have lost acknowledged entries (H6). */
   gen = 0;
   #cold = false;
+  /** All threads were killed at once, and this one has not started again since. */
+  readonly #orphans = new Set<number>();
+  /** Highest start of each that the host has revoked. */
+  readonly #revoked = new Map<number, number>();
   readonly #configuration: Configuration;
   readonly #trace: (() => string)[] = [];
   readonly skews: Map<number, number> = new Map();
@@ -254,6 +258,12 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
     this.restart(id);
   }
 
+  /** Milliseconds of a replica's own clock: true time, at its own rate. */
+  clock(id: number): number {
+    const trueMs = (this.network.round * TICK_MS) / ROUNDS_PER_TICK;
+    return trueMs * (this.options.leaseRates?.[id] ?? 1);
+  }
+
   // ── threads ──
 
   boot(id: number): void {
@@ -272,6 +282,9 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
       register: this.registers[id] ?? null,
       limits: this.limits,
       timing: this.timing,
+      alone: this.#orphans.delete(id),
+      clock: () => this.clock(id),
+      revoked: () => (this.#revoked.get(id) ?? 0) >= start,
       random: seeded((this.options.seed ?? 1) * 1009 + id * 31 + start),
       digest64,
       stateMachine: machine,
@@ -311,6 +324,7 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
     for (let id = 0; id < this.replicas; id++) {
       const unflushed = this.disks[id]?.unflushed ?? 0;
       this.crash(id, { mute: true, hint: false, kept: kept(id, unflushed) });
+      this.#orphans.add(id);
     }
   }
 
@@ -367,12 +381,24 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
     for (const id of resolve(this, who)) this.actor(id).slowTicks = ticks;
   }
 
+  /** The next pass with something to execute stops before that, for so many ticks. */
+  stall(who: Who, ticks: number): void {
+    for (const id of resolve(this, who)) this.actor(id).stallTicks = ticks;
+  }
+
   skewClock(who: Who, us: number): void {
     for (const id of resolve(this, who)) {
       this.skews.set(id, us);
       const actor = this.actors[id];
       if (actor !== undefined) actor.skewUs = us;
     }
+  }
+
+  /** The host sees that a thread will not go on, and takes its lease from it before it says so. */
+  revoke(who: Who): void {
+    const { id, start } = this.actor(who);
+    this.#revoked.set(id, start);
+    this.tell('R_', { kind: 'suspect', id, start, revoked: true });
   }
 
   tell(who: Who, hint: Hint): void {

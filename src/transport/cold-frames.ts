@@ -40,7 +40,7 @@ export type ColdKind = ColdMessage['kind'];
 /** Longest cold frame; theirs are far below. */
 export const COLD_FRAME_BYTES_MAX = 256;
 
-const PHASES = ['vote', 'joined'] as const;
+const PHASES = ['vote', 'joined', 'abdicated'] as const;
 export const PURPOSES: readonly TransferPurpose[] = ['gap', 'vc', 'install'];
 const STATUSES: readonly Status[] = ['normal', 'view-change', 'recovering'];
 const BUSY_REASONS = ['queue', 'log'] as const;

@@ -78,6 +78,7 @@ export const METRICS = [
   'entriesExecuted',
   'requestsExecuted',
   'readsExecuted',
+  'readsOnLease',
   'framesIn',
   'framesOut',
   'framesDropped',

@@ -8,6 +8,7 @@ import { CHECKPOINTS } from './mistakes/checkpoints.js';
 import type { Directed } from './mistakes/directed.js';
 import { DISKS } from './mistakes/disks.js';
 import { FAILURE } from './mistakes/failure.js';
+import { LEASES } from './mistakes/leases.js';
 import { NORMAL } from './mistakes/normal.js';
 import { READS } from './mistakes/reads.js';
 import { RECOVERY } from './mistakes/recovery.js';
@@ -52,6 +53,7 @@ describe('mistakes of the normal case', () => each(NORMAL));
 describe('mistakes about sessions and time', () => each(SESSIONS));
 describe('mistakes about checkpoints', () => each(CHECKPOINTS));
 describe('mistakes about reads', () => each(READS));
+describe('mistakes about leases', () => each(LEASES));
 describe('mistakes about disks', () => each(DISKS));
 
 test('every mistake that can be switched on has a directed scenario, and names what it breaks', () => {

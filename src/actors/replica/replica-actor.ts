@@ -71,6 +71,7 @@ export class ReplicaActor {
   #entries = 0;
   #passes = 0;
   #sleeps = 0;
+  #readsOnLease = 0;
   #fetched = { pages: 0, bytes: 0 };
   readonly #pauses = new Pauses();
   #cpuFile: string | null;
@@ -102,9 +103,13 @@ export class ReplicaActor {
       durability: disk?.durability ?? 'memory',
       stored: this.#disk?.stored ?? null,
       cold: disk?.cold === true,
+      alone: disk?.first === true,
       limits: boot.limits,
       timing: boot.timing,
       random: random32,
+      clock: () => performance.now(),
+      // What the others read in the same word before they forget their promises.
+      revoked: () => this.#block.suspected >= boot.start,
       digest64: this.#guard.digest64,
       stateMachine: this.#services,
       logSegments: touchedSegments(boot.pretouchBytes),
@@ -277,7 +282,7 @@ export class ReplicaActor {
       // Of an earlier start than the running one it says nothing any more.
       if (suspected > peer.suspected && suspected >= start) {
         peer.suspected = suspected;
-        const hint = { kind: 'suspect', id: peer.id, start: suspected } as const;
+        const hint = { kind: 'suspect', id: peer.id, start: suspected, revoked: true } as const;
         this.#perform(this.replica.step({ type: 'hint', hint }));
         told++;
       }
@@ -332,6 +337,7 @@ export class ReplicaActor {
           break;
         case 'reply':
           this.#clients.reply(effect.address, effect.message);
+          if (effect.leased === true) this.#readsOnLease++;
           break;
         case 'announce':
           this.#clients.announce(effect.message);
@@ -367,6 +373,7 @@ export class ReplicaActor {
     counters.set('entriesExecuted', this.#entries);
     counters.set('requestsExecuted', this.#services?.requests ?? 0);
     counters.set('readsExecuted', this.#services?.reads ?? 0);
+    counters.set('readsOnLease', this.#readsOnLease);
     counters.set('opNumber', head(state.log));
     counters.set('commitNumber', state.commit);
     counters.set('appliedNumber', state.applied);

@@ -139,6 +139,7 @@ export class ClusterDisk {
       // P4: complete, or what all start from. A thread that dies alone may have acknowledged more than it had handed over.
       trusted: this.#settings.fsync === 'batch' || (first && this.#cold),
       cold: first && this.#cold && this.#loose,
+      first,
       wipe,
     };
   }

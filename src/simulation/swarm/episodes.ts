@@ -217,7 +217,14 @@ function pause(run: Run, dice: Dice): End {
   const ids = dice.chance(0.1)
     ? Array.from({ length: run.replicas }, (_, id) => id)
     : [dice.chance(0.4) ? run.primary : dice.below(run.replicas)];
-  for (const id of ids) if (run.actors[id] !== undefined) run.pause(id);
+  // Half of them in the middle of a pass, where what was looked at before is not true any more.
+  const stall = dice.chance(0.5) ? dice.between(5, 80) : 0;
+  for (const id of ids) {
+    if (stall === 0 && run.actors[id] !== undefined) run.pause(id);
+    run.stall(id, stall);
+    // The host notices, and is right or wrong about it.
+    if (dice.chance(0.2)) run.after(dice.below(20), () => run.actors[id] && run.revoke(id));
+  }
   return () => {
     for (const id of ids) run.wake(id);
   };

@@ -8,7 +8,7 @@ import { DEFAULT_CLIENT_TIMING } from '../../protocol/client.js';
 import { faultsTolerated } from '../../protocol/configuration.js';
 import type { Durability } from '../../protocol/durability.js';
 import type { ProtocolLimits, ProtocolTiming } from '../../protocol/limits.js';
-import { DEFAULT_TIMING } from '../../protocol/limits.js';
+import { DEFAULT_TIMING, TICK_MS } from '../../protocol/limits.js';
 import type { CallsPlan } from './calls.js';
 import { Dice } from './dice.js';
 import type { WeatherPlan } from './weather.js';
@@ -66,6 +66,8 @@ export interface Plan {
   readonly flushTicks: number;
   readonly limits: Partial<ProtocolLimits>;
   readonly timing: ProtocolTiming;
+  /** By replica: how fast the clock goes that its leases are measured with. */
+  readonly leaseRates: readonly number[];
   readonly clientTiming: ClientTiming;
   readonly kinds: readonly FaultKind[];
   readonly weather: WeatherPlan;
@@ -112,6 +114,8 @@ export function drawPlan(seed: number): Plan {
   const limits = drawLimits(dice);
   const quick = dice.chance(0.6);
   const durability = dice.pick(DURABILITIES);
+  const timing = quick ? quickTiming(dice) : DEFAULT_TIMING;
+  const lease = drawLease(seed, { kinds, replicas, viewTimeout: timing.viewTimeout });
   return {
     seed,
     replicas,
@@ -121,7 +125,8 @@ export function drawPlan(seed: number): Plan {
     durability,
     flushTicks: durability === 'memory' ? 0 : dice.pick([0, 0, 1, 3, 8]),
     limits,
-    timing: quick ? quickTiming(dice) : DEFAULT_TIMING,
+    timing: { ...timing, ...lease.timing },
+    leaseRates: lease.rates,
     clientTiming: quick
       ? { retry: dice.between(15, 40), retryMax: 60, notPrimary: 3 }
       : DEFAULT_CLIENT_TIMING,
@@ -197,6 +202,23 @@ function drawLimits(dice: Dice): Partial<ProtocolLimits> {
   return limits;
 }
 
+/** Word of an exit that is not true is the one thing that leases do not stand (RD10). */
+function drawLease(
+  seed: number,
+  about: { kinds: readonly FaultKind[]; replicas: number; viewTimeout: number },
+): { timing: Pick<ProtocolTiming, 'leaseMs' | 'clockDrift'>; rates: number[] } {
+  // Dice of its own: what else a seed means does not depend on leases.
+  const dice = new Dice(Math.imul(seed, 0x85ebca6b) ^ 0x27d4eb2f);
+  const on = dice.chance(0.7) && !about.kinds.includes('falseHint');
+  const clockDrift = dice.pick([0, 0, 0.05, 0.2]);
+  const leaseMs = Math.ceil(about.viewTimeout * TICK_MS * dice.pick([0.2, 0.6, 0.6, 1.5]));
+  const rates = Array.from(
+    { length: about.replicas },
+    () => 1 + (clockDrift * dice.between(-100, 100)) / 100,
+  );
+  return { timing: { leaseMs: on ? leaseMs : 0, clockDrift }, rates };
+}
+
 /** Short timers, so that a run sees many view changes. */
 function quickTiming(dice: Dice): ProtocolTiming {
   return {
@@ -213,6 +235,8 @@ function quickTiming(dice: Dice): ProtocolTiming {
     pin: dice.pick([4, 20, 100]),
     coldWait: 20,
     retryAfterMs: 20,
+    leaseMs: 0,
+    clockDrift: 0,
   };
 }
 

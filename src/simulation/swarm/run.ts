@@ -61,7 +61,7 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
 
   constructor(plan: Plan, options: RunOptions = {}) {
     const { seed, replicas, witnesses, clients, hints, limits, timing, clientTiming } = plan;
-    const { durability, flushTicks } = plan;
+    const { durability, flushTicks, leaseRates } = plan;
     super({
       seed,
       replicas,
@@ -72,6 +72,7 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
       flushTicks,
       limits,
       timing,
+      leaseRates,
       clientTiming,
       shuffle: true,
       quiet: true,
@@ -282,6 +283,11 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
     if (actor !== undefined) actor.slowTicks = ticks;
   }
 
+  override stall(who: number, ticks: number): void {
+    const actor = this.actors[who];
+    if (actor !== undefined) actor.stallTicks = ticks;
+  }
+
   setClockRate(id: number, rate: number): void {
     const actor = this.actors[id];
     if (actor !== undefined) actor.clockRate = rate;
@@ -302,6 +308,7 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
     for (let id = 0; id < this.replicas; id++) {
       this.wake(id);
       this.slowApply(id, 0);
+      this.stall(id, 0);
       this.setClockRate(id, 1);
       const actor = this.actors[id];
       if (actor !== undefined) actor.killAfter = Number.POSITIVE_INFINITY;

@@ -4,6 +4,7 @@ import { CHECKPOINTS } from './checkpoints.js';
 import type { Directed } from './directed.js';
 import { DISKS } from './disks.js';
 import { FAILURE } from './failure.js';
+import { LEASES } from './leases.js';
 import { NORMAL } from './normal.js';
 import { READS } from './reads.js';
 import { RECOVERY } from './recovery.js';
@@ -20,5 +21,6 @@ export const DIRECTED: readonly Directed[] = [
   ...SESSIONS,
   ...CHECKPOINTS,
   ...READS,
+  ...LEASES,
   ...DISKS,
 ];

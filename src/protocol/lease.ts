@@ -1,0 +1,138 @@
+// Leases (RD3 to RD7, RD10): whoever answers a heartbeat of the primary promises not to help any other view into being for a while,
+// and the primary, as long as a quorum's promises last by its own clock, answers reads without asking again. The clock is read at the
+// moment of each use: a time that was taken earlier in the pass would promise too little, or trust too long (E46).
+
+import { type Core, mark, primaryIn, quorum } from './core.js';
+import type { Commit, Prepare, ReplicaMessage, StartViewChange } from './message.js';
+import type { PeerProgress } from './state.js';
+import type { ReplicaId, StartNumber } from './types.js';
+
+/** Heartbeats whose time is remembered; the echo of an older one extends nothing. */
+const BEATS_MAX = 4096;
+
+export interface LeaseState {
+  /** Own clock: no DoViewChange before, for somebody may be reading on the strength of that (RD3). */
+  grantUntil: number;
+  /** Own clock: no DoViewChange before, for the thread before this one may have granted (RD7). */
+  holdOffUntil: number;
+  /** `start` of the primary of the last normal view; 0: not known. */
+  holderStart: StartNumber;
+  /** A DoViewChange is due, and waits for the two. */
+  held: boolean;
+  /** Primary: when heartbeat `hbSeq` was sent, at `hbSeq % BEATS_MAX`; empty while leases are off. */
+  sentAt: number[];
+  /** For the mistakes of E46 only: the time of the last pass. */
+  passMs: number;
+}
+
+export function emptyLease(): LeaseState {
+  return { grantUntil: 0, holdOffUntil: 0, holderStart: 0, held: false, sentAt: [], passMs: 0 };
+}
+
+// ── who grants ──
+
+/** RD3: a newer heartbeat of the view's living primary was taken. */
+export function grant(core: Core, message: Prepare | Commit): void {
+  const { leaseMs } = core.timing;
+  if (leaseMs === 0) return;
+  const { lease } = core.state;
+  const now = core.mutations.grantFromPassTime === true ? lease.passMs : core.clock();
+  lease.grantUntil = Math.max(lease.grantUntil, now + leaseMs);
+  lease.holderStart = message.start;
+}
+
+/** RD7: what the thread before this one granted is not remembered. */
+export function holdOff(core: Core): void {
+  const { leaseMs } = core.timing;
+  if (leaseMs > 0 && core.mutations.grantsForgotten !== true)
+    core.state.lease.holdOffUntil = core.clock() + leaseMs;
+}
+
+/** False: a DoViewChange would break a promise (VC4). */
+export function mayPromise(core: Core): boolean {
+  const { lease } = core.state;
+  const until = Math.max(lease.grantUntil, lease.holdOffUntil);
+  lease.held = until > 0 && core.clock() < until && core.mutations.grantsBroken !== true;
+  if (lease.held) mark(core, 'promiseWaitsForLease');
+  return !lease.held;
+}
+
+/**
+ * HH2: a thread that has ended reads no more, nor did any primary of an earlier view. Threads of one process need not even have
+ * ended: what they share can revoke a lease at once.
+ */
+export function holderEnded(core: Core, id: ReplicaId, start: StartNumber): void {
+  const { lease, lastNormal, status } = core.state;
+  const known = lease.holderStart > 0 && lease.holderStart <= start;
+  if (status === 'recovering' || !known || id !== primaryIn(core, lastNormal.view)) return;
+  voidGrants(core);
+}
+
+/**
+ * The primary of the last normal view has left it: it says so by a message of a later view, or by its vote after abdicating, and both
+ * are for good (VC4, HB5). Nobody has to wait for the end of a lease that its holder gave up.
+ */
+export function noteDeparture(core: Core, message: ReplicaMessage): void {
+  const { lease, lastNormal, status } = core.state;
+  if (lease.grantUntil === 0 && lease.holdOffUntil === 0) return;
+  if (status === 'recovering' || message.from !== primaryIn(core, lastNormal.view)) return;
+  const abdicated = message.kind === 'startViewChange' && isFarewell(core, message);
+  if (message.view > lastNormal.view || (abdicated && message.view === lastNormal.view))
+    voidGrants(core);
+}
+
+/** Its votes from before it led this view may still be under way; they say nothing of the lease. */
+function isFarewell(core: Core, { phase }: StartViewChange): boolean {
+  return phase === 'abdicated' || (phase === 'vote' && core.mutations.anyVoteIsFarewell === true);
+}
+
+function voidGrants(core: Core): void {
+  const { lease } = core.state;
+  mark(core, 'grantsVoid');
+  lease.grantUntil = 0;
+  lease.holdOffUntil = 0;
+}
+
+// ── who holds ──
+
+/** HB1: to be called before the frames that carry `hbSeq` are published. */
+export function noteBeat(core: Core, hbSeq: number): void {
+  if (core.timing.leaseMs > 0) core.state.lease.sentAt[hbSeq % BEATS_MAX] = core.clock();
+}
+
+/** `progress` has answered heartbeat `hbEcho`. */
+export function noteEcho(core: Core, progress: PeerProgress, hbEcho: number): void {
+  const { lease, hbSeq } = core.state;
+  const sentAt = lease.sentAt[hbEcho % BEATS_MAX];
+  if (sentAt !== undefined && hbSeq - hbEcho < BEATS_MAX) progress.grantedFrom = sentAt;
+}
+
+/** RD4: true while a quorum's promises last, read now. The caller has seen to it that the gate is open, which it is not after abdicating (RD5). */
+export function holdsLease(core: Core): boolean {
+  const { timing, state, mutations } = core;
+  if (timing.leaseMs === 0) return false;
+  if (core.revoked() && mutations.revocationIgnored !== true) return false;
+  const now = mutations.leaseOnPassTime === true ? state.lease.passMs : core.clock();
+  return now < leaseEnd(core);
+}
+
+function leaseEnd(core: Core): number {
+  const needed = quorum(core) - 1;
+  if (needed === 0) return Number.POSITIVE_INFINITY;
+  const from = core.state.peers.map(({ grantedFrom }) => grantedFrom).sort((a, b) => b - a);
+  const { leaseMs, clockDrift } = core.timing;
+  const granted = (leaseMs * (1 - clockDrift)) / (1 + clockDrift);
+  return (from[needed - 1] ?? Number.NEGATIVE_INFINITY) + granted;
+}
+
+/** E46: what the mistakes take for the time. */
+export function notePass(core: Core): void {
+  const { grantFromPassTime, leaseOnPassTime } = core.mutations;
+  if (grantFromPassTime === true || leaseOnPassTime === true)
+    core.state.lease.passMs = core.clock();
+}
+
+/** A view begins that this replica leads. */
+export function forgetBeats(core: Core): void {
+  core.state.lease.sentAt.length = 0;
+}
