@@ -4,14 +4,33 @@ import type { MessagePort } from 'node:worker_threads';
 
 // ── Opening ──
 
+/**
+ * What a read promises (docs/protocol.md, RD0 to RD9).
+ *
+ * - 'linearizable': the latest committed state, from the primary.
+ * - 'session': of any replica that has executed all that this client has done and seen: its own writes, and never backwards.
+ * - `{ maxStaleMs }`: of any replica that has executed what the primary told it at most so long ago.
+ * - 'local': of any replica that is part of the group, however late it is.
+ *
+ * A replica that cannot say so much of itself leaves the answer to the primary.
+ */
+export type Consistency = 'linearizable' | 'session' | 'local' | { maxStaleMs: number };
+
 export interface CallDefaults {
   /** Deadline over all retries, ms; it settles the promise, a request already sent stays open. @default 5_000 */
   timeoutMs?: number;
+  /** Of reads. @default 'linearizable' */
+  consistency?: Consistency;
 }
 
 export interface CallOptions {
   signal?: AbortSignal;
   timeoutMs?: number;
+}
+
+export interface ReadOptions extends CallOptions {
+  /** @default that of the client */
+  consistency?: Consistency;
 }
 
 export interface OpenOptions extends CallDefaults {
@@ -165,10 +184,10 @@ export type Many<V> = (V | undefined)[] & { readonly oneSnapshot: boolean };
 
 export interface Kv<V = unknown> {
   /** @returns undefined when the key is absent. */
-  get(key: Key, options?: CallOptions): Promise<V | undefined>;
-  getItem(key: Key, options?: CallOptions): Promise<Item<V> | undefined>;
-  getMany(keys: readonly Key[], options?: CallOptions): Promise<Many<V>>;
-  has(key: Key, options?: CallOptions): Promise<boolean>;
+  get(key: Key, options?: ReadOptions): Promise<V | undefined>;
+  getItem(key: Key, options?: ReadOptions): Promise<Item<V> | undefined>;
+  getMany(keys: readonly Key[], options?: ReadOptions): Promise<Many<V>>;
+  has(key: Key, options?: ReadOptions): Promise<boolean>;
   /** With a condition: resolves undefined when it did not hold. */
   set(key: Key, value: V, options: CallOptions & Condition): Promise<Revision | undefined>;
   set(key: Key, value: V, options?: CallOptions): Promise<Revision>;
@@ -206,7 +225,7 @@ export interface Pipeline<V = unknown> {
   delete(key: Key): this;
   incr(key: Key, by?: number): this;
   /** Sends everything added so far; the pipeline is empty afterwards and may be used again. */
-  submit(options?: CallOptions): Promise<PipelineResult<V>>;
+  submit(options?: ReadOptions): Promise<PipelineResult<V>>;
 }
 
 /** Reads the replies in place, cheapest in order; `i` counts the operations in the order in which they were added. */

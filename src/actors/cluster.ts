@@ -31,6 +31,7 @@ import type {
   SupervisorNews,
   ThreadFault,
 } from './boot.js';
+import { drainTime, linkName } from './call-options.js';
 import { ClientActor } from './client/client-actor.js';
 import {
   ClientHandle,
@@ -41,7 +42,7 @@ import {
 } from './client/client-handle.js';
 import { type Connection, connect, type Port } from './control.js';
 import { VrError, type VrErrorCode } from './errors.js';
-import { checkEnvironment, drainTime, linkName, openSettings, type Settings } from './options.js';
+import { checkEnvironment, openSettings, type Settings } from './options.js';
 import { spawnSupervisor } from './supervisor/spawn.js';
 import type { SupervisorControl } from './supervisor/supervisor-control.js';
 
@@ -68,7 +69,7 @@ export class ClusterHandle implements Cluster {
     this.#actor = actor;
     this.name = settings.name;
     this.#client = new ClientHandle(actor, {
-      timeoutMs: settings.client.timeoutMs,
+      defaults: settings.client,
       status: () => this.#ask(() => control.remote.status()),
       leave: (options) => this.close(options),
     });

@@ -1,9 +1,7 @@
-// Options as users write them, checked once and turned into complete settings. Every refusal names the path, the value and what
-// is allowed; an unknown name is refused too, for a misspelt limit that is silently ignored is worse than an error.
+// The options of `open` as users write them, checked once and turned into complete settings.
 
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { inspect } from 'node:util';
 import { invalidShape } from '../protocol/configuration.js';
 import {
   DEFAULT_LIMITS,
@@ -14,12 +12,15 @@ import {
 } from '../protocol/limits.js';
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from '../service/operation.js';
 import { STORE_BYTES_MIN } from '../service/paged-heap.js';
-import type { CallDefaults, CallOptions, ClientOptions, OpenOptions } from './api.js';
+import type { OpenOptions } from './api.js';
+import { type ClientDefaults, levelOf, timeout } from './call-options.js';
 import { VrError } from './errors.js';
+import { checkSignal, config, flag, integer, oneOf, section, show, text } from './option-checks.js';
 
 /** What every client has to know. */
-export interface ClientSettings {
-  readonly timeoutMs: number;
+export interface ClientSettings extends ClientDefaults {
+  /** Whoever has heard nothing of the primary for so long may be alone without knowing it. */
+  readonly viewTimeoutMs: number;
   readonly maxOps: number;
   readonly keyBytes: number;
   readonly valueBytes: number;
@@ -73,6 +74,7 @@ const OPEN_NAMES = [
   'ref',
   'signal',
   'timeoutMs',
+  'consistency',
 ];
 const DISK_NAMES = ['dir', 'fsync', 'intervalMs'];
 const FSYNC_MODES = ['batch', 'interval', 'none'] as const;
@@ -90,95 +92,13 @@ const LIMIT_NAMES = [
   'replicaHeapMiB',
   'ringBytes',
 ];
-const CLIENT_NAMES = ['name', 'timeoutMs', 'signal'];
-const DEFAULTS_NAMES = ['timeoutMs'];
-const CALL_NAMES = ['signal', 'timeoutMs'];
 /** Heartbeats that must fit into the silence before a view change (3.17). */
 const HEARTBEATS_PER_TIMEOUT = 8;
-const DAY_MS = 86_400_000;
 /** A lease that outlasts the silence before a view change would only delay that (3.17). */
 const LEASE_MS = 300;
 const LEASE_SHARE = 0.6;
 /** So many checkpoints fit into a full log, however large its entries are. */
 const CHECKPOINTS_PER_LOG = 4;
-
-/** Any value in few words: `String` throws for some. */
-function show(value: unknown): string {
-  return inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 60 });
-}
-
-function config(message: string, details: Record<string, unknown>): VrError {
-  return new VrError('VR_CONFIG', message, { details });
-}
-
-/** Fewest edits between two names, small numbers only. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change =
-        (row[j - 1] ?? 0) + (a[i - 1]?.toLowerCase() === b[j - 1]?.toLowerCase() ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
-}
-
-function section(value: unknown, path: string, names: readonly string[]): Record<string, unknown> {
-  if (value === undefined) return {};
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw config(`${path || 'options'} must be an object, got ${show(value)}`, { path, value });
-  for (const name of Object.keys(value)) {
-    if (names.includes(name)) continue;
-    const nearest = names.map((known) => ({ known, far: distance(name, known) }));
-    nearest.sort((a, b) => a.far - b.far);
-    const hint = (nearest[0]?.far ?? 9) <= 3 ? `; did you mean '${nearest[0]?.known}'?` : '';
-    const full = path === '' ? name : `${path}.${name}`;
-    throw config(`unknown option '${full}'${hint}`, { path: full, allowed: names });
-  }
-  return value as Record<string, unknown>;
-}
-
-interface IntegerRange {
-  readonly least: number;
-  readonly most: number;
-  readonly fallback: number;
-}
-
-function integer(value: unknown, path: string, range: IntegerRange): number {
-  if (value === undefined) return range.fallback;
-  const fine = typeof value === 'number' && Number.isInteger(value);
-  if (!fine || value < range.least || value > range.most)
-    throw config(
-      `${path} must be an integer from ${range.least} to ${range.most}, got ${show(value)}`,
-      {
-        path,
-        value,
-        least: range.least,
-        most: range.most,
-      },
-    );
-  return value;
-}
-
-function flag(value: unknown, path: string, fallback: boolean): boolean {
-  if (value === undefined) return fallback;
-  if (typeof value !== 'boolean')
-    throw config(`${path} must be true or false, got ${show(value)}`, { path, value });
-  return value;
-}
-
-function text(value: unknown, path: string, fallback: string): string {
-  if (value === undefined) return fallback;
-  if (typeof value !== 'string' || value.length === 0 || value.length > 64)
-    throw config(`${path} must be a string of 1 to 64 characters, got ${show(value)}`, {
-      path,
-      value,
-    });
-  return value;
-}
 
 function ringBytes(value: unknown): number {
   const bytes = integer(value, 'limits.ringBytes', {
@@ -202,17 +122,10 @@ function diskSettings(value: unknown): DiskSettings | null {
       value,
     });
   const disk = section(value, 'durability', DISK_NAMES);
-  const { dir, fsync = 'batch' } = disk;
-  const mode = FSYNC_MODES.find((known) => known === fsync);
-  if (mode === undefined)
-    throw config(`durability.fsync must be ${FSYNC_MODES.join(', ')}, got ${show(fsync)}`, {
-      path: 'durability.fsync',
-      value: fsync,
-      allowed: FSYNC_MODES,
-    });
+  const { dir, fsync } = disk;
   return {
     dir: directory(dir),
-    fsync: mode,
+    fsync: fsync === undefined ? 'batch' : oneOf(fsync, 'durability.fsync', FSYNC_MODES),
     intervalMs: integer(disk['intervalMs'], 'durability.intervalMs', {
       least: 1,
       most: 10_000,
@@ -228,49 +141,6 @@ function directory(value: unknown): string {
     path: 'durability.dir',
     value,
   });
-}
-
-export function timeout(value: unknown, fallback: number): number {
-  return integer(value, 'timeoutMs', { least: 1, most: DAY_MS, fallback });
-}
-
-function checkSignal(value: unknown): void {
-  if (value === undefined) return;
-  // Not `instanceof`: test runners bring an AbortSignal of their own.
-  const { aborted, addEventListener } = (value ?? {}) as Partial<AbortSignal>;
-  if (typeof aborted === 'boolean' && typeof addEventListener === 'function') return;
-  throw config(`signal must be an AbortSignal, got ${show(value)}`, { path: 'signal', value });
-}
-
-/**
- * Options of one call. A misspelt condition that is silently ignored would overwrite what it was to protect.
- *
- * @param also names beside `signal` and `timeoutMs`.
- * @throws {VrError} VR_CONFIG
- */
-export function checkCall(options: CallOptions | undefined, also: readonly string[] = []): void {
-  if (options === undefined) return;
-  if (typeof options !== 'object' || options === null) section(options, '', CALL_NAMES);
-  for (const name in options)
-    if (name !== 'signal' && name !== 'timeoutMs' && !also.includes(name))
-      section(options, '', [...CALL_NAMES, ...also]);
-  checkSignal(options.signal);
-}
-
-/** @throws {VrError} VR_CONFIG */
-export function drainTime(options: unknown, fallback: number): number {
-  const { drainMs } = section(options, '', ['drainMs']);
-  return integer(drainMs, 'drainMs', { least: 0, most: DAY_MS, fallback });
-}
-
-/** The name of a link. @throws {VrError} VR_CONFIG */
-export function linkName(options: unknown, fallback: string): string {
-  return text(section(options, '', ['name'])['name'], 'name', fallback);
-}
-
-/** @throws {VrError} VR_CONFIG */
-export function attempts(value: unknown, fallback: number): number {
-  return integer(value, 'attempts', { least: 1, most: MIB, fallback });
 }
 
 /** @throws {VrError} VR_CONFIG */
@@ -379,6 +249,8 @@ export function openSettings(options: OpenOptions): Settings {
     },
     client: {
       timeoutMs: timeout(top['timeoutMs'], 5000),
+      level: levelOf(top['consistency'], null, viewTimeoutMs),
+      viewTimeoutMs,
       maxOps,
       keyBytes: integer(limits['keyBytes'], 'limits.keyBytes', {
         least: 1,
@@ -405,25 +277,6 @@ export function openSettings(options: OpenOptions): Settings {
       sessionReplyBytes: DEFAULT_LIMITS.sessionReplyBytes,
       logBytes,
     },
-  };
-}
-
-/** Of `with`. @throws {VrError} VR_CONFIG */
-export function clientDefaults(options: CallDefaults, fallbackMs: number): number {
-  return timeout(section(options, '', DEFAULTS_NAMES)['timeoutMs'], fallbackMs);
-}
-
-/** Of `attach`: what can be checked before the cluster is asked. @throws {VrError} VR_CONFIG */
-export function attachSettings(
-  options: ClientOptions,
-  linkName: string,
-): { name: string; timeoutMs: number | undefined } {
-  const top = section(options, '', CLIENT_NAMES);
-  checkSignal(top['signal']);
-  const { timeoutMs } = top;
-  return {
-    name: text(top['name'], 'name', linkName),
-    timeoutMs: timeoutMs === undefined ? undefined : timeout(timeoutMs, 1),
   };
 }
 

@@ -6,6 +6,7 @@ import { collect } from './checkpoint/collect.js';
 import { keptReply, type SessionRow, sessionOf, strayRow } from './client-table.js';
 import { type Core, leads, mark, notice, primaryNow, reply } from './core.js';
 import { LOG_PRESSURE } from './limits.js';
+import { onLocalRead } from './local-reads.js';
 import { appendOwned, chainAt, ENTRY_OVERHEAD_BYTES, entryAt, head, headTs } from './log.js';
 import type { Busy, ClientMessage, Read, Register, Request, Unregister } from './message.js';
 import { type RequestFields, requestSpace, writeRequest } from './request-body.js';
@@ -66,6 +67,10 @@ export function laterView(core: Core, message: ClientMessage): ViewNumber | null
 
 export function onClient(core: Core, address: ClientAddress, message: ClientMessage): void {
   const { state } = core;
+  if (message.kind === 'localRead') {
+    onLocalRead(core, address, message);
+    return;
+  }
   if (!concernsClients(core) || state.abdicating) {
     answerNotPrimary(core, address);
     return;

@@ -4,6 +4,14 @@
 import type { ClientMessage, ServerMessage } from './message.js';
 import type { EpochNumber, OpNumber, ReplicaId, ViewNumber } from './types.js';
 
+/** What a read that any active may answer has to show (RD8). */
+export interface LocalLevel {
+  /** No older than anything that this client has seen or done. */
+  readonly session: boolean;
+  /** How long ago the replica may have heard of the primary; `ANY_AGE`: never mind. */
+  readonly maxStaleMs: number;
+}
+
 export type ClientEvent =
   /** Open a session. Nothing else is sent before it exists. */
   | { readonly type: 'open' }
@@ -14,8 +22,13 @@ export type ClientEvent =
       readonly body: Uint8Array;
       readonly replyBytes: number;
     }
-  /** A read; allowed only while `canRead()`. */
-  | { readonly type: 'read'; readonly token: number; readonly body: Uint8Array }
+  /** A read; allowed only while `canRead()`. `level` null: linearizable. */
+  | {
+      readonly type: 'read';
+      readonly token: number;
+      readonly body: Uint8Array;
+      readonly level: LocalLevel | null;
+    }
   | { readonly type: 'message'; readonly from: ReplicaId; readonly message: ServerMessage }
   /** `unread`: the primary's ring still holds bytes of ours, so silence proves nothing (CL2). */
   | { readonly type: 'tick'; readonly count: number; readonly unread: boolean }

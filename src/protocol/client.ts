@@ -2,10 +2,11 @@
 // them; only the replicas decide what repetition means. Pure like the replica: the host owns rings, clock and promises.
 
 import { assert } from './assert.js';
-import type { ClientEffect, ClientEvent, ClientOutcome } from './client-event.js';
+import type { ClientEffect, ClientEvent, ClientOutcome, LocalLevel } from './client-event.js';
 import { TICK_MS } from './limits.js';
+import { LocalLane } from './local-lane.js';
 import type { ReadReply, Reply, ServerMessage } from './message.js';
-import { type OpenRead, ReadWindow } from './read-window.js';
+import { type OpenRead, ReadIds, ReadWindow } from './read-window.js';
 import { type OpenRequest, RequestWindow } from './request-window.js';
 import type { ClientId, Random32, ReplicaId, SessionNumber, ViewNumber } from './types.js';
 import { sameClient } from './types.js';
@@ -17,9 +18,16 @@ export interface ClientTiming {
   readonly retryMax: number;
   /** Pause after the supposed primary said that it is none. */
   readonly notPrimary: number;
+  /** For how long another replica than the primary may leave a read unanswered. */
+  readonly local: number;
 }
 
-export const DEFAULT_CLIENT_TIMING: ClientTiming = { retry: 100, retryMax: 200, notPrimary: 5 };
+export const DEFAULT_CLIENT_TIMING: ClientTiming = {
+  retry: 100,
+  retryMax: 200,
+  notPrimary: 5,
+  local: 20,
+};
 
 export interface ClientSessionOptions {
   /** 128 fresh random bits for each session (CL5). */
@@ -36,6 +44,8 @@ export interface ClientSessionOptions {
   readonly sessionReplyBytes: number;
   /** Open reads at most. */
   readonly readsMax: number;
+  /** The active that answers reads which need no primary, as long as it can. */
+  readonly home: ReplicaId;
   readonly random: Random32;
 }
 
@@ -59,6 +69,7 @@ export class ClientSession {
   #now = 0;
   readonly #window: RequestWindow;
   readonly #reads: ReadWindow;
+  readonly #local: LocalLane;
   /** Register or Unregister is due. */
   #sessionMessageDue = false;
   /** When the primary's ring was last seen without bytes of ours, or a reply came. */
@@ -75,7 +86,11 @@ export class ClientSession {
     this.#options = options;
     this.#clientId = options.freshClientId();
     this.#window = new RequestWindow(options.sessionWindow);
-    this.#reads = new ReadWindow(options.readsMax, this.#window);
+    const ids = new ReadIds();
+    const { readsMax, home, actives } = options;
+    this.#reads = new ReadWindow(readsMax, this.#window, ids);
+    const { local: patience } = options.timing;
+    this.#local = new LocalLane({ home, actives, patience, readsMax }, this.#window, ids);
   }
 
   get clientId(): ClientId {
@@ -95,7 +110,7 @@ export class ClientSession {
   }
 
   get openReads(): number {
-    return this.#reads.count;
+    return this.#reads.count + this.#local.count;
   }
 
   /** Primary of the latest view heard of (CL1). */
@@ -112,11 +127,12 @@ export class ClientSession {
   }
 
   canRead(): boolean {
-    return this.#phase === 'open' && !this.#reads.full;
+    return this.#phase === 'open' && this.openReads < this.#options.readsMax;
   }
 
   /** Something waits for room in a ring. */
   get wantsFlush(): boolean {
+    if (this.#phase === 'open' && this.#local.hasUnwritten) return true;
     if (this.#now < this.#waitUntil) return false;
     if (this.#sessionMessageDue || this.#toAll) return true;
     return this.#phase === 'open' && (this.#window.hasUnwritten || this.#reads.hasUnwritten);
@@ -133,7 +149,7 @@ export class ClientSession {
         this.#submit(event.token, event.body, event.replyBytes);
         break;
       case 'read':
-        this.#read(event.token, event.body);
+        this.#read(event.token, event.body, event.level);
         break;
       case 'message':
         this.#onMessage(event.from, event.message);
@@ -167,10 +183,14 @@ export class ClientSession {
     this.#window.add(token, body, replyBytes);
   }
 
-  #read(token: number, body: Uint8Array): void {
+  #read(token: number, body: Uint8Array, level: LocalLevel | null): void {
     assert(this.canRead(), 'a read was submitted beyond the limit');
+    if (level !== null) {
+      this.#local.add(token, body, level, this.#now);
+      return;
+    }
     if (!this.#waits) this.#restartTimer();
-    this.#reads.add(token, body);
+    this.#reads.add(token, body, null);
   }
 
   /** CS8: the session ends when nothing is open. */
@@ -181,7 +201,7 @@ export class ClientSession {
       this.#effects.push({ type: 'closed' });
       return;
     }
-    assert(!this.#waits, 'closed with calls open');
+    assert(!this.#waits && this.#local.count === 0, 'closed with calls open');
     this.#phase = 'closing';
     this.#sessionMessageDue = true;
     this.#restartTimer();
@@ -231,6 +251,7 @@ export class ClientSession {
     this.#window.close(open);
     this.#progress();
     this.#noteLogFull(false);
+    this.#local.seen(message.gen, message.op);
     const outcome: ClientOutcome =
       message.code === 'replyDropped'
         ? { code: 'replyDropped' }
@@ -251,6 +272,8 @@ export class ClientSession {
     this.#session = message.session;
     this.#sessionMessageDue = false;
     this.#reads.changeSession();
+    // What they were to follow belongs to the session that is gone.
+    this.#askPrimary(this.#local.giveUp());
     this.#progress();
     this.#effects.push({ type: 'opened' });
   }
@@ -258,10 +281,37 @@ export class ClientSession {
   #onReadReply(message: ReadReply): void {
     if (!sameClient(message.clientId, this.#clientId)) return;
     this.#noteView(message.view, null);
+    const local = this.#local.close(message.readId, this.#now);
+    if (local !== null) {
+      this.#onLocalReply(local, message);
+      return;
+    }
     const open = this.#reads.close(message.readId);
     if (open === null) return;
+    this.#local.seen(message.gen, message.op);
     this.#progress();
     this.#settle(open.token, { code: 'ok', result: message.result, op: message.op });
+  }
+
+  #onLocalReply(open: OpenRead, message: ReadReply): void {
+    if (message.code === 'ok') {
+      this.#local.seen(message.gen, message.op);
+      this.#settle(open.token, { code: 'ok', result: message.result, op: message.op });
+      return;
+    }
+    this.#askPrimary([open]);
+    this.#leaveHome();
+  }
+
+  /** RD8: what it asked for it gets from the primary, and what comes next another replica may answer. */
+  #leaveHome(): void {
+    this.#askPrimary(this.#local.leave());
+  }
+
+  #askPrimary(reads: readonly OpenRead[]): void {
+    if (reads.length === 0) return;
+    if (!this.#waits) this.#restartTimer();
+    for (const { token, body } of reads) this.#reads.add(token, body, null);
   }
 
   #settle(token: number, outcome: ClientOutcome): void {
@@ -358,6 +408,7 @@ export class ClientSession {
   #onTick(count: number, unread: boolean): void {
     this.#now += count;
     if (!unread) this.#readAt = this.#now;
+    if (this.#phase === 'open' && this.#local.silent(this.#now)) this.#leaveHome();
     if (!this.#waits && this.#phase !== 'registering' && this.#phase !== 'closing') return;
     // Not for ever: the thread behind that ring may have ended for good before this client heard of a later view.
     const patient = this.#now - this.#readAt < this.#options.timing.retryMax;
@@ -375,6 +426,7 @@ export class ClientSession {
   // ── writing ──
 
   #flush(room: readonly number[]): void {
+    if (this.#phase === 'open') this.#flushLocal(room);
     if (this.#now < this.#waitUntil) return;
     const target = this.primary;
     if (this.#sessionMessageDue) this.#sendSessionMessage(room);
@@ -407,6 +459,32 @@ export class ClientSession {
       if (this.#toAll) this.#others(room, target, (id) => this.#sendRead(id, read));
     }
     this.#toAll = false;
+  }
+
+  #flushLocal(room: readonly number[]): void {
+    const local = this.#local;
+    const target = local.home;
+    let left = room[target] ?? 0;
+    for (let open = local.nextUnwritten(); open !== null; open = local.nextUnwritten()) {
+      const cost = open.body.length + ENVELOPE_BYTES;
+      if (left <= 0 || (cost > left && left !== room[target])) return;
+      local.advance();
+      left -= cost;
+      this.#effects.push({
+        type: 'send',
+        to: target,
+        message: {
+          kind: 'localRead',
+          clientId: this.#clientId,
+          session: this.#session,
+          readId: open.readId,
+          epoch: 0,
+          seenView: this.#view,
+          ...local.fields(open),
+          body: open.body,
+        },
+      });
+    }
   }
 
   #others(room: readonly number[], target: ReplicaId, send: (id: ReplicaId) => void): void {

@@ -27,6 +27,8 @@ export interface Core {
   readonly timing: ProtocolTiming;
   readonly random: Random32;
   readonly clock: Clock;
+  /** False: the clock stands still, and nothing is noted by it. */
+  readonly timed: boolean;
   readonly revoked: () => boolean;
   readonly hasher: ChainHasher;
   readonly digest64: Digest64;

@@ -56,6 +56,8 @@ export function describeMessage(message: Message): string {
       return `request session${message.session} r${message.requestNumber} acked${message.acked} ${message.body.length}B`;
     case 'read':
       return `read session${message.session} #${message.readId} after r${message.afterRequest}`;
+    case 'localRead':
+      return `localRead session${message.session} #${message.readId} after r${message.afterRequest} op${message.tokenOp}`;
     case 'reply':
       return `reply session${message.session} r${message.requestNumber} ${message.code} v${message.view} op${message.op}`;
     case 'readReply':

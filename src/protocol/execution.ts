@@ -8,6 +8,7 @@ import { atPoint } from './checkpoint/take.js';
 import { keepReply, register, sessionOf, strayRow, unregister } from './client-table.js';
 import { type Core, isPrimary, leads, mark, notice, primaryNow, reply } from './core.js';
 import { holdsLease } from './lease.js';
+import { localReadDue, serveLocalReads } from './local-reads.js';
 import { entryAt } from './log.js';
 import type { Entry, ReplyCode } from './message.js';
 import { echoedByQuorum } from './normal.js';
@@ -22,7 +23,8 @@ const NO_BYTES = new Uint8Array(0);
 export function hasWork(core: Core): boolean {
   const { state } = core;
   if (core.stateMachine !== null && state.applied < state.commit) return true;
-  return firstReadIsDue(core) || (leads(core) && !state.serving && gateOpen(core));
+  if (firstReadIsDue(core) || localReadDue(core)) return true;
+  return leads(core) && !state.serving && gateOpen(core);
 }
 
 function firstReadIsDue(core: Core): boolean {
@@ -46,7 +48,9 @@ export function execute(core: Core, budget: number): void {
     notice(core, { kind: 'caughtUp', view: state.view });
   }
   openGate(core);
-  if (stateMachine !== null) serveReads(core, stateMachine, budget);
+  if (stateMachine === null) return;
+  serveReads(core, stateMachine, budget);
+  serveLocalReads(core, stateMachine);
 }
 
 /** D18: what was inherited is executed; every client hears it and resends what is open. */

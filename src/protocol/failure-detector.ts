@@ -23,6 +23,7 @@ import {
 import { durableHead, storeAppended } from './durability.js';
 import type { Hint, ViewReason } from './effect.js';
 import { grant, holderEnded, mayPromise } from './lease.js';
+import { refuseLocalReads } from './local-reads.js';
 import { appendOwned, chainAt, head, type Log, ladder, tail, truncateTo } from './log.js';
 import type { Commit, DoViewChange, Prepare } from './message.js';
 import type { Transfer } from './state.js';
@@ -164,6 +165,7 @@ function leaveView(core: Core): void {
   state.reads = [];
   state.blockedReads = [];
   state.readBytes = 0;
+  refuseLocalReads(core);
   dropBuilding(core);
   state.suspect = false;
   state.abdicating = false;

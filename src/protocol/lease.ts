@@ -19,24 +19,36 @@ export interface LeaseState {
   holderStart: StartNumber;
   /** A DoViewChange is due, and waits for the two. */
   held: boolean;
-  /** Primary: when heartbeat `hbSeq` was sent, at `hbSeq % BEATS_MAX`; empty while leases are off. */
+  /** Primary: when heartbeat `hbSeq` was sent, at `hbSeq % BEATS_MAX`. */
   sentAt: number[];
   /** For the mistakes of E46 only: the time of the last pass. */
   passMs: number;
+  /** Own clock when the newest heartbeat of a living primary came (RD8). */
+  heardAt: number;
 }
 
 export function emptyLease(): LeaseState {
-  return { grantUntil: 0, holdOffUntil: 0, holderStart: 0, held: false, sentAt: [], passMs: 0 };
+  return {
+    grantUntil: 0,
+    holdOffUntil: 0,
+    holderStart: 0,
+    held: false,
+    sentAt: [],
+    passMs: 0,
+    heardAt: Number.NEGATIVE_INFINITY,
+  };
 }
 
 // ── who grants ──
 
 /** RD3: a newer heartbeat of the view's living primary was taken. */
 export function grant(core: Core, message: Prepare | Commit): void {
+  if (!core.timed) return;
   const { leaseMs } = core.timing;
-  if (leaseMs === 0) return;
   const { lease } = core.state;
   const now = core.mutations.grantFromPassTime === true ? lease.passMs : core.clock();
+  lease.heardAt = now;
+  if (leaseMs === 0) return;
   lease.grantUntil = Math.max(lease.grantUntil, now + leaseMs);
   lease.holderStart = message.start;
 }
@@ -97,7 +109,7 @@ function voidGrants(core: Core): void {
 
 /** HB1: to be called before the frames that carry `hbSeq` are published. */
 export function noteBeat(core: Core, hbSeq: number): void {
-  if (core.timing.leaseMs > 0) core.state.lease.sentAt[hbSeq % BEATS_MAX] = core.clock();
+  if (core.timed) core.state.lease.sentAt[hbSeq % BEATS_MAX] = core.clock();
 }
 
 /** `progress` has answered heartbeat `hbEcho`. */

@@ -64,6 +64,8 @@ export interface ProtocolTiming {
   readonly calm: number;
   /** What Busy tells the client to wait, milliseconds. */
   readonly retryAfterMs: number;
+  /** For how long a local read waits for what its reader has seen (RD8). */
+  readonly readWait: number;
   /** For how long the answer to a heartbeat lets the primary read without asking, milliseconds; 0: leases are off (RD3). */
   readonly leaseMs: number;
   /** rho: how much the clocks of two replicas may differ in rate, as a share; threads of one process have one clock (H4). */
@@ -111,6 +113,7 @@ export const DEFAULT_TIMING: ProtocolTiming = {
   coldWait: 200,
   calm: 1000,
   retryAfterMs: 20,
+  readWait: 5,
   leaseMs: 0,
   clockDrift: 0,
 };

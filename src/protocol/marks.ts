@@ -83,6 +83,9 @@ export const MARKS = [
   'grantsVoid',
   'readByLease',
   'leaseRanOut',
+  'readAtBackup',
+  'localReadWaits',
+  'localReadBehind',
   'restartedFromDisk',
   'storeDamaged',
 ] as const;

@@ -290,7 +290,27 @@ export interface Read {
   readonly body: Uint8Array;
 }
 
-export type ClientMessage = Register | Unregister | Request | Read;
+/** A read that any active may answer (RD8). */
+export interface LocalRead {
+  readonly kind: 'localRead';
+  readonly clientId: ClientId;
+  readonly session: SessionNumber;
+  /** Highest request number sent before this read, where that matters (RD0); else 0. */
+  readonly afterRequest: RequestNumber;
+  readonly readId: number;
+  readonly epoch: EpochNumber;
+  readonly seenView: ViewNumber;
+  /** RD9: the newest state that the reader has seen; `tokenOp` 0: none. */
+  readonly tokenGen: number;
+  readonly tokenOp: OpNumber;
+  /** How long ago the replica may have heard of the primary, whole milliseconds; `ANY_AGE`: never mind. */
+  readonly maxStaleMs: number;
+  readonly body: Uint8Array;
+}
+
+export const ANY_AGE: number = Number.MAX_SAFE_INTEGER;
+
+export type ClientMessage = Register | Unregister | Request | Read | LocalRead;
 
 // ── Replica to client ──
 
@@ -315,6 +335,9 @@ export interface Reply {
   readonly result: Uint8Array;
 }
 
+/** `behind`: this replica cannot answer a local read as it was asked for. `badToken`: its token is of another generation (RD8). */
+export type ReadCode = 'ok' | 'behind' | 'badToken';
+
 export interface ReadReply {
   readonly kind: 'readReply';
   readonly clientId: ClientId;
@@ -324,7 +347,7 @@ export interface ReadReply {
   readonly view: ViewNumber;
   /** applied op on which the read ran. */
   readonly op: OpNumber;
-  readonly code: ReplyCode;
+  readonly code: ReadCode;
   readonly result: Uint8Array;
 }
 

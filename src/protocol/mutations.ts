@@ -297,6 +297,14 @@ export const MISTAKES = {
     rules: 'RD2',
     what: 'serves a read on the echo of a heartbeat that was sent before the read came',
   },
+  readsAnywhere: {
+    rules: 'RD8, E38',
+    what: 'answers local reads in any status, and however long it has heard nothing',
+  },
+  tokenIgnored: {
+    rules: 'RD8, RD9',
+    what: 'answers a local read before it has executed what the reader has seen',
+  },
   grantsBroken: {
     rules: 'RD3, VC4',
     what: 'sends a DoViewChange although it has promised not to for a while',

@@ -2,6 +2,7 @@
 // into a ring from a cursor that goes back when everything has to be repeated.
 
 import { assert } from './assert.js';
+import type { LocalLevel } from './client-event.js';
 import type { RequestWindow } from './request-window.js';
 import type { RequestNumber } from './types.js';
 
@@ -11,21 +12,33 @@ export interface OpenRead {
   readonly body: Uint8Array;
   /** Highest request number that has to be executed before it (RD0). */
   readonly afterRequest: RequestNumber;
+  /** null: linearizable. */
+  readonly level: LocalLevel | null;
+}
+
+/** A read that goes to another replica gets another id: what the first one may still say means nothing. */
+export class ReadIds {
+  #last = 0;
+
+  next(): number {
+    return ++this.#last;
+  }
 }
 
 export class ReadWindow {
   readonly #size: number;
   readonly #requests: RequestWindow;
+  readonly #ids: ReadIds;
   /** In the order of their ids; those before the cursor were written. */
   #reads: OpenRead[] = [];
   #cursor = 0;
-  #lastId = 0;
   #logFull = false;
 
-  /** `requests`: the window of the same client, whose numbers reads wait for. */
-  constructor(size: number, requests: RequestWindow) {
+  /** `requests`: the window of the same client, whose numbers reads wait for. `ids`: shared by all windows of a client. */
+  constructor(size: number, requests: RequestWindow, ids: ReadIds) {
     this.#size = size;
     this.#requests = requests;
+    this.#ids = ids;
   }
 
   /** Open reads. */
@@ -37,10 +50,10 @@ export class ReadWindow {
     return this.#reads.length >= this.#size;
   }
 
-  add(token: number, body: Uint8Array): void {
+  add(token: number, body: Uint8Array, level: LocalLevel | null): void {
     assert(!this.full, 'a read was added beyond the limit');
     const afterRequest = this.#logFull ? this.#requests.answered : this.#requests.last;
-    this.#reads.push({ readId: ++this.#lastId, token, body, afterRequest });
+    this.#reads.push({ readId: this.#ids.next(), token, body, afterRequest, level });
   }
 
   /** Takes the answered one out. @returns null: answered before, or never given */
@@ -61,6 +74,14 @@ export class ReadWindow {
   /** `nextUnwritten` was written. */
   advance(): void {
     this.#cursor++;
+  }
+
+  /** All that were given up by whoever was asked, oldest first. */
+  takeAll(): OpenRead[] {
+    const reads = this.#reads;
+    this.#reads = [];
+    this.#cursor = 0;
+    return reads;
   }
 
   get hasUnwritten(): boolean {

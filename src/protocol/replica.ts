@@ -19,11 +19,13 @@ import { enter, onHint, onTick, sendHeldPromise } from './failure-detector.js';
 import { onCheckpointAnswer } from './install.js';
 import { noteDeparture } from './lease.js';
 import type { ProtocolLimits, ProtocolTiming } from './limits.js';
+import { takesLocalReads } from './local-reads.js';
 import type { MarkSink } from './marks.js';
 import type {
   CheckpointMessage,
   ClientMessage,
   GetState,
+  MessageKind,
   NewState,
   ReplicaMessage,
 } from './message.js';
@@ -137,6 +139,7 @@ export class Replica {
       timing: options.timing,
       random: options.random,
       clock: options.clock ?? standingStill(options.timing),
+      timed: options.clock !== undefined,
       revoked: options.revoked ?? (() => false),
       hasher,
       digest64: options.digest64,
@@ -161,6 +164,12 @@ export class Replica {
   /** False: leave Read unread. */
   get takesReads(): boolean {
     return takesReads(this.#core);
+  }
+
+  /** False: leave a message of this kind unread in its ring. */
+  takes(kind: MessageKind): boolean {
+    if (kind === 'localRead') return takesLocalReads(this.#core);
+    return kind === 'read' ? this.takesReads : this.takesRequests;
   }
 
   /** True: an `execute` event would do something. */

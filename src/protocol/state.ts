@@ -79,6 +79,20 @@ export interface WaitingRead {
   readonly body: Uint8Array;
 }
 
+/** A read that waits until this replica has executed enough (RD8). */
+export interface WaitingLocalRead {
+  readonly address: ClientAddress;
+  readonly clientId: ClientId;
+  readonly readId: number;
+  readonly session: SessionNumber;
+  readonly afterRequest: RequestNumber;
+  readonly tokenOp: OpNumber;
+  readonly maxStaleMs: number;
+  /** Tick at which it is given up. */
+  readonly until: number;
+  readonly body: Uint8Array;
+}
+
 export interface Chunk {
   readonly reqId: number;
   readonly fromOp: OpNumber;
@@ -259,6 +273,7 @@ export interface ReplicaState {
   reads: WaitingRead[];
   /** Echoed, but a write that their client sent before is not executed yet (RD0). */
   blockedReads: WaitingRead[];
+  localReads: WaitingLocalRead[];
   /** Bytes of both. */
   readBytes: number;
   pressure: 'none' | 'high' | 'full';
@@ -347,6 +362,7 @@ export function emptyState(at: {
     registrations: new Map(),
     reads: [],
     blockedReads: [],
+    localReads: [],
     readBytes: 0,
     pressure: 'none',
   };

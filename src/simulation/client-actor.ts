@@ -1,7 +1,7 @@
 // A simulated client: the client's half of the protocol with a queue of calls before it. What a call means is its owner's.
 
 import { ClientSession, type ClientTiming } from '../protocol/client.js';
-import type { ClientOutcome } from '../protocol/client-event.js';
+import type { ClientOutcome, LocalLevel } from '../protocol/client-event.js';
 import { describeMessage } from '../protocol/describe.js';
 import type { ProtocolLimits } from '../protocol/limits.js';
 import { CLIENT_BASE, copyMessage, type Network, overwrite } from './network.js';
@@ -21,6 +21,8 @@ export interface Submission {
   code: ClientOutcome['code'] | null;
   /** Its client died with it. */
   abandoned: boolean;
+  /** Of a read that any active may answer. */
+  readonly level?: LocalLevel;
 }
 
 export interface ClientHost<C extends Submission> {
@@ -79,6 +81,7 @@ export class ClientActor<C extends Submission> {
         ? Number.MAX_SAFE_INTEGER
         : at.limits.sessionReplyBytes,
       readsMax: at.readsMax,
+      home: at.index,
       random,
     });
     this.step({ type: 'open' });
@@ -112,7 +115,7 @@ export class ClientActor<C extends Submission> {
       this.step(
         call.kind === 'write'
           ? { type: 'submit', token, body, replyBytes }
-          : { type: 'read', token, body },
+          : { type: 'read', token, body, level: call.level ?? null },
       );
     }
   }

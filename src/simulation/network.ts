@@ -77,6 +77,7 @@ function sizeOf(message: Message): number {
       return 512 + entryBytes(message.tail);
     case 'request':
     case 'read':
+    case 'localRead':
       return 96 + message.body.length;
     case 'reply':
     case 'readReply':
@@ -106,7 +107,8 @@ export function copyMessage<T extends Message>(message: T): T {
     return { ...message, entries: copyEntries(m.entries) };
   if (m.kind === 'startView' || m.kind === 'doViewChange')
     return { ...message, tail: copyEntries(m.tail) };
-  if (m.kind === 'request' || m.kind === 'read') return { ...message, body: m.body.slice() };
+  if (m.kind === 'request' || m.kind === 'read' || m.kind === 'localRead')
+    return { ...message, body: m.body.slice() };
   if (m.kind === 'reply' || m.kind === 'readReply') return { ...message, result: m.result.slice() };
   if (m.kind === 'checkpointMeta') return { ...message, tops: m.tops.slice() };
   if (m.kind === 'nodes') return { ...message, hashes: m.hashes.slice() };
@@ -120,7 +122,8 @@ export function overwrite(message: Message): void {
     for (const entry of message.entries) entry.body.fill(0xee);
   else if (message.kind === 'startView' || message.kind === 'doViewChange')
     for (const entry of message.tail) entry.body.fill(0xee);
-  else if (message.kind === 'request' || message.kind === 'read') message.body.fill(0xee);
+  else if (message.kind === 'request' || message.kind === 'read' || message.kind === 'localRead')
+    message.body.fill(0xee);
   else if (message.kind === 'reply' || message.kind === 'readReply') message.result.fill(0xee);
   else if (message.kind === 'checkpointMeta') message.tops.fill(0xee);
   else if (message.kind === 'nodes') message.hashes.fill(0xee);

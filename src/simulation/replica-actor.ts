@@ -272,7 +272,7 @@ export class ReplicaActor<M extends StateMachine> {
     const { first } = ring;
     if (first === undefined) return false;
     const { replica } = this;
-    const wanted = first.kind === 'read' ? replica.takesReads : replica.takesRequests;
+    const wanted = replica.takes(first.kind);
     if (!wanted) return false;
     ring.take();
     const address = ring.from - CLIENT_BASE;

@@ -2,7 +2,7 @@
 // reads like its script. After every step of every replica the invariants run; `converge` ends all faults and checks that
 // nothing was lost, doubled or reordered. Everything is drawn from one seed, so a run can be repeated exactly.
 
-import type { ClientOutcome } from '../protocol/client-event.js';
+import type { ClientOutcome, LocalLevel } from '../protocol/client-event.js';
 import type { Effect, Event } from '../protocol/effect.js';
 import type { Message } from '../protocol/message.js';
 import { type Faults, patternOf, resolve, type StoryOptions, type Who } from './cast.js';
@@ -21,7 +21,7 @@ export interface Call extends Submission {
   readonly key: string;
   readonly client: number;
   readonly number: number;
-  /** Highest place in the history that was acknowledged to anybody before it was submitted. */
+  /** Highest place in the history that was acknowledged to anybody before it was submitted; of a local read, what it asked for. */
   floor: number;
   place: number;
   value: string;
@@ -31,6 +31,8 @@ export class Story extends Stage<StoryMachine, Call> {
   /** I11: digest of the state after each applied op of a generation, by whoever came there first. */
   readonly #digests = new Map<string, string>();
   #knownPlace = 0;
+  /** Highest place that each client has heard of. */
+  readonly #seen = new Map<number, number>();
 
   constructor(options: StoryOptions) {
     super(options);
@@ -42,7 +44,8 @@ export class Story extends Stage<StoryMachine, Call> {
   }
 
   override issued(call: Call): void {
-    call.floor = this.#knownPlace;
+    if (call.level === undefined) call.floor = this.#knownPlace;
+    else call.floor = call.level.session ? (this.#seen.get(call.client) ?? 0) : 0;
   }
 
   override settled(call: Call, outcome: ClientOutcome): void {
@@ -51,6 +54,7 @@ export class Story extends Stage<StoryMachine, Call> {
     call.place = place;
     call.value = value;
     this.#knownPlace = Math.max(this.#knownPlace, place);
+    this.#seen.set(call.client, Math.max(this.#seen.get(call.client) ?? 0, place));
   }
 
   override stepped(
@@ -95,8 +99,8 @@ export class Story extends Stage<StoryMachine, Call> {
     return this.#call('write', client, 'raw', 'raw', toHex(bytes));
   }
 
-  read(key: string, client = 0): Call {
-    return this.#call('read', client, 'get', key, '');
+  read(key: string, client = 0, level?: LocalLevel): Call {
+    return this.#call('read', client, 'get', key, '', READ_REPLY_BYTES, level);
   }
 
   #call(
@@ -106,6 +110,7 @@ export class Story extends Stage<StoryMachine, Call> {
     key: string,
     argument: string,
     replyBytes = READ_REPLY_BYTES,
+    level?: LocalLevel,
   ): Call {
     const actor = this.client(client);
     const number = actor.calls.length;
@@ -124,6 +129,7 @@ export class Story extends Stage<StoryMachine, Call> {
       place: 0,
       value: '',
       abandoned: false,
+      ...(level === undefined ? {} : { level }),
     });
   }
 

@@ -55,6 +55,7 @@ export function frameBytes(message: Message): number {
     case 'prepareOk':
     case 'request':
     case 'read':
+    case 'localRead':
     case 'reply':
     case 'readReply':
       return hotBytes(message);
@@ -85,6 +86,7 @@ export function writeFrame(message: Message, bytes: Uint8Array, view: DataView, 
     case 'prepareOk':
     case 'request':
     case 'read':
+    case 'localRead':
     case 'reply':
     case 'readReply':
       writeHot(message, bytes, view, at);
@@ -118,6 +120,7 @@ const CODECS: Readonly<
   request: 'hot',
   read: 'hot',
   reply: 'hot',
+  localRead: 'hot',
   readReply: 'hot',
   doViewChange: 'bulk',
   startView: 'bulk',

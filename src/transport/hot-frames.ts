@@ -4,9 +4,11 @@
 
 import type {
   Commit,
+  LocalRead,
   Prepare,
   PrepareOk,
   Read,
+  ReadCode,
   ReadReply,
   Reply,
   ReplyCode,
@@ -51,10 +53,19 @@ import {
   VIEW,
 } from './replica-header.js';
 
-export type HotMessage = Prepare | Commit | PrepareOk | Request | Read | Reply | ReadReply;
+export type HotMessage =
+  | Prepare
+  | Commit
+  | PrepareOk
+  | Request
+  | Read
+  | LocalRead
+  | Reply
+  | ReadReply;
 export type HotKind = HotMessage['kind'];
 
 const REPLY_CODES: readonly ReplyCode[] = ['ok', 'sessionInvalid', 'replyDropped', 'serviceError'];
+const READ_CODES: readonly ReadCode[] = ['ok', 'behind', 'badToken'];
 
 // prepare: start, first, prevChain, commitMax, stableOp, hbSeq, entries
 const PREPARE_START = REPLICA_FIELDS_AT;
@@ -103,6 +114,18 @@ const READ_SEEN_VIEW = READ_EPOCH + UINT_BYTES;
 const READ_PADDING = READ_SEEN_VIEW + UINT_BYTES;
 const READ_BODY = READ_PADDING + paddingBytes(READ_PADDING);
 
+// localRead: session, readId, afterRequest, epoch, seenView, tokenGen, tokenOp, maxStaleMs, padding, body
+const LOCAL_SESSION = CLIENT_FIELDS_AT;
+const LOCAL_ID = LOCAL_SESSION + WHOLE_BYTES;
+const LOCAL_AFTER = LOCAL_ID + WHOLE_BYTES;
+const LOCAL_EPOCH = LOCAL_AFTER + UINT_BYTES;
+const LOCAL_SEEN_VIEW = LOCAL_EPOCH + UINT_BYTES;
+const LOCAL_TOKEN_GEN = LOCAL_SEEN_VIEW + UINT_BYTES;
+const LOCAL_TOKEN_OP = LOCAL_TOKEN_GEN + UINT_BYTES;
+const LOCAL_MAX_STALE = LOCAL_TOKEN_OP + WHOLE_BYTES;
+const LOCAL_PADDING = LOCAL_MAX_STALE + WHOLE_BYTES;
+const LOCAL_BODY = LOCAL_PADDING + paddingBytes(LOCAL_PADDING);
+
 // reply: session, requestNumber, gen, epoch, view, op, idx, code, nonce, padding, result
 const REPLY_SESSION = CLIENT_FIELDS_AT;
 const REPLY_NUMBER = REPLY_SESSION + WHOLE_BYTES;
@@ -133,6 +156,7 @@ const SHAPES: Readonly<Record<HotKind, { fields: number; bytes: number }>> = {
   prepareOk: { fields: 17, bytes: PREPARE_OK_BYTES },
   request: { fields: 12, bytes: REQUEST_BODY + BIN_BYTES },
   read: { fields: 12, bytes: READ_BODY + BIN_BYTES },
+  localRead: { fields: 15, bytes: LOCAL_BODY + BIN_BYTES },
   reply: { fields: 16, bytes: REPLY_RESULT + BIN_BYTES },
   readReply: { fields: 13, bytes: READ_REPLY_RESULT + BIN_BYTES },
 };
@@ -184,6 +208,8 @@ export function hotBytes(message: HotMessage): number {
       return REQUEST_BODY + BIN_BYTES + message.body.length;
     case 'read':
       return READ_BODY + BIN_BYTES + message.body.length;
+    case 'localRead':
+      return LOCAL_BODY + BIN_BYTES + message.body.length;
     case 'reply':
       return REPLY_RESULT + BIN_BYTES + message.result.length;
     case 'readReply':
@@ -240,6 +266,19 @@ export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView,
       putPadding(view, at + READ_PADDING, READ_BODY - READ_PADDING);
       putBin(bytes, view, at + READ_BODY, message.body);
       return;
+    case 'localRead':
+      putClientHeader(view, at, message);
+      putWhole(view, at + LOCAL_SESSION, message.session);
+      putWhole(view, at + LOCAL_ID, message.readId);
+      putUint(view, at + LOCAL_AFTER, message.afterRequest);
+      putUint(view, at + LOCAL_EPOCH, message.epoch);
+      putUint(view, at + LOCAL_SEEN_VIEW, message.seenView);
+      putUint(view, at + LOCAL_TOKEN_GEN, message.tokenGen);
+      putWhole(view, at + LOCAL_TOKEN_OP, message.tokenOp);
+      putWhole(view, at + LOCAL_MAX_STALE, message.maxStaleMs);
+      putPadding(view, at + LOCAL_PADDING, LOCAL_BODY - LOCAL_PADDING);
+      putBin(bytes, view, at + LOCAL_BODY, message.body);
+      return;
     case 'reply':
       putClientHeader(view, at, message);
       putWhole(view, at + REPLY_SESSION, message.session);
@@ -261,7 +300,7 @@ export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView,
       putUint(view, at + READ_REPLY_EPOCH, message.epoch);
       putUint(view, at + READ_REPLY_VIEW, message.view);
       putWhole(view, at + READ_REPLY_OP, message.op);
-      putUint(view, at + READ_REPLY_CODE, REPLY_CODES.indexOf(message.code));
+      putUint(view, at + READ_REPLY_CODE, READ_CODES.indexOf(message.code));
       putPadding(view, at + READ_REPLY_PADDING, READ_REPLY_RESULT - READ_REPLY_PADDING);
       putBin(bytes, view, at + READ_REPLY_RESULT, message.result);
       return;
@@ -348,6 +387,20 @@ export function readHot(
         seenView: uintAt(view, at + READ_SEEN_VIEW, 'seenView'),
         body: bodyAt(bytes, view, { at: at + READ_BODY, to }, at + READ_PADDING),
       };
+    case 'localRead':
+      return {
+        kind,
+        clientId: clientIdAt(view, at),
+        session: wholeAt(view, at + LOCAL_SESSION, 'session'),
+        readId: wholeAt(view, at + LOCAL_ID, 'readId'),
+        afterRequest: uintAt(view, at + LOCAL_AFTER, 'afterRequest'),
+        epoch: uintAt(view, at + LOCAL_EPOCH, 'epoch'),
+        seenView: uintAt(view, at + LOCAL_SEEN_VIEW, 'seenView'),
+        tokenGen: uintAt(view, at + LOCAL_TOKEN_GEN, 'tokenGen'),
+        tokenOp: wholeAt(view, at + LOCAL_TOKEN_OP, 'tokenOp'),
+        maxStaleMs: wholeAt(view, at + LOCAL_MAX_STALE, 'maxStaleMs'),
+        body: bodyAt(bytes, view, { at: at + LOCAL_BODY, to }, at + LOCAL_PADDING),
+      };
     case 'reply':
       return {
         kind,
@@ -372,7 +425,7 @@ export function readHot(
         epoch: uintAt(view, at + READ_REPLY_EPOCH, 'epoch'),
         view: uintAt(view, at + READ_REPLY_VIEW, 'view'),
         op: wholeAt(view, at + READ_REPLY_OP, 'op'),
-        code: choiceOf(REPLY_CODES, uintAt(view, at + READ_REPLY_CODE, 'code'), 'code'),
+        code: choiceOf(READ_CODES, uintAt(view, at + READ_REPLY_CODE, 'code'), 'code'),
         result: bodyAt(bytes, view, { at: at + READ_REPLY_RESULT, to }, at + READ_REPLY_PADDING),
       };
   }

@@ -32,6 +32,7 @@ export const KINDS: readonly MessageKind[] = [
   'getPages',
   'pages',
   'checkpointRoot',
+  'localRead',
 ];
 
 export const KIND_CODES: Readonly<Record<MessageKind, number>> = Object.fromEntries(

@@ -67,6 +67,7 @@ class Group {
       return;
     }
     if (message.seenView > view) return; // CS4
+    if (message.kind === 'localRead') throw new Error('nobody asked for a local read');
     if (message.kind === 'read') this.#onRead(message, view);
     else if (message.kind === 'request') this.#onRequest(message, view);
     else if (message.kind === 'register' && this.#answered(message)) return;
@@ -259,10 +260,11 @@ class Bench {
       freshNonce: () => 500 + this.#fresh,
       replicas: REPLICAS,
       actives: REPLICAS,
-      timing: { retry: 10, retryMax: 20, notPrimary: 2 },
+      timing: { retry: 10, retryMax: 20, notPrimary: 2, local: 5 },
       sessionWindow: WINDOW,
       sessionReplyBytes: REPLY_BYTES,
       readsMax: READS,
+      home: 1,
       random: () => (this.calls.length * 0x9e3779b9) >>> 0,
     });
     this.step({ type: 'open' });
@@ -313,7 +315,7 @@ class Bench {
     const token = tokenOf(message.body);
     const call = this.calls[token] as Call;
     must(call.code === null, `${token} was sent after its outcome`);
-    if (message.kind === 'read') return Number.MAX_SAFE_INTEGER;
+    if (message.kind === 'read' || message.kind === 'localRead') return Number.MAX_SAFE_INTEGER;
     const { session, requestNumber, acked } = message;
     const name = `${session}.${requestNumber}`;
     must((call.sentAs ?? name) === name, `${call.sentAs} was sent as ${name}`);
@@ -372,7 +374,7 @@ class Bench {
   read(length: number): void {
     if (!this.client.canRead()) return;
     const token = this.#call(false, 0);
-    this.step({ type: 'read', token, body: bodyOf(token, length) });
+    this.step({ type: 'read', token, body: bodyOf(token, length), level: null });
   }
 
   #call(write: boolean, replyBytes: number): number {

@@ -24,10 +24,11 @@ class Desk {
       freshNonce: () => 500 + this.#fresh,
       replicas: 3,
       actives: 3,
-      timing: { retry: 10, retryMax: 40, notPrimary: 3 },
+      timing: { retry: 10, retryMax: 40, notPrimary: 3, local: 5 },
       sessionWindow: 4,
       sessionReplyBytes: 1000,
       readsMax: 3,
+      home: 1,
       random: () => 2 ** 31,
       ...options,
     });
@@ -60,7 +61,7 @@ class Desk {
 
   read(length = 1): void {
     const token = ++this.#token;
-    this.step({ type: 'read', token, body: new Uint8Array(length).fill(token) });
+    this.step({ type: 'read', token, body: new Uint8Array(length).fill(token), level: null });
   }
 
   /** What a flush sends, in order. */

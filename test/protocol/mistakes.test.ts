@@ -9,6 +9,7 @@ import type { Directed } from './mistakes/directed.js';
 import { DISKS } from './mistakes/disks.js';
 import { FAILURE } from './mistakes/failure.js';
 import { LEASES } from './mistakes/leases.js';
+import { LOCAL_READS } from './mistakes/local-reads.js';
 import { NORMAL } from './mistakes/normal.js';
 import { READS } from './mistakes/reads.js';
 import { RECOVERY } from './mistakes/recovery.js';
@@ -54,6 +55,7 @@ describe('mistakes about sessions and time', () => each(SESSIONS));
 describe('mistakes about checkpoints', () => each(CHECKPOINTS));
 describe('mistakes about reads', () => each(READS));
 describe('mistakes about leases', () => each(LEASES));
+describe('mistakes about local reads', () => each(LOCAL_READS));
 describe('mistakes about disks', () => each(DISKS));
 
 test('every mistake that can be switched on has a directed scenario, and names what it breaks', () => {

@@ -154,10 +154,11 @@ function session(): {
     freshNonce: () => 500 + fresh,
     replicas: 3,
     actives: 3,
-    timing: { retry: 10, retryMax: 20, notPrimary: 2 },
+    timing: { retry: 10, retryMax: 20, notPrimary: 2, local: 5 },
     sessionWindow: 4,
     sessionReplyBytes: 1000,
     readsMax: 4,
+    home: 1,
     random: () => 2 ** 31,
   });
   return { client, step: (event) => [...client.step(event)] };

@@ -47,6 +47,7 @@ test('session-thrash (CS1, CL3): who loses one session after the other waits a r
     sessionWindow: 4,
     sessionReplyBytes: 1 << 16,
     readsMax: 4,
+    home: 1,
     random: seeded(1),
   });
   const room = [1 << 16, 1 << 16, 1 << 16];
@@ -77,7 +78,7 @@ test('session-thrash (CS1, CL3): who loses one session after the other waits a r
   };
   client.step({ type: 'open' });
   opened();
-  client.step({ type: 'read', token: 1, body: result });
+  client.step({ type: 'read', token: 1, body: result, level: null });
   const pauses = [0, 1, 2, 3, 4, 5, 6, 7].map(() => {
     evict();
     return opened();

@@ -4,6 +4,7 @@
 import { expect, test } from 'vitest';
 import { TICK_MS } from '../../src/protocol/limits.js';
 import { type Story, story } from '../../src/simulation/story.js';
+import { leaseRunsOut } from '../simulation/rare-paths.js';
 import {
   cutOffHolder,
   granterRestarts,
@@ -217,6 +218,10 @@ test('RD4: reads on a lease take no round, and those after it ran out do', () =>
   expect(late.code).toBe(null);
   deaf.end();
   s.until(() => late.code === 'ok', 10);
+});
+
+test('RD4: the time is looked at after the reads were executed; if the lease is over by then, none of them is answered', () => {
+  expect(leaseRunsOut()).toEqual({ early: 1, late: 0, waiting: 2 });
 });
 
 test('RD2, RD3: without leases every read asks', () => {

@@ -4,7 +4,12 @@
 import { ChainHasher } from '../../src/protocol/chain.js';
 import { makeConfiguration } from '../../src/protocol/configuration.js';
 import type { Effect, Event } from '../../src/protocol/effect.js';
-import { DEFAULT_LIMITS, DEFAULT_TIMING, type ProtocolLimits } from '../../src/protocol/limits.js';
+import {
+  DEFAULT_LIMITS,
+  DEFAULT_TIMING,
+  type ProtocolLimits,
+  type ProtocolTiming,
+} from '../../src/protocol/limits.js';
 import type { MarkSink } from '../../src/protocol/marks.js';
 import type {
   ClientMessage,
@@ -41,6 +46,8 @@ export interface SoloOptions {
   readonly register?: Stamp | null;
   readonly start?: number;
   readonly limits?: Partial<ProtocolLimits>;
+  readonly timing?: Partial<ProtocolTiming>;
+  readonly clock?: () => number;
   readonly machine?: StoryMachine;
   readonly mutations?: Mutations;
   readonly marks?: MarkSink;
@@ -65,7 +72,8 @@ export class Solo {
       start,
       register,
       limits: { ...DEFAULT_LIMITS, ...options.limits },
-      timing: DEFAULT_TIMING,
+      timing: { ...DEFAULT_TIMING, ...options.timing },
+      ...(options.clock === undefined ? {} : { clock: options.clock }),
       random: seeded(id + 1),
       digest64,
       stateMachine: this.machine,

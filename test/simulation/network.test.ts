@@ -34,5 +34,6 @@ test.each(MESSAGE_KINDS)(
 /** The kinds that have byte strings. */
 const CARRIERS: ReadonlySet<string> = new Set([
   ...['prepare', 'newState', 'startView', 'doViewChange', 'request', 'read', 'reply', 'readReply'],
+  'localRead',
   ...['checkpointMeta', 'nodes', 'pages'],
 ]);

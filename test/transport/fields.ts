@@ -6,6 +6,7 @@ import type { Rung } from '../../src/protocol/types.js';
 /** Stands for padding in `fieldsOf`: a byte string of zeros of any length below 8. */
 export const PADDING = Symbol('padding');
 
+const READ_CODES = { ok: 0, behind: 1, badToken: 2 };
 const CODES = { ok: 0, sessionInvalid: 1, replyDropped: 2, serviceError: 3 };
 const PURPOSES = { gap: 0, vc: 1, install: 2 };
 const TRANSFER_STATUSES = { ok: 0, mismatch: 1, refuse: 2, gone: 3 };
@@ -74,6 +75,11 @@ export function fieldsOf(m: Message): unknown[] | null {
         ...[12, ...m.clientId, m.session, m.readId, m.afterRequest, m.epoch, m.seenView],
         ...[PADDING, m.body],
       ];
+    case 'localRead':
+      return [
+        ...[26, ...m.clientId, m.session, m.readId, m.afterRequest, m.epoch, m.seenView],
+        ...[m.tokenGen, m.tokenOp, m.maxStaleMs, PADDING, m.body],
+      ];
     case 'reply':
       return [
         ...[13, ...m.clientId, m.session, m.requestNumber, m.gen, m.epoch, m.view, m.op, m.idx],
@@ -81,7 +87,7 @@ export function fieldsOf(m: Message): unknown[] | null {
       ];
     case 'readReply':
       return [
-        ...[14, ...m.clientId, m.readId, m.gen, m.epoch, m.view, m.op, CODES[m.code]],
+        ...[14, ...m.clientId, m.readId, m.gen, m.epoch, m.view, m.op, READ_CODES[m.code]],
         ...[PADDING, m.result],
       ];
     default:

@@ -209,6 +209,18 @@ export const MESSAGES: Readonly<Record<MessageKind, fc.Arbitrary<Message>>> = {
     seenView: uint,
     body,
   }),
+  localRead: of('localRead', {
+    clientId,
+    session: whole,
+    afterRequest: uint,
+    readId: whole,
+    epoch: uint,
+    seenView: uint,
+    tokenGen: uint,
+    tokenOp: whole,
+    maxStaleMs: whole,
+    body,
+  }),
   reply: of('reply', {
     clientId,
     session: whole,
@@ -229,7 +241,7 @@ export const MESSAGES: Readonly<Record<MessageKind, fc.Arbitrary<Message>>> = {
     epoch: uint,
     view: uint,
     op: whole,
-    code,
+    code: fc.constantFrom('ok' as const, 'behind' as const, 'badToken' as const),
     result: body,
   }),
   notPrimary: of('notPrimary', {

@@ -1,11 +1,19 @@
 // attach(): a client of a cluster that another thread has opened. It ends when its thread lets go, or when the cluster does.
 
 import type { MessagePort } from 'node:worker_threads';
-import type { CallOptions, Client, ClientOptions, ClusterLink, ClusterStatus } from '../api.js';
+import type {
+  CallDefaults,
+  CallOptions,
+  Client,
+  ClientOptions,
+  ClusterLink,
+  ClusterStatus,
+} from '../api.js';
 import type { ClientBoot } from '../boot.js';
+import { attachSettings, type ClientDefaults, clientDefaults, drainTime } from '../call-options.js';
 import { type Connection, connect, type Port } from '../control.js';
 import { VrError } from '../errors.js';
-import { attachSettings, checkEnvironment, drainTime } from '../options.js';
+import { checkEnvironment } from '../options.js';
 import { ClientActor } from './client-actor.js';
 import { ClientHandle, CONTROL_TIMEOUT_MS, closed, DRAIN_MS, limited } from './client-handle.js';
 
@@ -40,13 +48,13 @@ export async function attach(link: ClusterLink, options: ClientOptions = {}): Pr
         details: { path: 'link' },
       },
     );
-  const { name: ownName, timeoutMs } = attachSettings(options, name ?? 'attached');
+  const { name: ownName, defaults } = attachSettings(options, name ?? 'attached');
   if (used.has(port))
     throw new VrError('VR_CONFIG', 'this link was used before: share() makes one for each client', {
       details: { path: 'link' },
     });
   used.add(port);
-  return await join(port, { name: ownName, timeoutMs, signal: options.signal });
+  return await join(port, { name: ownName, defaults, signal: options.signal });
 }
 
 /** A closed port answers nothing, so that a second use would only time out. */
@@ -54,7 +62,7 @@ const used = new WeakSet<MessagePort>();
 
 async function join(
   port: MessagePort,
-  options: { name: string; timeoutMs: number | undefined; signal: AbortSignal | undefined },
+  options: { name: string; defaults: CallDefaults; signal: AbortSignal | undefined },
 ): Promise<Client> {
   const control = connect<LinkControl>(port as unknown as Port, closed);
   const { remote } = control;
@@ -73,13 +81,14 @@ async function join(
     port.close();
     throw error;
   }
-  const { timeoutMs } = options;
-  return attached(actor, { port, remote, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
+  const { settings } = actor.boot;
+  const defaults = clientDefaults(options.defaults, settings, settings.viewTimeoutMs);
+  return attached(actor, { port, remote, defaults });
 }
 
 function attached(
   actor: ClientActor,
-  link: { port: MessagePort; remote: Connection<LinkControl>['remote']; timeoutMs?: number },
+  link: { port: MessagePort; remote: Connection<LinkControl>['remote']; defaults: ClientDefaults },
 ): Client {
   const { port, remote } = link;
   let closing: Promise<void> | null = null;
@@ -89,7 +98,7 @@ function attached(
     port.close();
   };
   return new ClientHandle(actor, {
-    timeoutMs: link.timeoutMs ?? actor.boot.settings.timeoutMs,
+    defaults: link.defaults,
     status: () => (closing === null ? remote.status() : Promise.reject(closed())),
     leave: async (options) => {
       const drainMs = drainTime(options ?? {}, DRAIN_MS);

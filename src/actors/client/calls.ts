@@ -2,6 +2,7 @@
 // one, by their result, their deadline or their signal, while the submission itself stays open until the replicas answer.
 // Most calls are no `Call`: what has no options of its own goes by a lane (lane.ts).
 
+import type { LocalLevel } from '../../protocol/client-event.js';
 import {
   CHANGED,
   CONDITION_FAILED,
@@ -254,6 +255,8 @@ export class ReadCall extends Call {
 export interface Submission {
   readonly body: Uint8Array;
   readonly read: boolean;
+  /** Of a read that any active may answer; null: the primary. */
+  readonly level: LocalLevel | null;
   /** Worst-case bytes of the reply to a writing request. */
   readonly replyBytes: number;
   /** Operations, for the limits on calls. */

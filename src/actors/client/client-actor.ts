@@ -3,7 +3,7 @@
 // rings. No rule of the protocol stands here, and no call is kept here.
 
 import type { ClientSession } from '../../protocol/client.js';
-import type { ClientEffect, ClientEvent } from '../../protocol/client-event.js';
+import type { ClientEffect, ClientEvent, LocalLevel } from '../../protocol/client-event.js';
 import { TICK_MS } from '../../protocol/limits.js';
 import type { ServerMessage } from '../../protocol/message.js';
 import { ClusterBlock, clientDoorbell } from '../../transport/mesh.js';
@@ -96,8 +96,8 @@ export class ClientActor {
     return Math.ceil(this.#now + timeoutMs);
   }
 
-  reads(code: number): ReadGather {
-    return this.#outbox.reads(code);
+  reads(code: number, level: LocalLevel | null): ReadGather {
+    return this.#outbox.reads(code, level);
   }
 
   /** @returns why a call cannot be taken now, or null. */

@@ -10,8 +10,8 @@ import type {
   Echo,
   Kv,
 } from '../api.js';
+import { type ClientDefaults, checkCall, clientDefaults, timeout } from '../call-options.js';
 import { VrError } from '../errors.js';
-import { checkCall, clientDefaults, timeout } from '../options.js';
 import type { ClientActor } from './client-actor.js';
 import { EchoClient } from './echo-client.js';
 import { KvClient } from './kv-client.js';
@@ -66,28 +66,28 @@ export class ClientHandle implements Client {
   readonly kv: Kv;
   readonly echo: Echo;
   protected readonly actor: ClientActor;
-  protected readonly timeoutMs: number;
+  protected readonly defaults: ClientDefaults;
   readonly #status: () => Promise<ClusterStatus>;
   readonly #leave: (options: CloseOptions | undefined) => Promise<void>;
 
   constructor(
     actor: ClientActor,
     options: {
-      timeoutMs: number;
+      defaults: ClientDefaults;
       status: () => Promise<ClusterStatus>;
       leave: (options: CloseOptions | undefined) => Promise<void>;
     },
   ) {
     this.actor = actor;
-    this.timeoutMs = options.timeoutMs;
+    this.defaults = options.defaults;
     this.#status = options.status;
     this.#leave = options.leave;
     this.kv = new KvClient(actor, {
-      timeoutMs: options.timeoutMs,
+      defaults: options.defaults,
       prefix: '',
       encoding: undefined,
     });
-    this.echo = new EchoClient(actor, options.timeoutMs);
+    this.echo = new EchoClient(actor, options.defaults.timeoutMs);
   }
 
   get id(): string {
@@ -95,12 +95,16 @@ export class ClientHandle implements Client {
   }
 
   with(defaults: CallDefaults): Client {
-    const timeoutMs = clientDefaults(defaults, this.timeoutMs);
-    return new ClientHandle(this.actor, { timeoutMs, status: this.#status, leave: this.#leave });
+    const { viewTimeoutMs } = this.actor.boot.settings;
+    return new ClientHandle(this.actor, {
+      defaults: clientDefaults(defaults, this.defaults, viewTimeoutMs),
+      status: this.#status,
+      leave: this.#leave,
+    });
   }
 
   status(options?: CallOptions): Promise<ClusterStatus> {
-    return limited(this.#status, options, this.timeoutMs);
+    return limited(this.#status, options, this.defaults.timeoutMs);
   }
 
   close(options?: CloseOptions): Promise<void> {

@@ -10,7 +10,13 @@ import { random32 } from '../random.js';
 /** Requests whose reads may be open at once. */
 const READS_MAX = 64;
 
-export function newSession({ link, settings, replicas, actives }: ClientBoot): ClientSession {
+export function newSession({
+  address,
+  link,
+  settings,
+  replicas,
+  actives,
+}: ClientBoot): ClientSession {
   return new ClientSession({
     freshClientId: () => {
       const clientId = freshClientId();
@@ -24,6 +30,8 @@ export function newSession({ link, settings, replicas, actives }: ClientBoot): C
     sessionWindow: settings.sessionWindow,
     sessionReplyBytes: settings.sessionReplyBytes,
     readsMax: READS_MAX,
+    // Clients are spread over the actives.
+    home: address % actives,
     random: random32,
   });
 }

@@ -2,13 +2,14 @@
 
 import { SERVICE_ECHO } from '../../service/operation.js';
 import type { CallOptions, Echo } from '../api.js';
+import { checkCall, timeout } from '../call-options.js';
 import { type Outcome, VrError } from '../errors.js';
-import { checkCall, timeout } from '../options.js';
 import { aborted, Call, type Submission, timedOut } from './calls.js';
 import type { ClientActor } from './client-actor.js';
 import { codecFor } from './codecs.js';
 
 class EchoCall extends Call implements Submission {
+  readonly level = null;
   readonly read = false;
   readonly operations = 1;
   readonly body: Uint8Array;

@@ -1,6 +1,7 @@
 // Where calls of one turn of the event loop come together: operations are written one behind the other into the bytes of one
 // request; beside it stand the lanes and calls that wait for them.
 
+import type { LocalLevel } from '../../protocol/client-event.js';
 import { OperationWriter, skipOperation, skipRun } from '../../service/operation-writer.js';
 import type { ClientSettings } from '../options.js';
 import type { Holder, ReadCall, WriteCall } from './calls.js';
@@ -116,14 +117,21 @@ const UNSENT_READ: Withdrawing = { sent: false, skipRun: () => undefined };
 
 export class ReadGather {
   readonly code: number;
+  readonly level: LocalLevel | null;
   readonly writer: OperationWriter;
   readonly #maxOps: number;
   #calls: ReadCall[] = [];
   #lanes: ReadLane[] = [];
   #lane: ReadLane | null = null;
 
-  constructor(settings: ClientSettings, buffers: RequestBuffers, code: number) {
+  constructor(
+    settings: ClientSettings,
+    buffers: RequestBuffers,
+    code: number,
+    level: LocalLevel | null,
+  ) {
     this.code = code;
+    this.level = level;
     this.writer = new OperationWriter(settings, FIRST_BYTES, buffers);
     this.#maxOps = settings.maxOps;
   }
@@ -156,7 +164,8 @@ export class ReadGather {
 
   seal(): ReadSubmission {
     const { count } = this.writer;
-    const what = { body: this.writer.take(false), code: this.code, from: 0, to: count };
+    const { code, level } = this;
+    const what = { body: this.writer.take(false), code, from: 0, to: count, level };
     const waiting = { calls: this.#calls, lanes: this.#lanes };
     this.#calls = [];
     this.#lanes = [];

@@ -1,6 +1,7 @@
 // The key-value store as users see it: checks what it is given, writes the operation into the request of this turn, and returns
 // a promise. Nothing is sent, and nothing gathered is touched, when a key or value is refused.
 
+import type { LocalLevel } from '../../protocol/client-event.js';
 import {
   OP_CAS,
   OP_DELETE,
@@ -27,10 +28,11 @@ import type {
   Kv,
   Many,
   Pipeline,
+  ReadOptions,
   Revision,
 } from '../api.js';
+import { attempts, type ClientDefaults, checkCall, levelOf, timeout } from '../call-options.js';
 import { VrError } from '../errors.js';
-import { attempts, checkCall, timeout } from '../options.js';
 import { aborted, BatchCall, type Call, ReadCall, SingleWriteCall } from './calls.js';
 import type { ClientActor } from './client-actor.js';
 import { codecFor, type ValueCodec } from './codecs.js';
@@ -44,16 +46,16 @@ type Resolve = (value: never) => void;
 
 export class KvClient<V = unknown> implements Kv<V> {
   readonly #actor: ClientActor;
-  readonly #timeoutMs: number;
+  readonly #defaults: ClientDefaults;
   readonly #prefix: string;
   readonly #codec: ValueCodec;
 
   constructor(
     actor: ClientActor,
-    options: { timeoutMs: number; prefix: string; encoding: Encoding<V> | undefined },
+    options: { defaults: ClientDefaults; prefix: string; encoding: Encoding<V> | undefined },
   ) {
     this.#actor = actor;
-    this.#timeoutMs = options.timeoutMs;
+    this.#defaults = options.defaults;
     this.#prefix = options.prefix;
     this.#codec = codecFor(options.encoding as Encoding<unknown> | undefined);
   }
@@ -62,7 +64,7 @@ export class KvClient<V = unknown> implements Kv<V> {
     if (typeof prefix !== 'string' || !wellFormed(prefix))
       throw keyError(`a prefix must be a well-formed string, got ${typeof prefix}`, prefix);
     return new KvClient<V2>(this.#actor, {
-      timeoutMs: this.#timeoutMs,
+      defaults: this.#defaults,
       prefix: this.#prefix + prefix,
       encoding: options.encoding,
     });
@@ -116,13 +118,13 @@ export class KvClient<V = unknown> implements Kv<V> {
 
   /** Everything that can be refused was checked before: from here on the operation stands in a request. */
   #begin(call: Call, options: CallOptions | undefined): void {
-    call.deadline = this.#actor.deadline(options?.timeoutMs ?? this.#timeoutMs);
+    call.deadline = this.#actor.deadline(options?.timeoutMs ?? this.#defaults.timeoutMs);
     if (options !== undefined) call.follow(options);
   }
 
-  #gatherRead(code: number, key: Key, options: CallOptions | undefined, call: ReadCall): void {
-    this.#admit(options, false);
-    const gather = this.#actor.reads(code);
+  #gatherRead(code: number, key: Key, options: ReadOptions | undefined, call: ReadCall): void {
+    this.#admit(options, false, READ_NAMES);
+    const gather = this.#actor.reads(code, this.#levelOf(options));
     const full = this.#key(key);
     const { writer } = gather;
     const refusal =
@@ -140,39 +142,44 @@ export class KvClient<V = unknown> implements Kv<V> {
   #joinRead(code: number, key: Key): Promise<unknown> {
     try {
       this.#admit(undefined, false);
-      const gather = this.#actor.reads(code);
+      const gather = this.#actor.reads(code, this.#defaults.level);
       const full = this.#key(key);
       const refusal = code === OP_GET ? gather.writer.get(full) : gather.writer.has(full);
       if (refusal !== null) throw this.#refuse(refusal, key);
-      return this.#actor.joinedRead(gather, this.#codec, this.#timeoutMs);
+      return this.#actor.joinedRead(gather, this.#codec, this.#defaults.timeoutMs);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  get(key: Key, options?: CallOptions): Promise<V | undefined> {
+  #levelOf(options: ReadOptions | undefined): LocalLevel | null {
+    const { viewTimeoutMs } = this.#actor.boot.settings;
+    return levelOf(options?.consistency, this.#defaults.level, viewTimeoutMs);
+  }
+
+  get(key: Key, options?: ReadOptions): Promise<V | undefined> {
     if (options === undefined) return this.#joinRead(OP_GET, key) as Promise<V | undefined>;
     return this.#readCall(OP_GET, key, options);
   }
 
-  has(key: Key, options?: CallOptions): Promise<boolean> {
+  has(key: Key, options?: ReadOptions): Promise<boolean> {
     if (options === undefined) return this.#joinRead(OP_HAS, key) as Promise<boolean>;
     return this.#readCall(OP_HAS, key, options);
   }
 
-  getItem(key: Key, options?: CallOptions): Promise<Item<V> | undefined> {
+  getItem(key: Key, options?: ReadOptions): Promise<Item<V> | undefined> {
     return this.#readCall(OP_GET_ITEM, key, options);
   }
 
-  #readCall<R>(code: number, key: Key, options: CallOptions | undefined): Promise<R> {
+  #readCall<R>(code: number, key: Key, options: ReadOptions | undefined): Promise<R> {
     return new Promise((resolve, reject) => {
       const what = { code, codec: this.#codec, key };
       this.#gatherRead(code, key, options, new ReadCall(what, resolve as Resolve, reject));
     });
   }
 
-  async getMany(keys: readonly Key[], options?: CallOptions): Promise<Many<V>> {
-    checkCall(options);
+  async getMany(keys: readonly Key[], options?: ReadOptions): Promise<Many<V>> {
+    checkCall(options, READ_NAMES);
     if (!Array.isArray(keys)) throw notAList('getMany', keys);
     const pipeline = this.#pipeline(options);
     for (const key of keys) pipeline.get(key);
@@ -208,7 +215,7 @@ export class KvClient<V = unknown> implements Kv<V> {
       const { writer } = this.#actor.writes;
       const refusal = this.#codec.writeSet(writer, this.#key(key), value);
       if (refusal !== null) throw this.#refuse(refusal, key);
-      return this.#actor.joinedWrite(OP_SET, this.#timeoutMs) as Promise<Revision>;
+      return this.#actor.joinedWrite(OP_SET, this.#defaults.timeoutMs) as Promise<Revision>;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -250,7 +257,7 @@ export class KvClient<V = unknown> implements Kv<V> {
       const refusal = write(writer, this.#key(key));
       if (refusal !== null) throw this.#refuse(refusal, key);
       if (options === undefined) {
-        resolve(this.#actor.joinedWrite(code, this.#timeoutMs) as Promise<R>);
+        resolve(this.#actor.joinedWrite(code, this.#defaults.timeoutMs) as Promise<R>);
         return;
       }
       const call = new SingleWriteCall(code, resolve as Resolve, reject);
@@ -271,7 +278,7 @@ export class KvClient<V = unknown> implements Kv<V> {
     if (typeof change !== 'function')
       throw new VrError('VR_CONFIG', `update needs a function, got ${typeof change}`);
     for (let attempt = 0; attempt < most; attempt++) {
-      const item = await this.getItem(key, call);
+      const item = await this.getItem(key, { ...call, consistency: 'linearizable' });
       const next = change(item?.value);
       const revision = await this.#replace(key, item, next, call);
       if (revision !== undefined) return revision;
@@ -377,7 +384,10 @@ export class KvClient<V = unknown> implements Kv<V> {
       actor: this.#actor,
       codec: this.#codec,
       prefix: this.#key,
-      timeoutMs: timeout(options?.timeoutMs, this.#timeoutMs),
+      defaults: {
+        timeoutMs: timeout(options?.timeoutMs, this.#defaults.timeoutMs),
+        level: this.#defaults.level,
+      },
       refuse: this.#refuse,
     });
   }
@@ -386,6 +396,7 @@ export class KvClient<V = unknown> implements Kv<V> {
 /** Operations of one atomic batch: bounded, because it is executed in one go. */
 const BATCH_OPERATIONS_MAX = 16_384;
 
+const READ_NAMES = ['consistency'];
 const CONDITION_NAMES = ['ifAbsent', 'ifPresent', 'ifRevision'];
 
 function notAList(call: string, value: unknown): VrError {

@@ -2,7 +2,7 @@
 // the session, and kept under a token until it settles them. It counts them at every stage, and ends those that nobody will
 // answer. It knows no rings and no timers: when something goes is the client's affair.
 
-import type { ClientEvent, ClientOutcome } from '../../protocol/client-event.js';
+import type { ClientEvent, ClientOutcome, LocalLevel } from '../../protocol/client-event.js';
 import { OP_GET, OP_GET_ITEM, OP_HAS } from '../../service/operation.js';
 import type { ClientSettings } from '../options.js';
 import type { ReadCall, Submission, WriteCall } from './calls.js';
@@ -10,6 +10,9 @@ import { type Ending, evictedError, resultLostError } from './client-errors.js';
 import type { ValueCodec } from './codecs.js';
 import { ReadGather, WriteGather } from './gather.js';
 import type { RequestBuffers } from './request-buffers.js';
+
+/** Gathers of local reads that are kept for the next turn. */
+const GATHERS_MAX = 16;
 
 /** What the outbox asks of the session before it hands something over. */
 interface Taker {
@@ -20,6 +23,9 @@ interface Taker {
 export class Outbox {
   readonly writes: WriteGather;
   readonly #reads: readonly ReadGather[];
+  /** Reads that any active may answer, by code and what they ask for; empty ones are kept up to `GATHERS_MAX`. */
+  #local: ReadGather[] = [];
+  readonly #settings: ClientSettings;
   readonly #callsInFlight: number;
   readonly #buffers: RequestBuffers;
   /** Sealed, in order, not given to the session yet. */
@@ -38,14 +44,29 @@ export class Outbox {
   constructor(settings: ClientSettings, buffers: RequestBuffers) {
     this.writes = new WriteGather(settings, buffers);
     this.#reads = [OP_GET, OP_GET_ITEM, OP_HAS].map(
-      (code) => new ReadGather(settings, buffers, code),
+      (code) => new ReadGather(settings, buffers, code, null),
     );
+    this.#settings = settings;
     this.#callsInFlight = settings.callsInFlight;
     this.#buffers = buffers;
   }
 
-  reads(code: number): ReadGather {
-    return this.#reads[code - OP_GET] as ReadGather;
+  /** Where reads of kind `code` come together that ask for the same. */
+  reads(code: number, level: LocalLevel | null): ReadGather {
+    if (level === null) return this.#reads[code - OP_GET] as ReadGather;
+    let gather = this.#local.find(
+      (known) =>
+        known.code === code &&
+        known.level?.session === level.session &&
+        known.level.maxStaleMs === level.maxStaleMs,
+    );
+    if (gather === undefined) {
+      if (this.#local.length >= GATHERS_MAX)
+        this.#local = this.#local.filter(({ count }) => count > 0);
+      gather = new ReadGather(this.#settings, this.#buffers, code, level);
+      this.#local.push(gather);
+    }
+    return gather;
   }
 
   get operationsGathered(): number {
@@ -122,6 +143,7 @@ export class Outbox {
   seal(): void {
     this.#sealWrites();
     for (const gather of this.#reads) this.#sealReads(gather);
+    for (const gather of this.#local) this.#sealReads(gather);
   }
 
   #sealWrites(): void {
@@ -167,7 +189,9 @@ export class Outbox {
       this.#open[token] = submission;
       const { body, replyBytes } = submission;
       submission.sent = true;
-      return read ? { type: 'read', token, body } : { type: 'submit', token, body, replyBytes };
+      return read
+        ? { type: 'read', token, body, level: submission.level }
+        : { type: 'submit', token, body, replyBytes };
     }
     if (this.#taken > 0) this.#queue = this.#queue.slice(this.#taken);
     this.#taken = 0;
@@ -202,7 +226,7 @@ export class Outbox {
       if (submission.deadline <= nowMs) submission.expire(nowMs);
     this.writes.expire(nowMs);
     if (this.writes.abandoned) this.#sealWrites();
-    for (const gather of this.#reads) {
+    for (const gather of [...this.#reads, ...this.#local]) {
       gather.expire(nowMs);
       if (gather.abandoned) this.#sealReads(gather);
     }

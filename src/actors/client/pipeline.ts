@@ -1,12 +1,13 @@
 // The fast path: operations written straight into request bytes, one promise for all of them, results read in place. A pipeline
 // is split where a request would become too large; writes and reads travel in requests of their own (reads never enter the log).
 
+import type { LocalLevel } from '../../protocol/client-event.js';
 import { READ_RESULT_HEADER, RESULT_MALFORMED } from '../../service/operation.js';
 import { OperationWriter, type Refusal } from '../../service/operation-writer.js';
 import { WriteResult } from '../../service/result-reader.js';
-import type { CallOptions, Key, Pipeline } from '../api.js';
+import type { Key, Pipeline, ReadOptions } from '../api.js';
+import { type ClientDefaults, checkCall, levelOf, timeout } from '../call-options.js';
 import { type Outcome, VrError } from '../errors.js';
-import { checkCall, timeout } from '../options.js';
 import { aborted, Call, type Submission, timedOut } from './calls.js';
 import type { ClientActor } from './client-actor.js';
 import type { ValueCodec } from './codecs.js';
@@ -48,6 +49,7 @@ class PipelineCall extends Call {
 class PipelinePart implements Submission {
   readonly body: Uint8Array;
   readonly read: boolean;
+  readonly level: LocalLevel | null;
   readonly replyBytes: number;
   readonly operations: number;
   readonly deadline: number;
@@ -62,6 +64,7 @@ class PipelinePart implements Submission {
       replyBytes: number;
       operations: number;
       first: number;
+      level: LocalLevel | null;
     },
     call: PipelineCall,
   ) {
@@ -70,6 +73,7 @@ class PipelinePart implements Submission {
     this.replyBytes = what.replyBytes;
     this.operations = what.operations;
     this.#first = what.first;
+    this.level = what.level;
     this.#call = call;
     this.deadline = call.deadline;
     call.open++;
@@ -121,6 +125,7 @@ class PipelinePart implements Submission {
           replyBytes: 0,
           operations: this.operations - answered,
           first: this.#first + answered,
+          level: this.level,
         },
         this.#call,
       );
@@ -148,7 +153,7 @@ export class OperationPipeline<V> implements Pipeline<V> {
   readonly #actor: ClientActor;
   readonly #codec: ValueCodec;
   readonly #prefix: (key: Key) => Key;
-  readonly #timeoutMs: number;
+  readonly #defaults: ClientDefaults;
   readonly #refuse: (refusal: Refusal, key: Key) => VrError;
   readonly #writer: OperationWriter;
   readonly #reader: OperationWriter;
@@ -165,14 +170,14 @@ export class OperationPipeline<V> implements Pipeline<V> {
     actor: ClientActor;
     codec: ValueCodec;
     prefix: (key: Key) => Key;
-    timeoutMs: number;
+    defaults: ClientDefaults;
     refuse: (refusal: Refusal, key: Key) => VrError;
   }) {
     const { settings } = options.actor.boot;
     this.#actor = options.actor;
     this.#codec = options.codec;
     this.#prefix = options.prefix;
-    this.#timeoutMs = options.timeoutMs;
+    this.#defaults = options.defaults;
     this.#refuse = options.refuse;
     this.#writer = new OperationWriter(settings, FIRST_BYTES, options.actor.buffers);
     this.#reader = new OperationWriter(settings, FIRST_BYTES, options.actor.buffers);
@@ -254,10 +259,12 @@ export class OperationPipeline<V> implements Pipeline<V> {
     });
   }
 
-  async submit(options?: CallOptions): Promise<Results<V>> {
+  async submit(options?: ReadOptions): Promise<Results<V>> {
     // Before anything is taken out: a refused call leaves the pipeline as it was.
-    checkCall(options);
-    const timeoutMs = timeout(options?.timeoutMs, this.#timeoutMs);
+    checkCall(options, ['consistency']);
+    const timeoutMs = timeout(options?.timeoutMs, this.#defaults.timeoutMs);
+    const { viewTimeoutMs } = this.#actor.boot.settings;
+    const level = levelOf(options?.consistency, this.#defaults.level, viewTimeoutMs);
     this.#sealWrites();
     this.#sealReads();
     const sorts = this.#sorts.slice(0, this.#size);
@@ -285,8 +292,8 @@ export class OperationPipeline<V> implements Pipeline<V> {
       call.deadline = this.#actor.deadline(timeoutMs);
       call.follow(options);
       const parts = [
-        ...writes.map((sealed) => new PipelinePart({ ...sealed, read: false }, call)),
-        ...reads.map((sealed) => new PipelinePart({ ...sealed, read: true }, call)),
+        ...writes.map((sealed) => new PipelinePart({ ...sealed, read: false, level: null }, call)),
+        ...reads.map((sealed) => new PipelinePart({ ...sealed, read: true, level }, call)),
       ];
       if (parts.length === 0) {
         call.open = 1;

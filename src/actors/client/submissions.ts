@@ -1,5 +1,6 @@
 // Requests with the calls and lanes that they carry.
 
+import type { LocalLevel } from '../../protocol/client-event.js';
 import { ReadResult, WriteResult } from '../../service/result-reader.js';
 import { type Outcome, VrError } from '../errors.js';
 import {
@@ -58,6 +59,7 @@ const NO_LANES: readonly never[] = [];
 /** Calls gathered into one writing request, or one atomic batch. */
 export class WriteSubmission implements Submission, Holder {
   readonly read = false;
+  readonly level = null;
   readonly body: Uint8Array;
   readonly replyBytes: number;
   readonly operations: number;
@@ -132,6 +134,7 @@ export class WriteSubmission implements Submission, Holder {
 /** Calls gathered into one reading request, all of one code. */
 export class ReadSubmission implements Submission, Holder {
   readonly read = true;
+  readonly level: LocalLevel | null;
   sent = false;
   readonly replyBytes = 0;
   readonly body: Uint8Array;
@@ -143,11 +146,12 @@ export class ReadSubmission implements Submission, Holder {
   readonly #to: number;
 
   constructor(
-    what: { body: Uint8Array; code: number; from: number; to: number },
+    what: { body: Uint8Array; code: number; from: number; to: number; level: LocalLevel | null },
     waiting: { calls: readonly ReadCall[]; lanes: readonly ReadLane[] },
   ) {
     this.body = what.body;
     this.#code = what.code;
+    this.level = what.level;
     this.#from = what.from;
     this.#to = what.to;
     this.#waiting = waiting;
@@ -188,7 +192,13 @@ export class ReadSubmission implements Submission, Holder {
     for (const lane of lanes) lane.settle(part);
     if (end === this.#to) return null;
     return new ReadSubmission(
-      { body: restOfRead(this.body, answered), code: this.#code, from: end, to: this.#to },
+      {
+        body: restOfRead(this.body, answered),
+        code: this.#code,
+        from: end,
+        to: this.#to,
+        level: this.level,
+      },
       {
         calls: calls.filter((call) => call.place >= end),
         lanes: lanes.filter((lane) => lane.first + lane.count > end),

@@ -117,9 +117,7 @@ export class ReplicaActor {
     });
     const { replica } = this;
     this.#disk?.attach(replica);
-    this.#clients = new ClientConnections(id, parts, (kind) =>
-      kind === 'read' ? replica.takesReads : replica.takesRequests,
-    );
+    this.#clients = new ClientConnections(id, parts, (kind) => replica.takes(kind));
     this.#onMessage = (message) => this.#take(message as ReplicaMessage);
     this.#onClientMessage = (address, message) =>
       this.#perform(replica.step({ type: 'client', address, message }));

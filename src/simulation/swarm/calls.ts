@@ -1,6 +1,8 @@
 // What simulated clients ask for, in bytes of the real key-value service, and what the answers mean for the history: each operation
 // of a request by itself, an atomic request as one.
 
+import type { LocalLevel } from '../../protocol/client-event.js';
+import { ANY_AGE } from '../../protocol/message.js';
 import { readInteger } from '../../service/msgpack-integer.js';
 import { CHANGED, CONDITION_FAILED, COUNTED, OP_GET } from '../../service/operation.js';
 import { OperationWriter } from '../../service/operation-writer.js';
@@ -24,6 +26,8 @@ export interface SimulatedCall extends Submission {
   readonly atomic: boolean;
   /** Places in the one order of everything that clients did and heard; `end` Infinity: never answered. */
   began: number;
+  /** Highest op that its client had seen then. */
+  floorOp: number;
   ended: number;
   outputs: readonly KeyOutput[] | null;
   /** Digest of the body, to find it again among what was executed. */
@@ -38,6 +42,8 @@ export interface CallsPlan {
   /** Operations of one request at most. */
   readonly batch: number;
   readonly reads: number;
+  /** Share of the reads that any active may answer. */
+  readonly local: number;
   readonly atomic: number;
 }
 
@@ -47,20 +53,23 @@ const writer: OperationWriter = new OperationWriter();
 export class CallFactory {
   readonly #plan: CallsPlan;
   readonly #dice: Dice;
+  /** Of its own, so that what is asked for does not depend on who may answer. */
+  readonly #levels: Dice;
   #values = 0;
   /** Values written lately: what a compare-and-set may expect. */
   readonly #recent: string[] = [];
 
-  constructor(plan: CallsPlan, dice: Dice) {
+  constructor(plan: CallsPlan, dice: Dice, levels: Dice) {
     this.#plan = plan;
     this.#dice = dice;
+    this.#levels = levels;
   }
 
   draw(client: number): SimulatedCall {
     const { reads, batch, atomic } = this.#plan;
     const dice = this.#dice;
     const count = dice.chance(0.5) ? 1 : dice.between(1, batch);
-    if (dice.chance(reads)) return read(client, this.#keys(count));
+    if (dice.chance(reads)) return read(client, this.#keys(count), this.#level());
     if (dice.chance(atomic)) return write(client, this.#together(), true);
     const steps: Step[] = [];
     for (let at = 0; at < count; at++) steps.push(this.#write());
@@ -71,7 +80,7 @@ export class CallFactory {
   closing(client: number): SimulatedCall[] {
     const counters = this.#all().filter((key) => key.startsWith('n'));
     const bump = counters.map((key): Step => ({ key, input: { type: 'incr', by: 1 } }));
-    return [write(client, bump, false), read(client, this.#all())];
+    return [write(client, bump, false), read(client, this.#all(), null)];
   }
 
   #all(): string[] {
@@ -84,6 +93,14 @@ export class CallFactory {
     const keys: string[] = [];
     for (let at = 0; at < count; at++) keys.push(this.#dice.pick(this.#all()));
     return keys;
+  }
+
+  /** Who may answer a read: mostly the primary. */
+  #level(): LocalLevel | null {
+    const dice = this.#levels;
+    if (!dice.chance(this.#plan.local)) return null;
+    const maxStaleMs = dice.chance(0.3) ? dice.between(20, 400) : ANY_AGE;
+    return { session: dice.chance(0.7), maxStaleMs };
   }
 
   /** Of one key and its counter, so that the checker may still look at few keys at a time. */
@@ -145,17 +162,18 @@ function write(client: number, steps: readonly Step[], atomic: boolean): Simulat
   });
 }
 
-function read(client: number, keys: readonly string[]): SimulatedCall {
+function read(client: number, keys: readonly string[], level: LocalLevel | null): SimulatedCall {
   writer.reset();
   for (const key of keys) writer.get(key);
   const steps = keys.map((key): Step => ({ key, input: { type: 'get' } }));
   const body = writer.finish(false).slice();
-  return call(client, { kind: 'read', steps, atomic: false, body, replyBytes: READ_REPLY_BYTES });
+  const what = { kind: 'read', steps, atomic: false, body, replyBytes: READ_REPLY_BYTES } as const;
+  return call(client, level === null ? what : { ...what, level });
 }
 
 function call(
   client: number,
-  what: Pick<SimulatedCall, 'kind' | 'steps' | 'atomic' | 'body' | 'replyBytes'>,
+  what: Pick<SimulatedCall, 'kind' | 'steps' | 'atomic' | 'body' | 'replyBytes' | 'level'>,
 ): SimulatedCall {
   return {
     ...what,
@@ -164,6 +182,7 @@ function call(
     code: null,
     abandoned: false,
     began: 0,
+    floorOp: 0,
     ended: Number.POSITIVE_INFINITY,
     outputs: null,
     digest: 0,
@@ -217,7 +236,8 @@ export function operationsOf(call: SimulatedCall): Operation[] {
   if (began === 0 || (call.kind === 'read' && outputs === null)) return [];
   const interval = {
     client,
-    call: began,
+    // A local read may be of any state that was committed before it ended.
+    call: call.level === undefined ? began : 0,
     end: outputs === null ? Number.POSITIVE_INFINITY : ended,
   };
   const known = steps.map((step, at) =>

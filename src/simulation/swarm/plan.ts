@@ -128,7 +128,7 @@ export function drawPlan(seed: number): Plan {
     timing: { ...timing, ...lease.timing },
     leaseRates: lease.rates,
     clientTiming: quick
-      ? { retry: dice.between(15, 40), retryMax: 60, notPrimary: 3 }
+      ? { retry: dice.between(15, 40), retryMax: 60, notPrimary: 3, local: 6 }
       : DEFAULT_CLIENT_TIMING,
     kinds,
     weather: drawWeather(dice, kinds),
@@ -141,6 +141,7 @@ export function drawPlan(seed: number): Plan {
       keys: dice.between(1, 4),
       batch: dice.between(1, 6),
       reads: dice.below(50) / 100,
+      local: lease.local,
       atomic: dice.chance(0.5) ? 0.1 : 0,
     },
     lasting: dice.chance(1 / 3),
@@ -206,7 +207,11 @@ function drawLimits(dice: Dice): Partial<ProtocolLimits> {
 function drawLease(
   seed: number,
   about: { kinds: readonly FaultKind[]; replicas: number; viewTimeout: number },
-): { timing: Pick<ProtocolTiming, 'leaseMs' | 'clockDrift'>; rates: number[] } {
+): {
+  timing: Pick<ProtocolTiming, 'leaseMs' | 'clockDrift'>;
+  rates: number[];
+  local: number;
+} {
   // Dice of its own: what else a seed means does not depend on leases.
   const dice = new Dice(Math.imul(seed, 0x85ebca6b) ^ 0x27d4eb2f);
   const on = dice.chance(0.7) && !about.kinds.includes('falseHint');
@@ -216,7 +221,8 @@ function drawLease(
     { length: about.replicas },
     () => 1 + (clockDrift * dice.between(-100, 100)) / 100,
   );
-  return { timing: { leaseMs: on ? leaseMs : 0, clockDrift }, rates };
+  const local = dice.pick([0, 0.3, 0.7]);
+  return { timing: { leaseMs: on ? leaseMs : 0, clockDrift }, rates, local };
 }
 
 /** Short timers, so that a run sees many view changes. */
@@ -235,6 +241,7 @@ function quickTiming(dice: Dice): ProtocolTiming {
     pin: dice.pick([4, 20, 100]),
     coldWait: 20,
     retryAfterMs: 20,
+    readWait: 3,
     leaseMs: 0,
     clockDrift: 0,
   };

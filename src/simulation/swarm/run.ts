@@ -56,6 +56,8 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
   readonly #open: { episode: Episode; end: () => void }[] = [];
   #tasks: Task[] = [];
   #order = 0;
+  /** Highest op that each client has seen. */
+  readonly #seen = new Map<number, number>();
   #due = 0;
   #asked = 0;
 
@@ -80,7 +82,8 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
     });
     this.plan = plan;
     this.#dice = new Dice(seed ^ 0x2545f491);
-    this.#factory = new CallFactory(plan.calls, new Dice(seed ^ 0x3c6ef372));
+    const levels = new Dice(seed ^ 0x1f83d9ab);
+    this.#factory = new CallFactory(plan.calls, new Dice(seed ^ 0x3c6ef372), levels);
     this.weather = new SimulatedWeather(plan.weather, replicas, new Dice(seed ^ 0x1b873593));
     this.network.weather = this.weather;
     this.begin();
@@ -94,10 +97,19 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
 
   override issued(call: SimulatedCall): void {
     call.began = ++this.#order;
+    call.floorOp = this.#seen.get(call.client) ?? 0;
     if (call.kind === 'read') return;
     const submitted = this.submitted.get(call.session) ?? [];
     this.submitted.set(call.session, submitted);
     call.number = submitted.push(call.digest) - 1;
+  }
+
+  /** I14, RD9: nobody who asks for what he has seen is shown less. */
+  #checkSeen(call: SimulatedCall, op: number): void {
+    const seen = this.#seen.get(call.client) ?? 0;
+    if (call.kind === 'read' && call.level?.session === true && op < call.floorOp)
+      throw new Error(`I14: a read of client ${call.client} ran at ${op}, after it saw ${seen}`);
+    this.#seen.set(call.client, Math.max(seen, op));
   }
 
   override settled(call: SimulatedCall, outcome: ClientOutcome): void {
@@ -105,6 +117,7 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
     if (outcome.code !== 'ok') return;
     call.ended = ++this.#order;
     if (call.kind === 'read') call.number = outcome.op;
+    this.#checkSeen(call, outcome.op);
     understand(call, outcome.result);
     digest64(outcome.result, 0, outcome.result.length, this.#word);
     this.fingerprint.word(this.#word[0] as number);

@@ -132,7 +132,11 @@ function checkOwnWrites(run: Run, executed: ReadonlyMap<SessionNumber, readonly 
       if (call.session !== session) own = 0;
       session = call.session;
       if (call.kind === 'write') own = executed.get(session)?.[call.number]?.place ?? own;
-      else if (call.outputs !== null && placeOf(call.number + 1, 0) <= own)
+      else if (
+        call.level?.session !== false &&
+        call.outputs !== null &&
+        placeOf(call.number + 1, 0) <= own
+      )
         throw new Error(`I14: a read of client ${client.address} missed a write of its own`);
     }
   }

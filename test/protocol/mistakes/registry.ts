@@ -5,6 +5,7 @@ import type { Directed } from './directed.js';
 import { DISKS } from './disks.js';
 import { FAILURE } from './failure.js';
 import { LEASES } from './leases.js';
+import { LOCAL_READS } from './local-reads.js';
 import { NORMAL } from './normal.js';
 import { READS } from './reads.js';
 import { RECOVERY } from './recovery.js';
@@ -22,5 +23,6 @@ export const DIRECTED: readonly Directed[] = [
   ...CHECKPOINTS,
   ...READS,
   ...LEASES,
+  ...LOCAL_READS,
   ...DISKS,
 ];
