@@ -153,8 +153,10 @@ export function keepReply(
 ): void {
   row.lastRequest = reply.requestNumber;
   row.lastOp = reply.op;
-  row.replies.push({ ...reply, code: 'ok' });
-  row.replyBytes += reply.result.length;
+  const { requestNumber, op, idx, result } = reply;
+  // Not by spreading, which takes six times as long as all the rest.
+  row.replies.push({ requestNumber, op, idx, result, code: 'ok' });
+  row.replyBytes += result.length;
   const lowest = Math.max(acked, reply.requestNumber - limits.sessionWindow);
   let gone = 0;
   while (gone < row.replies.length && (row.replies[gone]?.requestNumber ?? 0) <= lowest) {
