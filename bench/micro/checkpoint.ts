@@ -10,7 +10,8 @@ import { BATCH, requestsOf, Store } from './store.js';
 
 /** Requests between two images. */
 const ROUND = 16;
-const REQUESTS = 512;
+/** Sets of random keys for each key there is: nearly all are set at least once. */
+const SETS_PER_KEY = 2.5;
 
 /** A store of many pages; the op-numbers that name its images only grow. */
 class Imaged {
@@ -18,8 +19,9 @@ class Imaged {
   #op = 0;
 
   constructor(keyspace: number) {
-    this.#store = new Store(requestsOf('set', REQUESTS, BATCH, { ...CANONICAL, keyspace }));
-    for (let at = 0; at < REQUESTS; at++) this.#store.apply();
+    const requests = Math.ceil((SETS_PER_KEY * keyspace) / BATCH);
+    this.#store = new Store(requestsOf('set', requests, BATCH, { ...CANONICAL, keyspace }));
+    for (let at = 0; at < requests; at++) this.#store.apply();
   }
 
   freeze(): void {

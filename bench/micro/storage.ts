@@ -1,11 +1,12 @@
 // What a durable store costs on this machine: latency of a flush, throughput of appending in each mode and the CPU of the thread that
 // appends, time of a switch and of a checkpoint. `--dir` names a directory on the disk in question, `--seconds` how long each
-// throughput is measured. Prints medians.
+// throughput is measured. Prints medians. `--smoke` does the same with next to nothing: its figures mean nothing.
 
 import { fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { median } from '#dist/cli/statistics.js';
 import { DataDirectory } from '#dist/storage/directory.js';
 import { ExitGuard } from '#dist/storage/exit-guard.js';
 import { ReplicaStore } from '#dist/storage/replica-store.js';
@@ -13,23 +14,23 @@ import { StoreHost } from '#dist/storage/store-host.js';
 import type { FlushMode } from '#dist/storage/store-writer.js';
 
 const PAGE_BYTES = 4096;
-const PAGES = 4000;
-const SWITCH_ENTRIES = 1000;
-const REPEATS = 9;
 /** As a replica that streams: entries not yet in the queue. */
 const BEHIND_MAX = 1 << 20;
 const BATCH = 16;
 /** The log is cut behind so much, so that the file stays small. */
 const LOG_BYTES_MAX = 64 << 20;
-const FLUSHES = 400;
+const FULL = { seconds: 3, flushes: 400, switchEntries: 1000, pages: 4000, repeats: 9 };
+const SMOKE = { seconds: 0.005, flushes: 2, switchEntries: 10, pages: 40, repeats: 1 };
 
 const { values } = parseArgs({
   options: {
     dir: { type: 'string', default: tmpdir() },
-    seconds: { type: 'string', default: '3' },
+    seconds: { type: 'string' },
+    smoke: { type: 'boolean', default: false },
   },
 });
-const seconds = Number(values.seconds);
+const { flushes, switchEntries, pages, repeats, ...size } = values.smoke ? SMOKE : FULL;
+const seconds = Number(values.seconds ?? size.seconds);
 if (!(seconds > 0)) {
   console.error(`--seconds must be above 0, got ${values.seconds}`);
   process.exit(2);
@@ -42,22 +43,18 @@ async function main(): Promise<void> {
   for (const bytes of [1 << 10, 64 << 10])
     for (const mode of ['batch', 'interval', 'none'] as const)
       console.log(await throughput(mode, bytes));
-  console.log(`switch, ${SWITCH_ENTRIES} x 1 KiB      ${(await switches()).toFixed(1)} ms`);
+  console.log(`switch, ${switchEntries} x 1 KiB      ${(await switches()).toFixed(1)} ms`);
   const { put, finish } = await checkpoints();
   console.log(
-    `${PAGES} pages of 4 KiB      put ${put.toFixed(0)} ms, finish ${finish.toFixed(1)} ms`,
+    `${pages} pages of 4 KiB      put ${put.toFixed(0)} ms, finish ${finish.toFixed(1)} ms`,
   );
-}
-
-function median(samples: readonly number[]): number {
-  return [...samples].sort((a, b) => a - b)[samples.length >> 1] as number;
 }
 
 function flushLatency(): number {
   const fd = openSync(join(scratch, 'flushes'), 'w');
   const block = Buffer.alloc(64 << 10, 1);
   const samples: number[] = [];
-  for (let count = 0; count < FLUSHES; count++) {
+  for (let count = 0; count < flushes; count++) {
     writeSync(fd, block);
     const began = performance.now();
     fdatasyncSync(fd);
@@ -135,7 +132,7 @@ async function appendLatency(): Promise<number> {
   const setup = new Setup('batch');
   const body = new Uint8Array(1 << 10);
   const samples: number[] = [];
-  for (let count = 0; count < FLUSHES; count++) {
+  for (let count = 0; count < flushes; count++) {
     const began = performance.now();
     setup.store.append([setup.entry(body)], 0);
     while (setup.flushed < setup.head) setup.sleep();
@@ -193,12 +190,12 @@ async function switches(): Promise<number> {
   const body = new Uint8Array(1 << 10);
   const samples: number[] = [];
   const meta = setup.loadMeta();
-  for (let repeat = 0; repeat < REPEATS; repeat++) {
+  for (let repeat = 0; repeat < repeats; repeat++) {
     setup.head = 0;
-    const entries = Array.from({ length: SWITCH_ENTRIES }, () => setup.entry(body));
+    const entries = Array.from({ length: switchEntries }, () => setup.entry(body));
     const began = performance.now();
     setup.store.switchTo({
-      meta: { ...meta, head: SWITCH_ENTRIES },
+      meta: { ...meta, head: switchEntries },
       base: 0,
       entries,
       checkpoint: null,
@@ -214,16 +211,16 @@ async function checkpoints(): Promise<{ put: number; finish: number }> {
   const page = new Uint8Array(PAGE_BYTES).fill(3);
   const puts: number[] = [];
   const finishes: number[] = [];
-  for (let repeat = 0; repeat < REPEATS; repeat++) {
+  for (let repeat = 0; repeat < repeats; repeat++) {
     setup.store.append([setup.entry(new Uint8Array(10))], 0);
     const op = setup.head;
     const began = performance.now();
-    for (let index = 0; index < PAGES; index++)
+    for (let index = 0; index < pages; index++)
       while (!setup.store.putPage(op, 0, index, page)) setup.sleep();
     setup.store.flush();
     puts.push(performance.now() - began);
     const finishing = performance.now();
-    setup.store.finishCheckpoint({ op, chain: ZERO, ts: op, root: ZERO, pageCounts: [PAGES] });
+    setup.store.finishCheckpoint({ op, chain: ZERO, ts: op, root: ZERO, pageCounts: [pages] });
     while (setup.checkpoint < op) setup.sleep();
     finishes.push(performance.now() - finishing);
   }

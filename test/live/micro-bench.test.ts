@@ -1,7 +1,7 @@
 // The micro benchmarks for a moment each: every piece still starts, does what it says and ends. The figures are of no interest.
 
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, expect, test } from 'vitest';
@@ -9,6 +9,7 @@ import { scratch } from './fixtures/command.js';
 
 const run = promisify(execFile);
 const SUITE = 'build/bench/micro/suite.js';
+const STORAGE = 'build/bench/micro/storage.js';
 /** One piece of each file at least, and all that are compared with each other. */
 const PIECES = [
   'request body: write a set',
@@ -65,11 +66,27 @@ test.each([
   [['no', 'such', 'piece'], 'no piece has all of these words in its name: no, such, piece'],
   [['--rounds', '0'], "'0' is out of range: from 1 to 1000"],
   [['--json', 'micro.csv'], "'micro.csv' must end in .json"],
-  [['--smok'], "unknown option '--smok'"],
 ])('%j is refused', async (flags, why) => {
   await expect(run(process.execPath, [SUITE, ...flags])).rejects.toMatchObject({
     code: 2,
     stdout: '',
     stderr: expect.stringContaining(why),
   });
+});
+
+test('what storage costs: --smoke prints every line, and leaves nothing behind', async () => {
+  const dir = scratch();
+  const { stdout } = await run(process.execPath, [STORAGE, '--smoke', '--dir', dir]);
+  const lines = stdout.trimEnd().split('\n');
+  expect(lines.map((line) => line.split(/ {2,}/)[0])).toEqual([
+    'fdatasync after 64 KiB',
+    'append to durable, 1 KiB',
+    ...['1 KiB', '64 KiB'].flatMap((bytes) =>
+      ['batch', 'interval', 'none'].map((mode) => `append ${bytes} ${mode}`),
+    ),
+    'switch, 10 x 1 KiB',
+    '40 pages of 4 KiB',
+  ]);
+  for (const line of lines) expect(line).not.toMatch(/NaN|Infinity|undefined/);
+  expect(readdirSync(dir)).toEqual([]);
 });
