@@ -33,7 +33,8 @@ const FRAME_SIZES: readonly FrameSize[] = [
   FRAMES_1MIB,
 ];
 
-const THREADS = 2;
+/** How long both ends spin before they sleep is decided as in a cluster: three replicas, their supervisor and a client. */
+const THREADS = 5;
 const RING_BYTES = 1 << 20;
 /** The default ring, or one in which a few of the frames fit. */
 const FRAMES_PER_RING = 8;
