@@ -18,10 +18,14 @@ export interface Round {
   readonly p99Us: number;
 }
 
-export interface Contender {
-  readonly id: 'unreplicated' | 'replicas' | 'witness' | 'promise' | 'naive';
+/** Whatever can take part in an interleaved run. */
+export interface Entrant {
   readonly name: string;
   start(): Promise<Running>;
+}
+
+export interface Contender extends Entrant {
+  readonly id: 'unreplicated' | 'replicas' | 'witness' | 'promise' | 'naive';
 }
 
 /** A contender with its threads up and its keys filled. */

@@ -2,13 +2,12 @@
 // backups, waits for one of them, and answers. No view change, no retry, no ordering across failures: it is here for its speed.
 
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { drive } from '#dist/cli/drive.js';
-import { LoadGenerator, type LoadPipeline, type LoadTarget } from '#dist/cli/load.js';
-import { LoadControl } from '#dist/cli/load-control.js';
+import type { LoadPipeline, LoadTarget } from '#dist/cli/load.js';
 import { CANONICAL, Workload } from '#dist/cli/workload.js';
-import { type Contender, type Running, roundOf } from './contender.js';
+import type { Contender, Running } from './contender.js';
 import type { NaiveBoot, NaiveReply, NaiveRequest } from './naive.worker.js';
 import { PROMISES_IN_FLIGHT } from './replicated.js';
+import { measureTarget } from './rounds.js';
 
 const WORKER = new URL('./naive.worker.js', import.meta.url);
 
@@ -85,18 +84,7 @@ export const NAIVE: Contender = {
       batch: 1,
     } as const;
     return {
-      round: async (times) => {
-        const control = LoadControl.allocate(1);
-        const generator = new LoadGenerator({ target, source, shape, control, index: 0 });
-        const results = generator.run(Number.POSITIVE_INFINITY).then((result) => [result]);
-        const result = await drive(control, results, {
-          generators: 1,
-          warmUpMs: times.warmUpMs,
-          operations: null,
-          durationMs: times.measureMs,
-        });
-        return roundOf(result);
-      },
+      round: (times) => measureTarget({ target, source, shape, times }),
       close: () => target.close(),
     };
   },

@@ -1,12 +1,9 @@
 // The yardstick: the same generator, operation codec, store and result reader on one thread, and nothing in between. No promise, no
 // thread, no copy, no turn of the event loop: what is left is what the work itself costs.
 
-import { performance } from 'node:perf_hooks';
 import { codecFor } from '#dist/actors/client/codecs.js';
 import { READ, Results, WRITE } from '#dist/actors/client/pipeline-results.js';
 import { PIPELINE_AUTO } from '#dist/cli/bench-plan.js';
-import { processCpuNs } from '#dist/cli/cpu.js';
-import { latencyHistogram, recordSince } from '#dist/cli/load.js';
 import { CANONICAL, GET, type OperationSink, Workload } from '#dist/cli/workload.js';
 import { makeSink } from '#dist/protocol/core.js';
 import type { ApplyContext } from '#dist/protocol/state-machine.js';
@@ -14,7 +11,8 @@ import { VALUE_BYTES_MAX } from '#dist/service/operation.js';
 import { OperationWriter } from '#dist/service/operation-writer.js';
 import { WriteResult } from '#dist/service/result-reader.js';
 import { Services } from '#dist/service/services.js';
-import { type Contender, type Round, type Running, roundOf } from './contender.js';
+import type { Contender, Round, RoundTimes, Running } from './contender.js';
+import { measureHere } from './rounds.js';
 
 const CONTEXT: ApplyContext = {
   gen: 0,
@@ -108,30 +106,10 @@ class SameThread {
     }
   }
 
-  run(milliseconds: number): Round {
-    const histogram = latencyHistogram();
-    const cpuBefore = processCpuNs();
-    const begin = performance.now();
-    const end = begin + milliseconds;
-    let operations = 0;
-    for (let at = begin; at < end; at = performance.now()) {
-      this.#pipeline();
-      recordSince(histogram, at);
-      operations += PIPELINE_AUTO;
-    }
-    const elapsedMs = performance.now() - begin;
-    const cpuNs = processCpuNs() - cpuBefore;
+  run(times: RoundTimes): Round {
+    const round = measureHere(times, () => this.#pipeline());
     if (this.#bytesRead === 0) throw new Error('nothing was read');
-    return roundOf({
-      operations,
-      errors: 0,
-      firstError: null,
-      misses: 0,
-      elapsedMs,
-      opsPerSecond: (operations / elapsedMs) * 1e3,
-      cpuNsPerOp: cpuNs / operations,
-      histogram,
-    });
+    return round;
   }
 }
 
@@ -142,10 +120,7 @@ export const UNREPLICATED: Contender = {
     const same = new SameThread();
     await same.fill();
     return {
-      round: async (times) => {
-        same.run(times.warmUpMs);
-        return same.run(times.measureMs);
-      },
+      round: async (times) => same.run(times),
       close: async () => {},
     };
   },

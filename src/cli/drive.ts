@@ -30,6 +30,8 @@ export interface DriveOptions {
   /** For the progress: what the generators' quotas add up to. */
   readonly operations: number | null;
   readonly durationMs: number | null;
+  /** CPU time of all that takes part, ns; without it that of this process. */
+  readonly cpuNs?: () => number;
   readonly signal?: AbortSignal;
   /** Called while the run is measured, not while it warms up. */
   readonly progress?: (done: number) => void;
@@ -43,7 +45,7 @@ export async function drive(
   results: Promise<StageResult[]>,
   options: DriveOptions,
 ): Promise<RunResult> {
-  const { generators, signal } = options;
+  const { generators, signal, cpuNs = processCpuNs } = options;
   // A generator that fails must not leave the driver waiting for its arrival, nor the others running.
   let broken: unknown;
   const settled = results.catch((error: unknown) => {
@@ -62,7 +64,7 @@ export async function drive(
   }
   if (broken === undefined) control.enter(PHASE_SETTLE);
   await allArrived(2);
-  const cpuBefore = processCpuNs();
+  const cpuBefore = cpuNs();
   const begin = performance.now();
   if (broken === undefined) control.enter(PHASE_MEASURE);
   const end = options.durationMs === null ? Number.POSITIVE_INFINITY : begin + options.durationMs;
@@ -70,11 +72,11 @@ export async function drive(
   await watch(control, options, { end, over, measuring: true });
   control.enter(PHASE_DONE);
   await allArrived(3);
-  const cpuNs = processCpuNs() - cpuBefore;
+  const cpuSpentNs = cpuNs() - cpuBefore;
   const stages = await settled;
   if (broken !== undefined) throw broken;
   signal?.throwIfAborted();
-  return summarize(stages, cpuNs);
+  return summarize(stages, cpuSpentNs);
 }
 
 /** Waits until `end`, until it is over, or for the signal; tells the progress bar meanwhile. */
