@@ -31,6 +31,7 @@ export class Scratch implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (!this.#kept) rmSync(this.path, { recursive: true, force: true });
+    // Again when somebody who was killed a moment ago still made a file in it.
+    if (!this.#kept) rmSync(this.path, { recursive: true, force: true, maxRetries: 5 });
   }
 }

@@ -1,0 +1,173 @@
+// `npm run bench:peers`: viewstamp beside what people use today. Servers are started by the comparison itself and ended with it.
+// `--smoke` is for the smoke test: the same path, figures that mean nothing.
+
+import { writeFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { CapacityGate } from '#dist/cli/capacity.js';
+import { describeEnvironment, type Environment, recordEnvironment } from '#dist/cli/environment.js';
+import { oneOf, value } from '#dist/cli/flags.js';
+import { guardStreams, type OutputFile, outputFile } from '#dist/cli/output.js';
+import { startProgress } from '#dist/cli/progress.js';
+import { parseCount, parseList } from '#dist/cli/units.js';
+import {
+  EXIT_UNAVAILABLE,
+  EXIT_USAGE,
+  exitCodeOf,
+  messageOf,
+  UsageError,
+} from '#dist/cli/usage.js';
+import { comparePeers, obstacle, PEERS, type PeerComparison } from './comparison.js';
+import type { Peer, PeerId } from './peer.js';
+import { peersTable } from './report.js';
+import { VIEWSTAMP } from './threads.js';
+
+const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+const ROUNDS_MOST = 1000;
+const SECONDS = { least: 0.05, most: 60 };
+const SETTLE_MS = 2000;
+/** Before each measurement, as a part of it: after its turn a peer was idle. */
+const WARM_UP_SHARE = 0.15;
+const SMOKE = { rounds: 1, seconds: SECONDS.least, settleMs: 20 };
+
+interface Flags {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly only?: readonly PeerId[];
+  readonly json?: OutputFile;
+  readonly smoke?: true;
+}
+
+interface Skipped {
+  readonly peer: PeerId;
+  readonly reason: string;
+}
+
+interface Report extends PeerComparison {
+  readonly kind: 'viewstamp.peers';
+  readonly schemaVersion: 1;
+  readonly env: Environment;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly skipped: readonly Skipped[];
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (text.trim() === '' || !(seconds >= SECONDS.least && seconds <= SECONDS.most))
+    throw new UsageError(
+      `'${text}' is not a number of seconds from ${SECONDS.least} to ${SECONDS.most}`,
+    );
+  return seconds;
+}
+
+function jsonFile(path: string): OutputFile {
+  const file = outputFile(path);
+  if (file.format !== 'json') throw new UsageError(`'${path}' must end in .json`);
+  return file;
+}
+
+const OTHERS = PEERS.filter((peer) => peer !== VIEWSTAMP).map(({ id }) => id);
+
+/** The peers that can take part, viewstamp first; what cannot is told and noted. */
+function choose(only: readonly PeerId[] = OTHERS): { peers: Peer[]; skipped: Skipped[] } {
+  const peers: Peer[] = [];
+  const skipped: Skipped[] = [];
+  for (const peer of PEERS) {
+    if (peer !== VIEWSTAMP && !only.includes(peer.id)) continue;
+    const reason = obstacle(peer);
+    if (reason === undefined) peers.push(peer);
+    else skipped.push({ peer: peer.id, reason });
+  }
+  return { peers, skipped };
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+async function run(flags: Flags): Promise<number> {
+  const { peers, skipped } = choose(flags.only);
+  for (const { peer, reason } of skipped) process.stderr.write(`${peer} skipped: ${reason}\n`);
+  if (peers.length === 1) {
+    process.stderr.write('nothing is left to compare viewstamp with\n');
+    return EXIT_UNAVAILABLE;
+  }
+  const { rounds, seconds, settleMs } = flags.smoke ? SMOKE : { ...flags, settleMs: SETTLE_MS };
+  const env = recordEnvironment();
+  say(describeEnvironment(env));
+  say('half get, half set · 16-byte keys · values of 16 to 100 bytes · 10,000 keys');
+  say(`${rounds} interleaved rounds of ${seconds} s each, medians`);
+  const gate = new CapacityGate();
+  const progress = startProgress(false);
+  let comparison: PeerComparison;
+  try {
+    comparison = await comparePeers(peers, {
+      rounds,
+      settleMs,
+      times: { warmUpMs: seconds * WARM_UP_SHARE * 1e3, measureMs: seconds * 1e3 },
+      gate,
+      begin: progress.update,
+      tell: say,
+    });
+  } finally {
+    progress.stop();
+    await gate.close();
+  }
+  say(peersTable(comparison));
+  if (flags.json !== undefined) {
+    const report: Report = {
+      kind: 'viewstamp.peers',
+      schemaVersion: 1,
+      env,
+      rounds,
+      seconds,
+      ...comparison,
+      skipped,
+    };
+    writeFileSync(flags.json.path, `${JSON.stringify(report, null, 2)}\n`);
+  }
+  return 0;
+}
+
+async function main(): Promise<number> {
+  let exitCode = 0;
+  const program = new Command('npm run bench:peers --')
+    .description('viewstamp beside what people use today, in one interleaved run')
+    .option(
+      '--rounds <n>',
+      'how often each takes its turn',
+      value((text) => parseCount(text, { least: 1, most: ROUNDS_MOST })),
+      5,
+    )
+    .option('--seconds <s>', 'how long a turn is measured', value(parseSeconds), 1.5)
+    .option(
+      '--only <peers>',
+      `beside viewstamp only these, of ${OTHERS.join(',')}`,
+      value((text) => parseList(text, (item) => oneOf(item, OTHERS))),
+    )
+    .option('--json <file>', 'everything that was measured, as one document', value(jsonFile))
+    .addOption(
+      new Option('--smoke', 'one short round: does it work?').conflicts(['rounds', 'seconds']),
+    )
+    .exitOverride()
+    .action(async (flags: Flags) => {
+      exitCode = await run(flags);
+    });
+  try {
+    await program.parseAsync(process.argv);
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    process.stderr.write(`error: ${messageOf(error)}\n`);
+    return exitCodeOf(error);
+  }
+  return exitCode;
+}
+
+// There is nothing to drain: what the servers hold is of no use, and they end with this process.
+for (const [name, code] of Object.entries(SIGNALS))
+  process.once(name, () => {
+    process.stderr.write(`ended by ${name}\n`);
+    process.exit(code);
+  });
+guardStreams();
+process.exitCode = await main();
