@@ -35,7 +35,7 @@ export interface Running {
 }
 
 /** @throws when the run had errors: a comparison with failures in it compares nothing. */
-export function roundOf(result: RunResult): Round {
+export function roundOf(result: Omit<RunResult, 'backlog' | 'timeline'>): Round {
   if (result.errors > 0)
     throw new Error(`${result.errors} operations failed, the first with: ${result.firstError}`);
   if (result.misses > 0) throw new Error(`${result.misses} gets found nothing`);

@@ -1,14 +1,18 @@
 // From flags to the plan of a benchmark. Everything is checked here, flags against each other included, before a thread starts.
 
 import type { DiskOptions, OpenOptions } from '../index.js';
+import type { Distribution } from './distributions.js';
 import { checkWitnesses, type FsyncMode } from './flags.js';
 import { inputBytes, readInput } from './input.js';
+import { keyBytesLeast } from './keys.js';
 import type { LoadApi, LoadShape } from './load.js';
 import type { LoadSource } from './load-threads.js';
+import type { Pace } from './pace.js';
 import { pretouchBytes, type RunOptions } from './run.js';
-import { formatBytes, type SizeRange } from './units.js';
+import { formatBytes, formatMicros } from './units.js';
 import { UsageError } from './usage.js';
-import { keyBytesLeast, type Mix, setBytes } from './workload.js';
+import type { ValueSizes } from './values.js';
+import { keysOf, type Mix, setBytes, WORKLOADS, type WorkloadName } from './workload.js';
 
 export type BatchSize = number | 'auto';
 /** How durable a run is. */
@@ -21,7 +25,9 @@ export interface BenchFlags {
   readonly requests?: number;
   readonly duration?: number;
   readonly warmup: number;
-  readonly valueSize: SizeRange;
+  readonly rate?: number;
+  readonly backlog?: number;
+  readonly valueSize: ValueSizes;
   readonly keySize: number;
   readonly keyspace: number;
   readonly replicas: number;
@@ -33,7 +39,9 @@ export interface BenchFlags {
   readonly window: readonly number[];
   readonly linger: readonly number[];
   readonly threads: number;
+  readonly workload?: WorkloadName;
   readonly mix: Mix;
+  readonly dist?: Distribution;
   readonly api: LoadApi;
   readonly runs: number;
   readonly seed: number;
@@ -49,6 +57,11 @@ export interface Configuration {
   readonly lingerMicros: number;
 }
 
+/** In words, but for how durable it is. */
+export function configurationName({ batch, window, lingerMicros }: Configuration): string {
+  return `batch ${batch}, window ${window}, linger ${formatMicros(lingerMicros)}`;
+}
+
 export interface BenchPlan {
   readonly configurations: readonly Configuration[];
   readonly runs: number;
@@ -60,6 +73,11 @@ export interface BenchPlan {
   /** What ends a run; both null: the end of the input. */
   readonly operations: number | null;
   readonly durationMs: number | null;
+  /** Operations per second that are started; null: a closed loop. */
+  readonly rate: number | null;
+  /** Operations that may be due and not sent; null without a rate. */
+  readonly backlog: number | null;
+  readonly source: LoadSource;
   /** `dir`: an empty one of its own; not used in memory. */
   run(configuration: Configuration, dir: string): RunOptions;
 }
@@ -70,6 +88,10 @@ const PIPELINE_AUTO_BYTES = 2 ** 20;
 const PIPELINE_SLOTS = 2;
 const PROMISE_SLOTS = 256;
 const DURATION_MS = 3000;
+/** With a rate, a pipeline whose size is 'auto' takes what so long brings. */
+const PIPELINE_AUTO_MS = 1;
+/** What a backlog holds where nothing is said. */
+const BACKLOG_MS = 1000;
 /** Operations that all clients together keep open. */
 export const OPEN_OPERATIONS_MAX = 1_000_000;
 /** Their bytes: a quarter of the log where nothing else is said, which has to hold them all. */
@@ -106,21 +128,23 @@ function sourceOf(flags: BenchFlags): LoadSource {
     const repeat = flags.requests !== undefined || flags.duration !== undefined;
     return { type: 'input', operations: readInput(flags.input), repeat };
   }
-  const least = keyBytesLeast(flags.keyspace);
-  if (flags.keySize < least)
-    throw new UsageError(
-      `${flags.keyspace} different keys need a --key-size of at least ${least} bytes`,
-    );
-  return {
-    type: 'workload',
-    shape: {
-      keyBytes: flags.keySize,
-      valueBytes: flags.valueSize,
-      keyspace: flags.keyspace,
-      mix: flags.mix,
-      seed: flags.seed,
-    },
+  const { mix, distribution } =
+    flags.workload === undefined
+      ? { mix: flags.mix, distribution: flags.dist ?? 'uniform' }
+      : WORKLOADS[flags.workload];
+  const shape = {
+    keyBytes: flags.keySize,
+    valueBytes: flags.valueSize,
+    keyspace: flags.keyspace,
+    distribution,
+    mix,
+    seed: flags.seed,
   };
+  const keys = keysOf(shape);
+  const least = keyBytesLeast(keys);
+  if (flags.keySize < least)
+    throw new UsageError(`${keys} different keys need a --key-size of at least ${least} bytes`);
+  return { type: 'workload', shape };
 }
 
 /** Bytes of an operation in the log; gets count as well, for their values come back. */
@@ -133,6 +157,8 @@ export function planBench(flags: BenchFlags): BenchPlan {
   checkWitnesses(flags);
   if (flags.requests !== undefined && flags.duration !== undefined)
     throw new UsageError('give --requests or --duration, not both');
+  if (flags.backlog !== undefined && flags.rate === undefined)
+    throw new UsageError('--backlog is for --rate: without it nothing waits to be sent');
   if (flags.threads > 0 && flags.clients % flags.threads !== 0)
     throw new UsageError(
       `--clients ${flags.clients} do not spread evenly over --threads ${flags.threads}: take a multiple of ${flags.threads}`,
@@ -159,6 +185,9 @@ export function planBench(flags: BenchFlags): BenchPlan {
     pretouchBytes: requests.pretouchBytes,
     operations: flags.requests ?? null,
     durationMs,
+    rate: flags.rate ?? null,
+    backlog: backlogOf(flags),
+    source,
     run: (configuration, dir) => ({
       open: {
         ...openOptions(flags, configuration, requests),
@@ -202,7 +231,21 @@ function batchOf(flags: BenchFlags, configuration: Configuration, requests: Requ
   if (flags.api === 'promise') return 1;
   if (configuration.batch !== 'auto') return configuration.batch;
   const most = Math.floor(PIPELINE_AUTO_BYTES / requests.operationBytes);
-  return Math.max(1, Math.min(PIPELINE_AUTO, most));
+  const pace = paceOf(flags);
+  const comes = pace === null ? PIPELINE_AUTO : (pace.perSecond * PIPELINE_AUTO_MS) / 1e3;
+  return Math.max(1, Math.min(PIPELINE_AUTO, most, Math.floor(comes)));
+}
+
+function backlogOf({ rate, backlog }: BenchFlags): number | null {
+  return rate === undefined ? null : (backlog ?? (rate * BACKLOG_MS) / 1e3);
+}
+
+/** Of one generator. */
+function paceOf(flags: BenchFlags): Pace | null {
+  const backlog = backlogOf(flags);
+  if (flags.rate === undefined || backlog === null) return null;
+  const generators = Math.max(1, flags.threads);
+  return { perSecond: flags.rate / generators, backlog: backlog / generators, generators };
 }
 
 function openOperations(
@@ -214,10 +257,12 @@ function openOperations(
 }
 
 function loadShape(flags: BenchFlags, configuration: Configuration, requests: Requests): LoadShape {
+  const pace = paceOf(flags);
   return {
     api: flags.api,
     slots: (flags.clients / Math.max(1, flags.threads)) * requests.pipeline,
     batch: batchOf(flags, configuration, requests),
+    ...(pace === null ? {} : { pace }),
   };
 }
 

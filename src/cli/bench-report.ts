@@ -1,16 +1,22 @@
-// What a benchmark found, as a table for people, JSON for programs and CSV for sheets. Figures that a busy machine makes doubtful
-// are marked, not hidden.
+// What a benchmark found, as a table for people and CSV for sheets (bench-document.ts: JSON for programs). Figures that a busy machine
+// makes doubtful are marked, not hidden.
 
-import type { BenchFlags, BenchPlan, Configuration } from './bench-plan.js';
+import type { RecordableHistogram } from 'node:perf_hooks';
+import {
+  type BenchFlags,
+  type BenchPlan,
+  type Configuration,
+  configurationName,
+} from './bench-plan.js';
 import { CAPACITY_GOOD } from './capacity.js';
 import type { RunResult } from './drive.js';
 import type { Environment } from './environment.js';
 import { latencyHistogram } from './load.js';
 import { csv, table } from './output.js';
+import type { Backlog } from './pace.js';
 import { type Latency, latencyOf, median, spread } from './statistics.js';
-import { formatCount, formatMicros, formatMix, formatSizeRange } from './units.js';
+import { formatCount, formatMicros, formatMix, formatValueSizes } from './units.js';
 
-export const SCHEMA_VERSION = 1;
 /** Runs that differ by more than this are marked. */
 const SPREAD_DOUBTFUL = 0.1;
 
@@ -33,6 +39,10 @@ export interface ConfigurationSummary extends Configuration {
   readonly errors: number;
   readonly firstError: string | null;
   readonly misses: number;
+  /** Operations per second that were to be started; null: a closed loop. */
+  readonly rate: number | null;
+  /** In operations: sums, and the longest of all runs. */
+  readonly backlog: Backlog;
   readonly capacity: number;
   /** Reasons to doubt the figures; empty: none. */
   readonly doubtful: readonly string[];
@@ -40,16 +50,27 @@ export interface ConfigurationSummary extends Configuration {
 
 export interface BenchReport {
   readonly env: Environment;
+  /** What was typed behind `viewstamp`. */
+  readonly command: readonly string[];
   readonly flags: BenchFlags;
   readonly plan: BenchPlan;
   readonly runs: readonly MeasuredRun[];
 }
 
+/** Of all runs of a configuration, nanoseconds. */
+export function mergedHistogram(
+  report: BenchReport,
+  configuration: Configuration,
+): RecordableHistogram {
+  const histogram = latencyHistogram();
+  for (const run of report.runs)
+    if (run.configuration === configuration) histogram.add(run.result.histogram);
+  return histogram;
+}
+
 function summarize(report: BenchReport, configuration: Configuration): ConfigurationSummary {
   const runs = report.runs.filter((run) => run.configuration === configuration);
   const rates = runs.map((run) => run.result.opsPerSecond);
-  const histogram = latencyHistogram();
-  for (const run of runs) histogram.add(run.result.histogram);
   const sum = (figure: (result: RunResult) => number): number =>
     runs.reduce((total, run) => total + figure(run.result), 0);
   const capacity = Math.min(...runs.map((run) => Math.min(run.capacityBefore, run.capacityAfter)));
@@ -66,11 +87,17 @@ function summarize(report: BenchReport, configuration: Configuration): Configura
     opsPerSecond: median(rates),
     spread: spread(rates),
     cpuNsPerOp: median(runs.map((run) => run.result.cpuNsPerOp)),
-    latency: latencyOf(histogram),
+    latency: latencyOf(mergedHistogram(report, configuration)),
     operations: sum((result) => result.operations),
     errors: sum((result) => result.errors),
     firstError: runs.find((run) => run.result.firstError !== null)?.result.firstError ?? null,
     misses: sum((result) => result.misses),
+    rate: report.plan.rate,
+    backlog: {
+      dropped: sum((result) => result.backlog.dropped),
+      unsent: sum((result) => result.backlog.unsent),
+      most: Math.max(...runs.map((run) => run.result.backlog.most)),
+    },
     capacity,
     doubtful,
   };
@@ -82,13 +109,16 @@ export function summaries(report: BenchReport): ConfigurationSummary[] {
 
 function workloadName(flags: BenchFlags): string {
   if (flags.input !== undefined) return 'input';
-  return `${formatMix(flags.mix)} ${formatSizeRange(flags.valueSize)}B`;
+  const sizes = `${formatValueSizes(flags.valueSize)}B`;
+  if (flags.workload !== undefined) return `${flags.workload} ${sizes}`;
+  const keys = flags.dist === undefined || flags.dist === 'uniform' ? '' : `${flags.dist} `;
+  return `${formatMix(flags.mix)} ${keys}${sizes}`;
 }
 
 /** A point of the sweep in words; what it shares with all others is left out. */
 export function nameOf(flags: BenchFlags, point: Configuration): string {
   const fsync = flags.data === undefined ? '' : `fsync ${point.fsync}, `;
-  return `${fsync}batch ${point.batch}, window ${point.window}, linger ${formatMicros(point.lingerMicros)}`;
+  return fsync + configurationName(point);
 }
 
 export function benchTable(report: BenchReport): string {
@@ -101,10 +131,12 @@ export function benchTable(report: BenchReport): string {
     String(row.batch),
     String(row.window),
     formatMicros(row.lingerMicros),
+    ...(row.rate === null ? [] : [formatCount(row.rate)]),
     formatCount(row.opsPerSecond) + (row.doubtful.length > 0 ? ' ?' : ''),
     row.runs > 1 ? `${(row.spread * 100).toFixed(1)}%` : '-',
     `${row.cpuNsPerOp.toFixed(0)}`,
     formatMicros(row.latency.p50Us),
+    formatMicros(row.latency.p90Us),
     formatMicros(row.latency.p99Us),
     formatMicros(row.latency.p999Us),
     formatMicros(row.latency.maxUs),
@@ -117,10 +149,12 @@ export function benchTable(report: BenchReport): string {
     'batch',
     'window',
     'linger',
+    ...(plan.rate === null ? [] : ['wanted/s']),
     'ops/s',
     '±',
     'CPU-ns/op',
     'p50',
+    'p90',
     'p99',
     'p99.9',
     'max',
@@ -138,6 +172,7 @@ export function notes(report: BenchReport): string[] {
     if (row.doubtful.length > 0) lines.push(`? ${name}: doubtful, ${row.doubtful.join(', ')}`);
     if (row.operations === 0) lines.push(`${name}: nothing was measured`);
     if (row.firstError !== null) lines.push(`${name}: first error: ${row.firstError}`);
+    if (row.rate !== null) lines.push(...backlogNotes(name, row.rate, row));
     const inMemory = rows.find((other) => other.fsync === 'memory' && isSamePoint(other, row));
     if (row.fsync !== 'memory' && inMemory !== undefined && inMemory.opsPerSecond > 0)
       lines.push(
@@ -145,76 +180,33 @@ export function notes(report: BenchReport): string[] {
       );
   }
   const what = report.flags.api === 'pipeline' ? 'pipeline' : 'operation';
-  lines.push(`latency is of one ${what}, from submit to answer`);
+  const from = report.plan.rate === null ? 'submit' : 'when it was due';
+  lines.push(`latency is of one ${what}, from ${from} to answer`);
+  if (report.plan.rate !== null)
+    lines.push('CPU time contains that of load threads which look at the clock to be in time');
+  return lines;
+}
+
+function backlogNotes(name: string, rate: number, row: ConfigurationSummary): string[] {
+  const { dropped, unsent, most } = row.backlog;
+  if (most === 0) return [];
+  const lines = [
+    `${name}: ${formatCount(row.opsPerSecond)} of ${formatCount(rate)} operations/s; up to ${formatCount(most)} waited to be sent`,
+  ];
+  if (dropped > 0)
+    lines.push(
+      `${name}: ${formatCount(dropped)} operations dropped that the backlog had no room for; latency does not contain them`,
+    );
+  if (unsent > 0)
+    lines.push(
+      `${name}: ${formatCount(unsent)} operations not sent when the time was up; latency contains what they had waited`,
+    );
   return lines;
 }
 
 /** But for how durable they are. */
 function isSamePoint(a: Configuration, b: Configuration): boolean {
   return a.batch === b.batch && a.window === b.window && a.lingerMicros === b.lingerMicros;
-}
-
-export function benchJson(report: BenchReport): string {
-  const { flags, plan, env } = report;
-  const rows = summaries(report);
-  const document = {
-    kind: 'viewstamp.bench',
-    schemaVersion: SCHEMA_VERSION,
-    env,
-    cluster: { replicas: flags.replicas, witnesses: flags.witnesses },
-    load: {
-      api: plan.api,
-      clients: plan.clients,
-      pipeline: plan.pipeline,
-      threads: flags.threads,
-      warmUpMs: plan.warmUpMs,
-      pretouchBytes: plan.pretouchBytes,
-      operations: plan.operations,
-      durationMs: plan.durationMs,
-      ...(flags.data === undefined ? {} : { flushIntervalMs: flags.interval }),
-      ...(flags.input === undefined
-        ? {
-            mix: flags.mix,
-            keyBytes: flags.keySize,
-            valueBytes: flags.valueSize,
-            keyspace: flags.keyspace,
-            seed: flags.seed,
-          }
-        : { input: true }),
-    },
-    runs: report.runs.map((run) => ({
-      ...run.configuration,
-      run: run.run,
-      operations: run.result.operations,
-      errors: run.result.errors,
-      misses: run.result.misses,
-      elapsedMs: run.result.elapsedMs,
-      opsPerSecond: run.result.opsPerSecond,
-      cpuNsPerOp: run.result.cpuNsPerOp,
-      capacityBefore: run.capacityBefore,
-      capacityAfter: run.capacityAfter,
-      latency: latencyOf(run.result.histogram),
-    })),
-    summary: rows,
-    histogram: plan.configurations.map((configuration) => ({
-      ...configuration,
-      unit: 'us',
-      percentiles: percentiles(report, configuration),
-    })),
-  };
-  return JSON.stringify(document, null, 2);
-}
-
-/** [percentile, microseconds], as fine as the runs allow. */
-function percentiles(report: BenchReport, configuration: Configuration): [number, number][] {
-  const histogram = latencyHistogram();
-  for (const run of report.runs)
-    if (run.configuration === configuration) histogram.add(run.result.histogram);
-  if (histogram.count === 0) return [];
-  return [...histogram.percentiles].map(([percentile, nanoseconds]) => [
-    percentile,
-    Math.round(nanoseconds / 100) / 10,
-  ]);
 }
 
 const CSV_HEAD = [
@@ -229,6 +221,7 @@ const CSV_HEAD = [
   'window',
   'linger_us',
   'fsync',
+  'rate_per_s',
   'runs',
   'ops_per_s',
   'spread_pct',
@@ -240,6 +233,8 @@ const CSV_HEAD = [
   'max_us',
   'operations',
   'errors',
+  'dropped',
+  'unsent',
   'capacity',
   'doubtful',
 ] as const;
@@ -258,6 +253,7 @@ export function benchCsv(report: BenchReport): string {
     row.window,
     row.lingerMicros,
     row.fsync,
+    row.rate ?? '',
     row.runs,
     Math.round(row.opsPerSecond),
     (row.spread * 100).toFixed(1),
@@ -269,6 +265,8 @@ export function benchCsv(report: BenchReport): string {
     row.latency.maxUs,
     row.operations,
     row.errors,
+    row.backlog.dropped,
+    row.backlog.unsent,
     row.capacity.toFixed(2),
     row.doubtful.join('; '),
   ]);

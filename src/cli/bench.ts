@@ -3,6 +3,7 @@
 
 import { type Command, Option } from 'commander';
 import { DEFAULT_LIMITS } from '../protocol/limits.js';
+import { benchDocument } from './bench-document.js';
 import {
   type BatchSize,
   type BenchFlags,
@@ -13,7 +14,6 @@ import {
 } from './bench-plan.js';
 import {
   benchCsv,
-  benchJson,
   benchTable,
   type MeasuredRun,
   nameOf,
@@ -21,26 +21,28 @@ import {
   summaries,
 } from './bench-report.js';
 import { CapacityGate } from './capacity.js';
+import { DISTRIBUTIONS } from './distributions.js';
 import type { RunResult } from './drive.js';
 import { describeEnvironment, recordEnvironment } from './environment.js';
 import { FSYNC_MODES, intervalOption, oneOf, value, values } from './flags.js';
+import { KEYSPACE_MAX } from './keys.js';
 import { deliver, FORMATS, type Format, type OutputFile, outputFile } from './output.js';
 import { startProgress } from './progress.js';
 import { type RunOptions, runOnce } from './run.js';
 import { Scratch, writableDirectory } from './scratch.js';
 import {
   formatMix,
-  formatSizeRange,
+  formatValueSizes,
   parseCount,
   parseList,
   parseMicros,
   parseMillis,
   parseMix,
   parseSize,
-  parseSizeRange,
+  parseValueSizes,
 } from './units.js';
 import { EXIT_FAILED } from './usage.js';
-import { CANONICAL, KEYSPACE_MAX } from './workload.js';
+import { CANONICAL, WORKLOADS } from './workload.js';
 
 interface Flags extends BenchFlags {
   readonly format: Format;
@@ -50,6 +52,7 @@ interface Flags extends BenchFlags {
 
 const MINUTE_MS = 60_000;
 const VALUE_MAX = 2 ** 20;
+const RATE_MAX = 10_000_000;
 
 function count(least: number, most: number): (text: string) => number {
   return value((text) => parseCount(text, { least, most }));
@@ -88,9 +91,9 @@ export function registerBench(
         .default(1000, '1s'),
     )
     .addOption(
-      new Option('-d, --value-size <bytes>', 'bytes of a value, or a range')
-        .argParser(value((text) => parseSizeRange(text, { least: 0, most: VALUE_MAX })))
-        .default(CANONICAL.valueBytes, formatSizeRange(CANONICAL.valueBytes)),
+      new Option('-d, --value-size <bytes>', 'bytes of a value, a range, or zipf:<range>')
+        .argParser(value((text) => parseValueSizes(text, { least: 0, most: VALUE_MAX })))
+        .default(CANONICAL.valueBytes, formatValueSizes(CANONICAL.valueBytes)),
     )
     .option(
       '--key-size <bytes>',
@@ -129,9 +132,29 @@ export function registerBench(
     )
     .option('--threads <count>', 'load threads; 0: load from the main thread', count(0, 64), 0)
     .addOption(
-      new Option('--mix <weights>', 'operations, of get, set, delete and incr')
+      new Option('--mix <weights>', 'operations, of get, set, delete, incr, insert and rmw')
         .argParser(value(parseMix))
         .default(CANONICAL.mix, formatMix(CANONICAL.mix)),
+    )
+    .addOption(
+      new Option('--dist <name>', 'which keys, see below')
+        .choices(DISTRIBUTIONS)
+        .default('uniform'),
+    )
+    .addOption(
+      new Option('--workload <name>', 'mix and distribution of YCSB')
+        .choices(Object.keys(WORKLOADS))
+        .conflicts(['mix', 'dist']),
+    )
+    .option(
+      '--rate <count>',
+      'operations to start per second, whatever the answers do; latency counts from when each was due',
+      count(1, RATE_MAX),
+    )
+    .option(
+      '--backlog <count>',
+      'with --rate: operations that may wait to be sent; beyond them the oldest are dropped (default: what a second brings)',
+      count(0, RATE_MAX),
     )
     .addOption(
       new Option('--api <name>', 'many operations per request, or one promise per operation')
@@ -148,6 +171,8 @@ export function registerBench(
     .addOption(
       new Option('--input <file>', 'operations of your own, one JSON object a line').conflicts([
         'mix',
+        'dist',
+        'workload',
         'keyspace',
         'keySize',
         'valueSize',
@@ -175,7 +200,10 @@ A file for --input:
   {"op":"get","key":"user:1"}
   {"op":"incr","key":"visits","by":1}
   {"op":"delete","key":"user:1"}
-It runs once, or over and over until --requests or --duration is reached.`;
+It runs once, or over and over until --requests or --duration is reached.
+Of --mix, insert sets a new key, up to 4M of them, and rmw gets a key and sets it when it has the answer (two operations).
+Of --dist, zipfian takes few keys often, as YCSB does, latest those that were inserted last, sequential one after the other.
+Exit code: 0 done, 1 operations failed or nothing was measured, 2 wrong usage.`;
 
 /** `options` with what is known only when a run begins. */
 async function runFresh(
@@ -221,17 +249,18 @@ async function bench(flags: Flags, signal: AbortSignal): Promise<number> {
     progress.stop();
     await gate.close();
   }
-  const report = { env, flags, plan, runs };
+  const report = { env, command: process.argv.slice(2), flags, plan, runs };
+  const summary = summaries(report);
   deliver(
     {
       table: () => benchTable(report),
-      json: () => benchJson(report),
+      json: () => JSON.stringify(benchDocument(report), null, 2),
       csv: () => benchCsv(report),
     },
     flags.format,
     flags.output ?? [],
   );
   if (flags.format !== 'table') for (const note of notes(report)) say(note);
-  const failed = summaries(report).some((row) => row.errors > 0 || row.operations === 0);
+  const failed = summary.some((row) => row.errors > 0 || row.operations === 0);
   return failed ? EXIT_FAILED : 0;
 }

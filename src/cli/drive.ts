@@ -12,6 +12,8 @@ import {
   PHASE_SETTLE,
   PHASE_WARM_UP,
 } from './load-control.js';
+import type { Backlog } from './pace.js';
+import { type Sample, Timeline } from './timeline.js';
 
 export interface RunResult {
   readonly operations: number;
@@ -22,6 +24,9 @@ export interface RunResult {
   readonly opsPerSecond: number;
   readonly cpuNsPerOp: number;
   readonly histogram: RecordableHistogram;
+  /** In operations; all zero where none start at a rate of their own. */
+  readonly backlog: Backlog;
+  readonly timeline: readonly Sample[];
 }
 
 export interface DriveOptions {
@@ -60,7 +65,7 @@ export async function drive(
   if (options.warmUpMs > 0 && broken === undefined) {
     control.enter(PHASE_WARM_UP);
     const end = performance.now() + options.warmUpMs;
-    await watch(control, options, { end, over: () => broken !== undefined, measuring: false });
+    await watch(control, options, { end, over: () => broken !== undefined, timeline: null });
   }
   if (broken === undefined) control.enter(PHASE_SETTLE);
   await allArrived(2);
@@ -69,38 +74,52 @@ export async function drive(
   if (broken === undefined) control.enter(PHASE_MEASURE);
   const end = options.durationMs === null ? Number.POSITIVE_INFINITY : begin + options.durationMs;
   const over = (): boolean => broken !== undefined || control.arrived >= 3 * generators;
-  await watch(control, options, { end, over, measuring: true });
+  const timeline = new Timeline();
+  await watch(control, options, { end, over, timeline });
   control.enter(PHASE_DONE);
   await allArrived(3);
   const cpuSpentNs = cpuNs() - cpuBefore;
   const stages = await settled;
   if (broken !== undefined) throw broken;
   signal?.throwIfAborted();
-  return summarize(stages, cpuSpentNs);
+  return summarize(stages, cpuSpentNs, timeline.samples);
 }
 
-/** Waits until `end`, until it is over, or for the signal; tells the progress bar meanwhile. */
+/** Waits until `end`, until it is over, or for the signal. While it measures, it tells the timeline and the progress bar. */
 async function watch(
   control: LoadControl,
   options: DriveOptions,
-  at: { readonly end: number; readonly over: () => boolean; readonly measuring: boolean },
+  at: {
+    readonly end: number;
+    readonly over: () => boolean;
+    /** null: this is the warm-up. */
+    readonly timeline: Timeline | null;
+  },
 ): Promise<void> {
   const { signal, operations } = options;
-  const { end, over } = at;
-  const progress = at.measuring ? options.progress : undefined;
+  const { end, over, timeline } = at;
+  const progress = timeline === null ? undefined : options.progress;
   const begin = performance.now();
   const operationsBefore = control.operations;
   while (!over() && !control.failed && signal?.aborted !== true) {
-    const left = end - performance.now();
-    if (left <= 0) return;
-    if (operations !== null) progress?.((control.operations - operationsBefore) / operations);
-    else if (end < Number.POSITIVE_INFINITY) progress?.(1 - left / (end - begin));
-    await sleep(Math.min(WATCH_MS, left));
+    const now = performance.now();
+    if (now >= end) break;
+    const done = control.operations - operationsBefore;
+    timeline?.look(now - begin, done);
+    if (operations !== null) progress?.(done / operations);
+    else if (end < Number.POSITIVE_INFINITY) progress?.((now - begin) / (end - begin));
+    await sleep(Math.min(WATCH_MS, end - now));
   }
+  timeline?.end(performance.now() - begin, control.operations - operationsBefore);
 }
 
-function summarize(stages: readonly StageResult[], cpuNs: number): RunResult {
+function summarize(
+  stages: readonly StageResult[],
+  cpuNs: number,
+  timeline: readonly Sample[],
+): RunResult {
   const histogram = latencyHistogram();
+  const backlog = { dropped: 0, unsent: 0, most: 0 };
   let operations = 0;
   let errors = 0;
   let misses = 0;
@@ -116,6 +135,9 @@ function summarize(stages: readonly StageResult[], cpuNs: number): RunResult {
     endedAt = Math.max(endedAt, stage.endedAt);
     // Nothing recorded: add() of an empty histogram is fine, its percentiles are not.
     histogram.add(stage.histogram);
+    backlog.dropped += stage.backlog.dropped;
+    backlog.unsent += stage.backlog.unsent;
+    backlog.most += stage.backlog.most;
   }
   const elapsedMs = Math.max(endedAt - startedAt, 1e-3);
   return {
@@ -127,5 +149,7 @@ function summarize(stages: readonly StageResult[], cpuNs: number): RunResult {
     opsPerSecond: (operations / elapsedMs) * 1e3,
     cpuNsPerOp: operations === 0 ? 0 : cpuNs / operations,
     histogram,
+    backlog,
+    timeline,
   };
 }

@@ -11,8 +11,8 @@ import {
   DELETE,
   GET,
   INCR,
-  KINDS,
-  type Kind,
+  OPERATIONS,
+  type Operation,
   type OperationCalls,
   type OperationSink,
   type OperationSource,
@@ -20,7 +20,7 @@ import {
 } from './workload.js';
 
 export interface InputOperation {
-  readonly op: Kind;
+  readonly op: Operation;
   readonly key: string;
   readonly value?: unknown;
   readonly by?: number;
@@ -30,7 +30,7 @@ export interface InputOperation {
 export const INPUT_BYTES_MAX: number = 256 << 20;
 /** How the store of a benchmark encodes values. */
 const codec = codecFor('msgpack');
-const FIELDS: Readonly<Record<Kind, readonly string[]>> = {
+const FIELDS: Readonly<Record<Operation, readonly string[]>> = {
   get: ['op', 'key'],
   set: ['op', 'key', 'value'],
   delete: ['op', 'key'],
@@ -71,9 +71,9 @@ function parseLine(text: string, line: number): InputOperation {
   if (typeof record !== 'object' || record === null || Array.isArray(record))
     throw wrong(line, 'not an object like {"op":"set","key":"a","value":1}');
   const fields: { op?: unknown; key?: unknown; value?: unknown; by?: unknown } = record;
-  const kind = KINDS.find((known) => known === fields.op);
+  const kind = OPERATIONS.find((known) => known === fields.op);
   if (kind === undefined)
-    throw wrong(line, `op is ${shown(fields.op)}, not one of ${KINDS.join(', ')}`);
+    throw wrong(line, `op is ${shown(fields.op)}, not one of ${OPERATIONS.join(', ')}`);
   const unknown = Object.keys(fields).find((name) => !FIELDS[kind].includes(name));
   if (unknown !== undefined)
     throw wrong(

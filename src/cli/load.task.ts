@@ -22,8 +22,8 @@ export default async function run(task: LoadTask): Promise<StageResult> {
     });
     return await new LoadGenerator({ ...common, target: client.kv, source }).run(task.quota);
   }
-  const { shape } = task.source;
-  const source = new Workload({ ...shape, seed: shape.seed + task.index });
+  const place = { generator: task.index, generators: task.generators };
+  const source = new Workload(task.source.shape, place);
   const kv = client.kv.namespace<Uint8Array>('', { encoding: 'bytes' });
   return await new LoadGenerator({ ...common, target: kv, source }).run(task.quota);
 }

@@ -1,10 +1,12 @@
-// Closed-loop load through one client: every slot keeps one request open and starts the next when it is answered. The same code
-// runs on the main thread and on load threads. Every result is read, value by value, as a user would.
+// Load through one client. In a closed loop every slot keeps one request open and starts the next when it is answered; with a pace
+// requests start when they are due, as far as slots are free. The same code runs on the main thread and on load threads. Every
+// result is read, value by value, as a user would.
 
 import { createHistogram, performance, type RecordableHistogram } from 'node:perf_hooks';
 import { VrError } from '../index.js';
 import { VALUE_BYTES_MAX } from '../service/operation.js';
 import { type LoadControl, PHASE_MEASURE, PHASE_WARM_UP } from './load-control.js';
+import { type Backlog, CLOCK, type Clock, OpenLoop, type Pace, Schedule } from './pace.js';
 import { GET, type OperationCalls, type OperationSink, type OperationSource } from './workload.js';
 
 export type LoadApi = 'pipeline' | 'promise';
@@ -15,6 +17,8 @@ export interface LoadShape {
   readonly slots: number;
   /** Operations per pipeline. */
   readonly batch: number;
+  /** How often requests start; without it each slot starts the next one when the last is answered. */
+  readonly pace?: Pace;
 }
 
 /** A store with the shape of `Kv`, or something to compare it with. */
@@ -44,11 +48,12 @@ export interface StageResult {
   /** Milliseconds since the epoch, with fractions. */
   startedAt: number;
   endedAt: number;
-  /** Nanoseconds from submit to answer. */
+  /** Nanoseconds from submit to answer; with a pace from when the request was due, those that were not sent in time included. */
   histogram: RecordableHistogram;
+  backlog: Backlog;
 }
 
-/** Of promises per operation one in so many is timed: reading the clock twice costs a tenth of such an operation. */
+/** Without a pace, of promises per operation one in so many is timed: reading the clock twice costs a tenth of such an operation. */
 export const PROMISE_SAMPLE = 16;
 /** Operations with promises between two reports. */
 const REPORT_EVERY = 64;
@@ -59,8 +64,12 @@ export function latencyHistogram(): RecordableHistogram {
 }
 
 export function recordSince(histogram: RecordableHistogram, startedAt: number): void {
+  record(histogram, performance.now() - startedAt);
+}
+
+function record(histogram: RecordableHistogram, milliseconds: number): void {
   // record(0) throws, and above `highest` values are only counted.
-  const nanoseconds = Math.round((performance.now() - startedAt) * 1e6);
+  const nanoseconds = Math.round(milliseconds * 1e6);
   histogram.record(Math.min(LATENCY_MOST_NS, Math.max(1, nanoseconds)));
 }
 
@@ -83,6 +92,7 @@ export class LoadGenerator<V> {
   readonly #shape: LoadShape;
   readonly #control: LoadControl;
   readonly #index: number;
+  readonly #clock: Clock;
   /** Where values are copied to. */
   readonly #value = new Uint8Array(VALUE_BYTES_MAX);
   #answered = 0;
@@ -93,12 +103,14 @@ export class LoadGenerator<V> {
     readonly shape: LoadShape;
     readonly control: LoadControl;
     readonly index: number;
+    readonly clock?: Clock;
   }) {
     this.#target = options.target;
     this.#source = options.source;
     this.#shape = options.shape;
     this.#control = options.control;
     this.#index = options.index;
+    this.#clock = options.clock ?? CLOCK;
   }
 
   /** Walks through the phases of the control words. `quota`: operations to measure, Infinity: until the phase ends. */
@@ -122,6 +134,8 @@ export class LoadGenerator<V> {
     const stage: Stage = {
       phase,
       left: quota,
+      issued: 0,
+      reported: 0,
       result: {
         operations: 0,
         errors: 0,
@@ -131,21 +145,56 @@ export class LoadGenerator<V> {
         startedAt: now(),
         endedAt: 0,
         histogram: latencyHistogram(),
+        backlog: { dropped: 0, unsent: 0, most: 0 },
       },
     };
-    if (this.#shape.api === 'pipeline') {
-      const slots = Array.from({ length: this.#shape.slots }, () => this.#pipelineSlot(stage));
-      await Promise.all(slots);
-    } else await this.#promiseSlots(stage);
+    const { pace } = this.#shape;
+    if (pace === undefined) await this.#closedLoop(stage);
+    else stage.result.backlog = await this.#openLoop(stage, pace);
+    this.#report(stage.result.operations - stage.reported, stage);
     stage.result.endedAt = now();
     return stage.result;
   }
 
-  #open(stage: Stage): boolean {
+  #closedLoop(stage: Stage): Promise<void> {
+    return new Promise((resolve) => {
+      let live = this.#shape.slots;
+      const next = (slot: Slot): void => {
+        if (this.#isOpen(stage) && slot.start(null)) return;
+        if (--live === 0) resolve();
+      };
+      for (const slot of this.#slots(stage, next)) next(slot);
+    });
+  }
+
+  /** @returns its backlog, in operations. */
+  async #openLoop(stage: Stage, pace: Pace): Promise<Backlog> {
+    const { batch } = this.#shape;
+    const intervalMs = (batch / pace.perSecond) * 1e3;
+    const loop = new OpenLoop({
+      // Generators take turns: together they keep an even pace as well.
+      schedule: new Schedule({
+        beginMs: this.#clock.now() + (intervalMs * this.#index) / pace.generators,
+        intervalMs,
+        count: Math.ceil(stage.left / batch),
+      }),
+      backlog: Math.ceil(pace.backlog / batch),
+      clock: this.#clock,
+      isOpen: () => this.#isOpen(stage),
+      // Without an answer, but it was that slow at least.
+      onUnsent: (waitedMs) => record(stage.result.histogram, waitedMs),
+    });
+    const slots = this.#slots(stage, (slot) => loop.release(slot));
+    const { dropped, unsent, most } = await loop.run(slots);
+    return { dropped: dropped * batch, unsent: unsent * batch, most: most * batch };
+  }
+
+  #isOpen(stage: Stage): boolean {
     return stage.left > 0 && this.#control.phase === stage.phase;
   }
 
-  #report(operations: number): void {
+  #report(operations: number, stage: Stage): void {
+    stage.reported += operations;
     this.#answered += operations;
     this.#control.report(this.#index, this.#answered);
   }
@@ -158,84 +207,101 @@ export class LoadGenerator<V> {
     this.#control.fail();
   }
 
-  async #pipelineSlot(stage: Stage): Promise<void> {
+  /** `done`: told when a slot has the answer to what it started. */
+  #slots(stage: Stage, done: (slot: Slot) => void): Slot[] {
+    return Array.from({ length: this.#shape.slots }, (_, index) =>
+      this.#shape.api === 'pipeline'
+        ? this.#pipelineSlot(stage, index, done)
+        : this.#promiseSlot(stage, index, done),
+    );
+  }
+
+  #pipelineSlot(stage: Stage, index: number, done: (slot: Slot) => void): Slot {
     const pipeline = this.#target.pipeline();
     const kinds = new Uint8Array(this.#shape.batch);
-    const { result } = stage;
-    while (this.#open(stage)) {
-      const wanted = Math.min(this.#shape.batch, stage.left);
-      const count = this.#source.fill(pipeline, wanted, kinds);
-      if (count === 0) return;
-      stage.left -= count;
-      const startedAt = performance.now();
+    const exchange = async (count: number, startedAt: number): Promise<void> => {
       try {
         const answer = await pipeline.submit();
-        recordSince(result.histogram, startedAt);
-        for (let index = 0; index < count; index++) {
-          if (!answer.ok(index)) this.#fail(stage, answer.error(index), 1);
-          else if (kinds[index] === GET) {
-            const bytes = answer.copyValue(index, this.#value);
-            if (bytes < 0) result.misses++;
-            else result.bytesRead += bytes;
-          }
-        }
+        record(stage.result.histogram, this.#clock.now() - startedAt);
+        this.#read(stage, answer, kinds.subarray(0, count));
       } catch (error) {
         this.#fail(stage, error, count);
       }
-      result.operations += count;
-      this.#report(count);
+      stage.result.operations += count;
+      this.#report(count, stage);
+      done(slot);
+    };
+    const slot: Slot = {
+      start: (dueAt) => {
+        const wanted = Math.min(this.#shape.batch, stage.left);
+        const count = this.#source.fill(pipeline, wanted, kinds, index);
+        if (count === 0) return false;
+        stage.left -= count;
+        void exchange(count, dueAt ?? this.#clock.now());
+        return true;
+      },
+    };
+    return slot;
+  }
+
+  #read(stage: Stage, answer: LoadAnswer, kinds: Uint8Array): void {
+    const { result } = stage;
+    for (let index = 0; index < kinds.length; index++) {
+      if (!answer.ok(index)) this.#fail(stage, answer.error(index), 1);
+      else if (kinds[index] === GET) {
+        const bytes = answer.copyValue(index, this.#value);
+        if (bytes < 0) result.misses++;
+        else result.bytesRead += bytes;
+      }
     }
   }
 
-  #promiseSlots(stage: Stage): Promise<void> {
-    return new Promise((resolve) => {
-      const { result } = stage;
-      let live = this.#shape.slots;
-      let issued = 0;
-      const slot = (): (() => void) => {
-        let startedAt = 0;
-        const settle = (): void => {
-          if (startedAt !== 0) {
-            recordSince(result.histogram, startedAt);
-            startedAt = 0;
-          }
-          result.operations++;
-          if (result.operations % REPORT_EVERY === 0) this.#report(REPORT_EVERY);
-          issue();
-        };
-        const done = (value: unknown): void => {
-          if (value === undefined) result.misses++;
-          else result.bytesRead += lengthOf(value);
-          settle();
-        };
-        const failed = (error: unknown): void => {
-          this.#fail(stage, error, 1);
-          settle();
-        };
-        const issue = (): void => {
-          const call = this.#open(stage) ? this.#source.call(this.#target) : null;
-          if (call === null) {
-            if (--live > 0) return;
-            this.#report(result.operations % REPORT_EVERY);
-            resolve();
-            return;
-          }
-          stage.left--;
-          if (issued++ % PROMISE_SAMPLE === 0) startedAt = performance.now();
-          call.then(done, failed);
-        };
-        return issue;
-      };
-      const slots = Array.from({ length: live }, slot);
-      for (const issue of slots) issue();
-    });
+  #promiseSlot(stage: Stage, index: number, done: (slot: Slot) => void): Slot {
+    const { result } = stage;
+    let startedAt: number | null = null;
+    const settle = (): void => {
+      if (startedAt !== null) record(result.histogram, this.#clock.now() - startedAt);
+      result.operations++;
+      if (result.operations % REPORT_EVERY === 0) this.#report(REPORT_EVERY, stage);
+      done(slot);
+    };
+    const answered = (value: unknown): void => {
+      if (value === undefined) result.misses++;
+      else result.bytesRead += lengthOf(value);
+      settle();
+    };
+    const failed = (error: unknown): void => {
+      this.#fail(stage, error, 1);
+      settle();
+    };
+    const slot: Slot = {
+      start: (dueAt) => {
+        const call = this.#source.call(this.#target, index);
+        if (call === null) return false;
+        stage.left--;
+        startedAt = dueAt ?? (stage.issued++ % PROMISE_SAMPLE === 0 ? this.#clock.now() : null);
+        call.then(answered, failed);
+        return true;
+      },
+    };
+    return slot;
   }
+}
+
+/** Keeps one request open at a time. */
+interface Slot {
+  /** `dueAt`: when its latency begins, null: now. @returns false when there are no more operations */
+  start(dueAt: number | null): boolean;
 }
 
 interface Stage {
   readonly phase: number;
   /** Operations still to start. */
   left: number;
+  /** Operations with a promise that were started, and no pace. */
+  issued: number;
+  /** Operations that the driver was told of. */
+  reported: number;
   readonly result: StageResult;
 }
 

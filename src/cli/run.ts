@@ -6,7 +6,13 @@ import { InputSource } from './input.js';
 import { LoadGenerator, type LoadShape, type StageResult } from './load.js';
 import { LoadControl } from './load-control.js';
 import { type LoadSource, startLoadThreads } from './load-threads.js';
-import { type OperationSource, type Prefill, setBytes, Workload } from './workload.js';
+import {
+  type OperationSource,
+  type Prefill,
+  setBytes,
+  Workload,
+  type WorkloadShape,
+} from './workload.js';
 
 export interface RunOptions {
   readonly open: OpenOptions;
@@ -69,10 +75,7 @@ export async function measureCluster(cluster: Cluster, options: RunOptions): Pro
   }
 }
 
-async function prefill(
-  cluster: Cluster,
-  source: { readonly shape: ConstructorParameters<typeof Workload>[0] },
-): Promise<void> {
+async function prefill(cluster: Cluster, source: { readonly shape: WorkloadShape }): Promise<void> {
   const workload = new Workload(source.shape);
   const pipeline = cluster.kv.namespace<Uint8Array>('', { encoding: 'bytes' }).pipeline();
   const most = Math.floor(PREFILL_BYTES / setBytes(source.shape));

@@ -2,6 +2,7 @@
 // no size, for a benchmark that ran with other numbers than its user meant is worse than none.
 
 import { UsageError } from './usage.js';
+import type { ValueSizes } from './values.js';
 import { KINDS, type Kind, type Mix } from './workload.js';
 
 export interface Bounds {
@@ -68,6 +69,14 @@ export function parseSizeRange(text: string, bounds: Bounds): SizeRange {
   return { least, most };
 }
 
+const ZIPF = 'zipf:';
+
+/** One size, `16..100`, or `zipf:16..4096` for a range in which small sizes are frequent. @throws UsageError */
+export function parseValueSizes(text: string, bounds: Bounds): ValueSizes {
+  if (!text.startsWith(ZIPF)) return parseSizeRange(text, bounds);
+  return { ...parseSizeRange(text.slice(ZIPF.length), bounds), zipf: true };
+}
+
 /** `50us`, `500ms`, `10s`, `2m`; only `0` needs no unit. @returns microseconds. @throws UsageError */
 export function parseMicros(text: string, bounds: Bounds): number {
   const value = text.trim() === '0' ? 0 : scaled(text, DURATION_MICROS);
@@ -122,6 +131,10 @@ export function formatMix(mix: Mix): string {
 
 export function formatSizeRange(range: SizeRange): string {
   return range.least === range.most ? `${range.least}` : `${range.least}..${range.most}`;
+}
+
+export function formatValueSizes(sizes: ValueSizes): string {
+  return (sizes.zipf === true ? ZIPF : '') + formatSizeRange(sizes);
 }
 
 /** Three significant figures in the unit that keeps the number short. */

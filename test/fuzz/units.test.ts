@@ -8,6 +8,7 @@ import {
   formatMicros,
   formatMix,
   formatSizeRange,
+  formatValueSizes,
   parseCount,
   parseList,
   parseMicros,
@@ -15,6 +16,7 @@ import {
   parseMix,
   parseSize,
   parseSizeRange,
+  parseValueSizes,
 } from '../../src/cli/units.js';
 import { UsageError } from '../../src/cli/usage.js';
 import { KINDS, type Mix } from '../../src/cli/workload.js';
@@ -146,6 +148,9 @@ test('a range of sizes that is printed means the same when it is typed', () => {
     fc.property(fc.nat(100_000), fc.nat(100_000), (a, b) => {
       const range = { least: Math.min(a, b), most: Math.max(a, b) };
       expect(parseSizeRange(formatSizeRange(range), WIDE)).toEqual(range);
+      const sizes = { ...range, zipf: true as const };
+      expect(parseValueSizes(formatValueSizes(sizes), WIDE)).toEqual(sizes);
+      expect(parseValueSizes(formatValueSizes(range), WIDE)).toEqual(range);
     }),
     PROPERTY,
   );

@@ -14,8 +14,8 @@ import { type Ending, FIXTURES, operations, ROOT, scratch, start } from './fixtu
 const OPERATIONS = join(FIXTURES, 'operations.ndjson');
 const BRIEF = ['--runs', '1', '--warmup', '0', '-n', '400'];
 const CSV_HEAD =
-  'workload,api,replicas,witnesses,clients,pipeline,threads,batch,window,linger_us,fsync,runs,ops_per_s,spread_pct,cpu_ns_per_op,' +
-  'p50_us,p90_us,p99_us,p999_us,max_us,operations,errors,runs_cut_by_log,capacity,doubtful';
+  'workload,api,replicas,witnesses,clients,pipeline,threads,batch,window,linger_us,fsync,rate_per_s,runs,ops_per_s,spread_pct,' +
+  'cpu_ns_per_op,p50_us,p90_us,p99_us,p999_us,max_us,operations,errors,dropped,unsent,capacity,doubtful';
 
 function bench(...args: string[]): Promise<Ending> {
   return start(['bench', ...args], FIXTURES).ending;
@@ -129,6 +129,41 @@ describe('load', () => {
     const { summary } = await measured(...BRIEF, '-d', '256KiB', '-r', '16', '-n', '40');
     // Four of them are a mebibyte, less their keys; at 512 a pipeline, a single one would have taken all.
     expect(summary).toMatchObject([{ batch: 'auto', operations: 40, latency: { count: 14 } }]);
+  });
+});
+
+describe('a rate', () => {
+  test('of ycsb-f from two threads', async () => {
+    const folder = scratch();
+    const [json, text] = ['before.json', 'before.txt'].map((name) => join(folder, name));
+    const load = ['--workload', 'ycsb-f', '--rate', '20k', '--threads', '2', '-n', '2000'];
+    const brief = ['--runs', '1', '--warmup', '0', ...load];
+    const files = ['--output', json ?? '', '--output', text ?? ''];
+    const before = await measured(...brief, ...files);
+    expect(before).toMatchObject({
+      load: { rate: 20_000, backlog: 20_000, distribution: 'zipfian', mix: { get: 50, rmw: 50 } },
+      summary: [{ rate: 20_000, errors: 0, misses: 0, backlog: { unsent: 0 } }],
+    });
+    expect(before.command.slice(0, 3)).toEqual(['bench', '--runs', '1']);
+    const [run] = before.runs;
+    expect(run.operations + run.backlog.dropped).toBe(2000);
+    // Ten operations come in a millisecond to each thread; every pipeline counts, none is only a sample.
+    expect(run.latency.count).toBe(run.operations / 10);
+    expect(run.timeline.length).toBeGreaterThan(0);
+    expect(readFileSync(text ?? '', 'utf8')).toMatch(
+      /wanted\/s[\s\S]*ycsb-f 16..100B[\s\S]* 20,000 │/,
+    );
+  });
+
+  test('of single operations; ycsb-d finds what it inserted', async () => {
+    const load = ['--workload', 'ycsb-d', '--api', 'promise', '--rate', '5k', '-t', '200ms'];
+    const document = await measured('--runs', '1', '--warmup', '50ms', '-r', '500', ...load);
+    const [run] = document.runs;
+    expect(document.load).toMatchObject({ distribution: 'latest', durationMs: 200 });
+    expect(document.summary[0]).toMatchObject({ errors: 0, misses: 0 });
+    expect(run.operations).toBeGreaterThan(0);
+    // Counted from when it was due, each of them, sent or not.
+    expect(run.latency.count).toBe(run.operations + run.backlog.unsent);
   });
 });
 

@@ -34,6 +34,7 @@ describe('help', () => {
   test.each([
     ['bench', 'clients pipeline requests duration warmup value-size key-size keyspace replicas'],
     ['bench', 'witnesses batch window linger threads mix api runs seed input format output quiet'],
+    ['bench', 'rate backlog dist workload'],
     ['demo', 'replicas witnesses load format'],
   ])('%s --help explains --%s', async (command, flags) => {
     const { code, stdout, stderr } = await viewstamp(command, '--help');
@@ -76,6 +77,10 @@ describe('wrong usage', () => {
     ['bench', '--mix', 'get=50,put=50', 'with one of get, set, delete, incr'],
     ['bench', '--mix', 'get', 'is not <operation>=<weight>'],
     ['bench', '--mix', 'get=0', 'leaves no operation to run'],
+    ['bench', '--value-size', 'zipf:16-96', 'not a size, like 100, 64KiB or 1MiB'],
+    ['bench', '--dist', 'zipf', 'Allowed choices are uniform, zipfian, latest, sequential'],
+    ['bench', '--workload', 'ycsb-e', 'Allowed choices are ycsb-a, ycsb-b, ycsb-c, ycsb-d, ycsb-f'],
+    ['bench', '--rate', '0', 'out of range: from 1 to 10000000'],
     ['bench', '--format', 'xml', 'Allowed choices are table, json, csv'],
     ['bench', '--output', 'x.xml', 'must end in .json, .csv, .txt'],
     ['bench', '--output', 'no/such/folder/x.csv', 'cannot be written'],
@@ -96,10 +101,13 @@ describe('wrong usage', () => {
     [['bench', '-n', '10', '-t', '1s'], 'give --requests or --duration, not both'],
     [['bench', '--threads', '3'], '--clients 16 do not spread evenly over --threads 3'],
     [['bench', '-r', '1M', '--key-size', '2'], '--key-size of at least 7 bytes'],
-    [['bench', '-r', '4M', '-d', '1KiB'], 'setting every key once takes 3.9'],
+    [['bench', '--backlog', '5'], '--backlog is for --rate: without it nothing waits to be sent'],
+    [['bench', '--workload', 'ycsb-d', '--dist', 'uniform'], "'--workload <name>' cannot be used"],
+    [['bench', '--workload', 'ycsb-d', '--key-size', '6'], 'keys need a --key-size of at least 8'],
     [['bench', '-c', '4k', '-P', '60k'], 'operations open, at most 1000000 are allowed'],
     [['bench', '--batch', '512', '-d', '1MiB'], 'GiB open, at most 256.0 MiB are allowed'],
     [['bench', '--input', 'x', '--mix', 'get=1'], "'--input <file>' cannot be used with option '-"],
+    [['bench', '--input', 'x', '--dist', 'latest'], "'--input <file>' cannot be used with option"],
     [['bench', 'set'], "too many arguments for 'bench'"],
   ])('%j: flags that do not go together', async (args, said) => {
     expect(await refused(args)).toContain(said);
