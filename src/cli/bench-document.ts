@@ -2,6 +2,7 @@
 // compared with it or be drawn beside it.
 
 import { createHash } from 'node:crypto';
+import type { BaselineComparison } from './baseline.js';
 import type { BenchFlags, BenchPlan, Configuration } from './bench-plan.js';
 import {
   type BenchReport,
@@ -82,6 +83,7 @@ export interface BenchDocument extends Omit<MeasuredShape, 'configurations'> {
   readonly runs: readonly RunDocument[];
   readonly summary: readonly ConfigurationSummary[];
   readonly histogram: readonly HistogramDocument[];
+  readonly comparison?: BaselineComparison;
 }
 
 /** What `flags` ask for, before anything is measured. */
@@ -116,7 +118,10 @@ function digestOf(operations: readonly InputOperation[]): string {
   return hash.digest('hex');
 }
 
-export function benchDocument(report: BenchReport): BenchDocument {
+export function benchDocument(
+  report: BenchReport,
+  comparison: BaselineComparison | null,
+): BenchDocument {
   const { flags, plan, env, command } = report;
   const { cluster, load } = shapeOf(flags, plan);
   return {
@@ -149,6 +154,7 @@ export function benchDocument(report: BenchReport): BenchDocument {
       unit: 'us',
       percentiles: percentiles(report, configuration),
     })),
+    ...(comparison === null ? {} : { comparison }),
   };
 }
 

@@ -3,7 +3,14 @@
 
 import { type Command, Option } from 'commander';
 import { DEFAULT_LIMITS } from '../protocol/limits.js';
-import { benchDocument } from './bench-document.js';
+import {
+  checkSameShape,
+  compareWith,
+  comparisonTable,
+  isMissed,
+  readBaseline,
+} from './baseline.js';
+import { benchDocument, shapeOf } from './bench-document.js';
 import {
   type BatchSize,
   type BenchFlags,
@@ -24,6 +31,7 @@ import { CapacityGate } from './capacity.js';
 import { DISTRIBUTIONS } from './distributions.js';
 import type { RunResult } from './drive.js';
 import { describeEnvironment, recordEnvironment } from './environment.js';
+import { type Condition, parseFailIf } from './fail-if.js';
 import { FSYNC_MODES, intervalOption, oneOf, value, values } from './flags.js';
 import { KEYSPACE_MAX } from './keys.js';
 import { deliver, FORMATS, type Format, type OutputFile, outputFile } from './output.js';
@@ -41,10 +49,12 @@ import {
   parseSize,
   parseValueSizes,
 } from './units.js';
-import { EXIT_FAILED } from './usage.js';
+import { EXIT_FAILED, EXIT_THRESHOLD, UsageError } from './usage.js';
 import { CANONICAL, WORKLOADS } from './workload.js';
 
 interface Flags extends BenchFlags {
+  readonly baseline?: string;
+  readonly failIf?: readonly Condition[];
   readonly format: Format;
   readonly output?: OutputFile[];
   readonly quiet?: true;
@@ -188,6 +198,12 @@ export function registerBench(
       'also write to a file, .json, .csv or .txt; may be repeated',
       values(outputFile),
     )
+    .option('--baseline <file>', 'compare with an earlier result in JSON of the same command')
+    .option(
+      '--fail-if <conditions>',
+      'with --baseline: end with exit code 3 when one holds, like throughput<-10%,p99>+20%',
+      value(parseFailIf),
+    )
     .option('-q, --quiet', 'nothing on standard error but errors')
     .addHelpText('after', HELP)
     .action(async (flags: Flags) => context.setExitCode(await bench(flags, context.signal)));
@@ -203,7 +219,8 @@ A file for --input:
 It runs once, or over and over until --requests or --duration is reached.
 Of --mix, insert sets a new key, up to 4M of them, and rmw gets a key and sets it when it has the answer (two operations).
 Of --dist, zipfian takes few keys often, as YCSB does, latest those that were inserted last, sequential one after the other.
-Exit code: 0 done, 1 operations failed or nothing was measured, 2 wrong usage.`;
+Of --fail-if, figures are throughput, cpu, p50, p90, p99, p99.9 and max; any configuration of a sweep counts.
+Exit code: 0 done, 1 operations failed or nothing was measured, 2 wrong usage, 3 a condition of --fail-if holds.`;
 
 /** `options` with what is known only when a run begins. */
 async function runFresh(
@@ -219,6 +236,11 @@ async function runFresh(
 
 async function bench(flags: Flags, signal: AbortSignal): Promise<number> {
   const plan = planBench(flags);
+  const conditions = flags.failIf ?? [];
+  const baseline = flags.baseline === undefined ? null : readBaseline(flags.baseline);
+  if (baseline !== null) checkSameShape(baseline, shapeOf(flags, plan));
+  else if (conditions.length > 0)
+    throw new UsageError('--fail-if compares with an earlier result: give one with --baseline');
   const parent = flags.data === undefined ? null : writableDirectory(flags.data);
   const say = (text: string): void => {
     if (flags.quiet !== true) process.stderr.write(`${text}\n`);
@@ -251,16 +273,18 @@ async function bench(flags: Flags, signal: AbortSignal): Promise<number> {
   }
   const report = { env, command: process.argv.slice(2), flags, plan, runs };
   const summary = summaries(report);
+  const comparison = baseline === null ? null : compareWith(baseline, { env, summary }, conditions);
+  const compared = comparison === null ? [] : [comparisonTable(comparison)];
   deliver(
     {
-      table: () => benchTable(report),
-      json: () => JSON.stringify(benchDocument(report), null, 2),
+      table: () => [benchTable(report), ...compared].join('\n'),
+      json: () => JSON.stringify(benchDocument(report, comparison), null, 2),
       csv: () => benchCsv(report),
     },
     flags.format,
     flags.output ?? [],
   );
-  if (flags.format !== 'table') for (const note of notes(report)) say(note);
-  const failed = summary.some((row) => row.errors > 0 || row.operations === 0);
-  return failed ? EXIT_FAILED : 0;
+  if (flags.format !== 'table') for (const note of [...notes(report), ...compared]) say(note);
+  if (summary.some((row) => row.errors > 0 || row.operations === 0)) return EXIT_FAILED;
+  return comparison !== null && isMissed(comparison) ? EXIT_THRESHOLD : 0;
 }

@@ -133,7 +133,7 @@ describe('load', () => {
 });
 
 describe('a rate', () => {
-  test('of ycsb-f from two threads', async () => {
+  test('of ycsb-f from two threads; its result is the baseline of the same command', async () => {
     const folder = scratch();
     const [json, text] = ['before.json', 'before.txt'].map((name) => join(folder, name));
     const load = ['--workload', 'ycsb-f', '--rate', '20k', '--threads', '2', '-n', '2000'];
@@ -153,6 +153,18 @@ describe('a rate', () => {
     expect(readFileSync(text ?? '', 'utf8')).toMatch(
       /wanted\/s[\s\S]*ycsb-f 16..100B[\s\S]* 20,000 │/,
     );
+
+    const conditions = 'throughput<+1000%,p99<-99.9%';
+    const flags = ['--baseline', json ?? '', '--fail-if', conditions, '--format', 'json'];
+    const after = await bench(...brief, ...flags);
+    const { comparison } = JSON.parse(after.stdout);
+    expect(comparison.points[0].figures[0]).toMatchObject({
+      metric: 'throughput',
+      baseline: before.summary[0].opsPerSecond,
+    });
+    expect(comparison.points[0].failed).toMatchObject([{ text: 'throughput<+1000%' }]);
+    expect(after.stderr).toContain('FAILED throughput<+1000%');
+    expect(after.code).toBe(3);
   });
 
   test('of single operations; ycsb-d finds what it inserted', async () => {

@@ -34,7 +34,7 @@ describe('help', () => {
   test.each([
     ['bench', 'clients pipeline requests duration warmup value-size key-size keyspace replicas'],
     ['bench', 'witnesses batch window linger threads mix api runs seed input format output quiet'],
-    ['bench', 'rate backlog dist workload'],
+    ['bench', 'rate backlog dist workload baseline fail-if'],
     ['demo', 'replicas witnesses load format'],
   ])('%s --help explains --%s', async (command, flags) => {
     const { code, stdout, stderr } = await viewstamp(command, '--help');
@@ -81,6 +81,7 @@ describe('wrong usage', () => {
     ['bench', '--dist', 'zipf', 'Allowed choices are uniform, zipfian, latest, sequential'],
     ['bench', '--workload', 'ycsb-e', 'Allowed choices are ycsb-a, ycsb-b, ycsb-c, ycsb-d, ycsb-f'],
     ['bench', '--rate', '0', 'out of range: from 1 to 10000000'],
+    ['bench', '--fail-if', 'p99>20%', 'is not a change with its sign, like throughput<-10% or'],
     ['bench', '--format', 'xml', 'Allowed choices are table, json, csv'],
     ['bench', '--output', 'x.xml', 'must end in .json, .csv, .txt'],
     ['bench', '--output', 'no/such/folder/x.csv', 'cannot be written'],
@@ -102,6 +103,11 @@ describe('wrong usage', () => {
     [['bench', '--threads', '3'], '--clients 16 do not spread evenly over --threads 3'],
     [['bench', '-r', '1M', '--key-size', '2'], '--key-size of at least 7 bytes'],
     [['bench', '--backlog', '5'], '--backlog is for --rate: without it nothing waits to be sent'],
+    [
+      ['bench', '--fail-if', 'p99>+20%'],
+      '--fail-if compares with an earlier result: give one with',
+    ],
+    [['bench', '--baseline', 'package.json'], 'package.json: not a result of viewstamp bench'],
     [['bench', '--workload', 'ycsb-d', '--dist', 'uniform'], "'--workload <name>' cannot be used"],
     [['bench', '--workload', 'ycsb-d', '--key-size', '6'], 'keys need a --key-size of at least 8'],
     [['bench', '-c', '4k', '-P', '60k'], 'operations open, at most 1000000 are allowed'],
