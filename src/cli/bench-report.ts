@@ -81,6 +81,11 @@ function summarize(report: BenchReport, configuration: Configuration): Configura
   if (capacity < CAPACITY_GOOD) doubtful.push(`capacity ${capacity.toFixed(2)} of 2 threads`);
   if (spread(rates) > SPREAD_DOUBTFUL)
     doubtful.push(`spread ${(spread(rates) * 100).toFixed(0)} %`);
+  const dropped = sum((result) => result.backlog.dropped);
+  if (dropped > 0)
+    doubtful.push(
+      `${formatCount(dropped)} operations dropped that found no room in the backlog, and are in no latency`,
+    );
   return {
     ...configuration,
     runs: runs.length,
@@ -94,7 +99,7 @@ function summarize(report: BenchReport, configuration: Configuration): Configura
     misses: sum((result) => result.misses),
     rate: report.plan.rate,
     backlog: {
-      dropped: sum((result) => result.backlog.dropped),
+      dropped,
       unsent: sum((result) => result.backlog.unsent),
       most: Math.max(...runs.map((run) => run.result.backlog.most)),
     },
@@ -189,14 +194,10 @@ export function notes(report: BenchReport): string[] {
 
 function backlogNotes(name: string, rate: number, row: ConfigurationSummary): string[] {
   const { dropped, unsent, most } = row.backlog;
-  if (most === 0) return [];
+  if (dropped + most === 0) return [];
   const lines = [
     `${name}: ${formatCount(row.opsPerSecond)} of ${formatCount(rate)} operations/s; up to ${formatCount(most)} waited to be sent`,
   ];
-  if (dropped > 0)
-    lines.push(
-      `${name}: ${formatCount(dropped)} operations dropped that the backlog had no room for; latency does not contain them`,
-    );
   if (unsent > 0)
     lines.push(
       `${name}: ${formatCount(unsent)} operations not sent when the time was up; latency contains what they had waited`,

@@ -11,63 +11,11 @@ import {
   isMissed,
   readBaseline,
 } from '../../src/cli/baseline.js';
-import { type BenchDocument, benchDocument, shapeOf } from '../../src/cli/bench-document.js';
+import { shapeOf } from '../../src/cli/bench-document.js';
 import { type BenchFlags, planBench } from '../../src/cli/bench-plan.js';
-import { recordEnvironment } from '../../src/cli/environment.js';
 import { parseFailIf } from '../../src/cli/fail-if.js';
-import { latencyHistogram } from '../../src/cli/load.js';
 import { UsageError } from '../../src/cli/usage.js';
-import { CANONICAL } from '../../src/cli/workload.js';
-
-const FLAGS: BenchFlags = {
-  clients: 16,
-  warmup: 1000,
-  valueSize: CANONICAL.valueBytes,
-  keySize: 16,
-  keyspace: 10_000,
-  replicas: 3,
-  witnesses: 0,
-  interval: 50,
-  batch: ['auto'],
-  window: [32],
-  linger: [0],
-  threads: 0,
-  mix: CANONICAL.mix,
-  api: 'pipeline',
-  runs: 1,
-  seed: 1,
-};
-
-/** A result of `flags`; the first configuration with these figures, each further one twice as slow as the one before. */
-function result(
-  flags: BenchFlags,
-  figures: { readonly opsPerSecond: number; readonly p99Us: number; readonly errors?: number },
-): BenchDocument {
-  const plan = planBench(flags);
-  const runs = plan.configurations.map((configuration, index) => {
-    const histogram = latencyHistogram();
-    for (let at = 0; at < 100; at++)
-      histogram.record(Math.round(figures.p99Us * 1e3 * 2 ** index * (at < 50 ? 0.1 : 1)));
-    const opsPerSecond = figures.opsPerSecond / 2 ** index;
-    const counts = { operations: 1000, errors: figures.errors ?? 0, misses: 0, firstError: null };
-    return {
-      configuration,
-      run: 1,
-      capacityBefore: 2,
-      capacityAfter: 2,
-      result: {
-        ...counts,
-        opsPerSecond,
-        elapsedMs: 1e6 / opsPerSecond,
-        cpuNsPerOp: 900,
-        histogram,
-        backlog: { dropped: 0, unsent: 0, most: 0 },
-        timeline: [{ atMs: 100.4, opsPerSecond }],
-      },
-    };
-  });
-  return benchDocument({ env: recordEnvironment(), command: ['bench'], flags, plan, runs }, null);
-}
+import { FLAGS, result } from './results.js';
 
 function file(content: unknown): string {
   const folder = mkdtempSync(join(tmpdir(), 'viewstamp-'));

@@ -1,0 +1,49 @@
+// What the table says of a rate that was not reached.
+
+import { expect, test } from 'vitest';
+import { benchCsv, benchTable } from '../../src/cli/bench-report.js';
+import { FLAGS, report } from './results.js';
+
+const FIGURES = { opsPerSecond: 4000, p99Us: 2000 };
+
+function tableOf(
+  rate: number | undefined,
+  backlog: { dropped: number; unsent: number; most: number },
+) {
+  const flags = rate === undefined ? FLAGS : { ...FLAGS, rate };
+  return benchTable(report(flags, { ...FIGURES, backlog }));
+}
+
+test('a closed loop has no rate that was wanted', () => {
+  const text = tableOf(undefined, { dropped: 0, unsent: 0, most: 0 });
+  expect(text).not.toContain('wanted/s');
+  expect(text).toContain('latency is of one pipeline, from submit to answer');
+});
+
+test('a rate that was reached stands beside the one that was wanted, and nothing more is said', () => {
+  const text = tableOf(4000, { dropped: 0, unsent: 0, most: 0 });
+  expect(text).toMatch(/ wanted\/s │ +ops\/s /);
+  expect(text).toMatch(/ 4,000 │ 4,000/);
+  expect(text).toContain('latency is of one pipeline, from when it was due to answer');
+  expect(text).not.toMatch(/waited|not sent|dropped/);
+});
+
+test('what waited and what was not sent is said', () => {
+  const text = tableOf(9000, { dropped: 0, unsent: 700, most: 1234 });
+  expect(text).toMatch(/: 4,000 of 9,000 operations\/s; up to 1,234 waited to be sent/);
+  expect(text).toMatch(/: 700 operations not sent when the time was up; latency contains/);
+  expect(text).not.toContain('dropped');
+});
+
+test('what was dropped makes the row doubtful, also where nothing may wait', () => {
+  const backlog = { dropped: 5000, unsent: 0, most: 0 };
+  const text = tableOf(9000, backlog);
+  expect(text).toMatch(/ 9,000 │ 4,000 \? │/);
+  expect(text).toMatch(/^\? .*5,000 operations dropped that found no room in the backlog/m);
+  expect(text).toMatch(/: 4,000 of 9,000 operations\/s; up to 0 waited/);
+  const [head = '', row = ''] = benchCsv(
+    report({ ...FLAGS, workload: 'ycsb-a', rate: 9000 }, { ...FIGURES, backlog }),
+  ).split('\n');
+  const at = head.split(',').indexOf('dropped');
+  expect(row.split(',')[at]).toBe('5000');
+});
