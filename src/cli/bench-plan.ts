@@ -152,8 +152,11 @@ function operationBytes(source: LoadSource): number {
   return source.type === 'input' ? inputBytes(source.operations) : setBytes(source.shape);
 }
 
-/** @throws UsageError */
-export function planBench(flags: BenchFlags): BenchPlan {
+/** `oversized`: what becomes of configurations that would keep too much open. @throws UsageError */
+export function planBench(
+  flags: BenchFlags,
+  oversized: 'refuse' | 'leave out' = 'refuse',
+): BenchPlan {
   checkWitnesses(flags);
   if (flags.requests !== undefined && flags.duration !== undefined)
     throw new UsageError('give --requests or --duration, not both');
@@ -164,7 +167,6 @@ export function planBench(flags: BenchFlags): BenchPlan {
       `--clients ${flags.clients} do not spread evenly over --threads ${flags.threads}: take a multiple of ${flags.threads}`,
     );
   const source = sourceOf(flags);
-  const configurations = sweep(flags);
   const pipeline = flags.pipeline ?? (flags.api === 'pipeline' ? PIPELINE_SLOTS : PROMISE_SLOTS);
   const timed = source.type === 'workload' && flags.requests === undefined;
   const durationMs = flags.duration ?? (timed ? DURATION_MS : null);
@@ -173,9 +175,16 @@ export function planBench(flags: BenchFlags): BenchPlan {
     operationBytes: operationBytes(source),
     pretouchBytes: flags.pretouch ?? pretouchBytes(),
   };
+  const excess = (configuration: Configuration): string | null =>
+    excessOf(openOperations(flags, configuration, requests), source);
+  const all = sweep(flags);
+  const configurations = all.filter((point) => excess(point) === null);
+  const wrong = all.map(excess).find((text) => text !== null);
+  if (wrong !== undefined && (oversized === 'refuse' || configurations.length === 0))
+    throw new UsageError(wrong);
   // The operations of a file are meant: running some of them once more to warm up would change what they do.
   const warmUpMs = source.type === 'input' ? 0 : flags.warmup;
-  const plan: BenchPlan = {
+  return {
     configurations,
     runs: flags.runs,
     clients: flags.clients,
@@ -201,23 +210,18 @@ export function planBench(flags: BenchFlags): BenchPlan {
       durationMs,
     }),
   };
-  for (const configuration of configurations)
-    checkOpen(openOperations(flags, configuration, requests), source);
-  return plan;
 }
 
-function checkOpen(open: number, source: LoadSource): void {
+/** @returns what is too much, for people; null: nothing. */
+function excessOf(open: number, source: LoadSource): string | null {
   const what = '--clients x --pipeline x --batch keeps';
   if (open > OPEN_OPERATIONS_MAX)
-    throw new UsageError(
-      `${what} ${open} operations open, at most ${OPEN_OPERATIONS_MAX} are allowed`,
-    );
+    return `${what} ${open} operations open, at most ${OPEN_OPERATIONS_MAX} are allowed`;
   const once = source.type === 'input' && !source.repeat;
   const bytes = (once ? Math.min(open, source.operations.length) : open) * operationBytes(source);
   if (bytes > OPEN_BYTES_MAX)
-    throw new UsageError(
-      `${what} ${formatBytes(bytes)} open, at most ${formatBytes(OPEN_BYTES_MAX)} are allowed: lower one of them, or use smaller values`,
-    );
+    return `${what} ${formatBytes(bytes)} open, at most ${formatBytes(OPEN_BYTES_MAX)} are allowed: lower one of them, or use smaller values`;
+  return null;
 }
 
 /** What the flags leave open, decided. */
@@ -227,6 +231,7 @@ interface Requests {
   readonly pretouchBytes: number;
 }
 
+/** Operations of one pipeline. */
 function batchOf(flags: BenchFlags, configuration: Configuration, requests: Requests): number {
   if (flags.api === 'promise') return 1;
   if (configuration.batch !== 'auto') return configuration.batch;

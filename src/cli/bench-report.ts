@@ -8,7 +8,7 @@ import {
   type Configuration,
   configurationName,
 } from './bench-plan.js';
-import { CAPACITY_GOOD } from './capacity.js';
+import { CAPACITY_GOOD, type Gated } from './capacity.js';
 import type { RunResult } from './drive.js';
 import type { Environment } from './environment.js';
 import { latencyHistogram } from './load.js';
@@ -20,12 +20,9 @@ import { formatCount, formatMicros, formatMix, formatValueSizes } from './units.
 /** Runs that differ by more than this are marked. */
 const SPREAD_DOUBTFUL = 0.1;
 
-export interface MeasuredRun {
+export interface MeasuredRun extends Gated<RunResult> {
   readonly configuration: Configuration;
   readonly run: number;
-  readonly result: RunResult;
-  readonly capacityBefore: number;
-  readonly capacityAfter: number;
 }
 
 export interface ConfigurationSummary extends Configuration {

@@ -39,6 +39,7 @@ import { startProgress } from './progress.js';
 import { type RunOptions, runOnce } from './run.js';
 import { Scratch, writableDirectory } from './scratch.js';
 import {
+  formatMicros,
   formatMix,
   formatValueSizes,
   parseCount,
@@ -75,30 +76,26 @@ function batchSize(text: string): BatchSize {
 
 const FSYNCS: readonly Fsync[] = [...FSYNC_MODES, 'memory'];
 
-export function registerBench(
-  program: Command,
-  context: { readonly signal: AbortSignal; setExitCode(code: number): void },
-): void {
+/** Where nothing is said. */
+export interface LoadDefaults {
+  /** What a sweep runs, or a search looks through. */
+  readonly batch: readonly BatchSize[];
+  readonly window: readonly number[];
+  /** Microseconds. */
+  readonly linger: readonly number[];
+  /** As it would be typed. */
+  readonly pretouch: string;
+}
+
+/** Adds what describes a cluster and its load, whatever is then done with them. */
+export function loadFlags(command: Command, defaults: LoadDefaults): Command {
   const list = { least: 1, most: 1024 };
-  program
-    .command('bench')
-    .description('measure a cluster on this machine; lists like --batch 1,8,64 make a sweep')
+  return command
     .option('-c, --clients <count>', 'logical clients', count(1, 4096), 16)
     .option(
       '-P, --pipeline <count>',
       'requests that each client keeps open (default: 2 with --api pipeline, 256 with promise)',
       count(1, 65_536),
-    )
-    .option('-n, --requests <count>', 'operations to run, instead of a time', count(1, 1e9))
-    .option(
-      '-t, --duration <time>',
-      'how long to measure (default: 3s)',
-      value((text) => parseMillis(text, { least: 10, most: 60 * MINUTE_MS })),
-    )
-    .addOption(
-      new Option('--warmup <time>', 'load before the measuring, not counted')
-        .argParser(value((text) => parseMillis(text, { least: 0, most: 10 * MINUTE_MS })))
-        .default(1000, '1s'),
     )
     .addOption(
       new Option('-d, --value-size <bytes>', 'bytes of a value, a range, or zipf:<range>')
@@ -124,12 +121,12 @@ export function registerBench(
     .addOption(
       new Option('--batch <list>', 'operations per request and requests per entry, or auto')
         .argParser(value((text) => parseList(text, batchSize)))
-        .default(['auto'], 'auto'),
+        .default(defaults.batch, defaults.batch.join(',')),
     )
     .addOption(
       new Option('--window <list>', 'entries in flight')
         .argParser(value((text) => parseList(text, (item) => parseCount(item, list))))
-        .default([32], '32'),
+        .default(defaults.window, defaults.window.join(',')),
     )
     .addOption(
       new Option('--linger <list>', 'wait for company while nothing is in flight')
@@ -138,7 +135,7 @@ export function registerBench(
             parseList(text, (item) => parseMicros(item, { least: 0, most: 100_000 })),
           ),
         )
-        .default([0], '0us'),
+        .default(defaults.linger, defaults.linger.map(formatMicros).join(',')),
     )
     .option('--threads <count>', 'load threads; 0: load from the main thread', count(0, 64), 0)
     .addOption(
@@ -171,11 +168,10 @@ export function registerBench(
         .choices(['pipeline', 'promise'])
         .default('pipeline'),
     )
-    .option('--runs <count>', 'runs of every configuration; medians are shown', count(1, 100), 3)
     .option('--seed <number>', 'seed of the operations', count(0, 2 ** 31 - 1), CANONICAL.seed)
     .option(
       '--pretouch <bytes>',
-      'log made resident before a run, 0 for none (default: 384MiB if there is memory)',
+      `log made resident before a run, 0 for none (default: ${defaults.pretouch} if there is memory)`,
       value((text) => parseSize(text, { least: 0, most: DEFAULT_LIMITS.logBytes })),
     )
     .addOption(
@@ -190,6 +186,29 @@ export function registerBench(
         'warmup',
       ]),
     )
+    .option('-q, --quiet', 'nothing on standard error but errors');
+}
+
+export function registerBench(
+  program: Command,
+  context: { readonly signal: AbortSignal; setExitCode(code: number): void },
+): void {
+  const command = program
+    .command('bench')
+    .description('measure a cluster on this machine; lists like --batch 1,8,64 make a sweep');
+  loadFlags(command, { batch: ['auto'], window: [32], linger: [0], pretouch: '384MiB' })
+    .option('-n, --requests <count>', 'operations to run, instead of a time', count(1, 1e9))
+    .option(
+      '-t, --duration <time>',
+      'how long to measure (default: 3s)',
+      value((text) => parseMillis(text, { least: 10, most: 60 * MINUTE_MS })),
+    )
+    .addOption(
+      new Option('--warmup <time>', 'load before the measuring, not counted')
+        .argParser(value((text) => parseMillis(text, { least: 0, most: 10 * MINUTE_MS })))
+        .default(1000, '1s'),
+    )
+    .option('--runs <count>', 'runs of every configuration; medians are shown', count(1, 100), 3)
     .addOption(
       new Option('-f, --format <name>', 'form of the result').choices(FORMATS).default('table'),
     )
@@ -204,29 +223,31 @@ export function registerBench(
       'with --baseline: end with exit code 3 when one holds, like throughput<-10%,p99>+20%',
       value(parseFailIf),
     )
-    .option('-q, --quiet', 'nothing on standard error but errors')
     .addHelpText('after', HELP)
     .action(async (flags: Flags) => context.setExitCode(await bench(flags, context.signal)));
 }
 
-const HELP = `
+export const LOAD_HELP = `
 Sizes: 100, 64KiB, 1MiB.  Times: 50us, 500ms, 10s, 2m.  Counts: 10, 10k, 2M.
+Of --mix, insert sets a new key, up to 4M of them, and rmw gets a key and sets it when it has the answer (two operations).
+Of --dist, zipfian takes few keys often, as YCSB does, latest those that were inserted last, sequential one after the other.`;
+
+const HELP = `${LOAD_HELP}
 A file for --input:
   {"op":"set","key":"user:1","value":{"name":"Ada"}}
   {"op":"get","key":"user:1"}
   {"op":"incr","key":"visits","by":1}
   {"op":"delete","key":"user:1"}
 It runs once, or over and over until --requests or --duration is reached.
-Of --mix, insert sets a new key, up to 4M of them, and rmw gets a key and sets it when it has the answer (two operations).
-Of --dist, zipfian takes few keys often, as YCSB does, latest those that were inserted last, sequential one after the other.
 Of --fail-if, figures are throughput, cpu, p50, p90, p99, p99.9 and max; any configuration of a sweep counts.
 Exit code: 0 done, 1 operations failed or nothing was measured, 2 wrong usage, 3 a condition of --fail-if holds.`;
 
-/** `options` with what is known only when a run begins. */
-async function runFresh(
+/** One run of `configuration`; on disk in a directory of its own under `parent`, which goes with it. */
+export async function runFresh(
   plan: BenchPlan,
   configuration: Configuration,
-  options: Pick<RunOptions, 'signal' | 'progress'> & { readonly parent: string | null },
+  options: Pick<RunOptions, 'signal' | 'progress'> &
+    Partial<Pick<RunOptions, 'durationMs'>> & { readonly parent: string | null },
 ): Promise<RunResult> {
   const { parent, ...rest } = options;
   if (parent === null) return await runOnce({ ...plan.run(configuration, ''), ...rest });
@@ -252,19 +273,18 @@ async function bench(flags: Flags, signal: AbortSignal): Promise<number> {
   const runs: MeasuredRun[] = [];
   try {
     const total = plan.runs * plan.configurations.length;
-    let capacityBefore = await gate.measure();
     for (let run = 1; run <= plan.runs; run++) {
       for (const configuration of plan.configurations) {
         const what = `${nameOf(flags, configuration)}, run ${run}`;
         const before = runs.length;
-        const result = await runFresh(plan, configuration, {
-          parent,
-          signal,
-          progress: (done) => progress.update((before + done) / total, what),
-        });
-        const capacityAfter = await gate.measure();
-        runs.push({ configuration, run, result, capacityBefore, capacityAfter });
-        capacityBefore = capacityAfter;
+        const gated = await gate.around(() =>
+          runFresh(plan, configuration, {
+            parent,
+            signal,
+            progress: (done) => progress.update((before + done) / total, what),
+          }),
+        );
+        runs.push({ configuration, run, ...gated });
       }
     }
   } finally {

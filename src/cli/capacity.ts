@@ -7,8 +7,17 @@ import { Piscina } from 'piscina';
 export const CAPACITY_GOOD = 1.7;
 const SPIN_MS = 100;
 
+/** A result, and what the gate said on either side of it. */
+export interface Gated<T> {
+  readonly result: T;
+  readonly capacityBefore: number;
+  readonly capacityAfter: number;
+}
+
 export class CapacityGate {
   readonly #pool: Piscina<number, number>;
+  /** After the work before. */
+  #last: number | null = null;
 
   constructor() {
     this.#pool = new Piscina<number, number>({
@@ -25,6 +34,14 @@ export class CapacityGate {
     const first = await this.#pool.run(SPIN_MS);
     const [left, right] = await Promise.all([this.#pool.run(SPIN_MS), this.#pool.run(SPIN_MS)]);
     return (left + right) / first;
+  }
+
+  /** Runs `work` between two measurements; the second one is the first of the next work. */
+  async around<T>(work: () => Promise<T>): Promise<Gated<T>> {
+    const capacityBefore = this.#last ?? (await this.measure());
+    const result = await work();
+    this.#last = await this.measure();
+    return { result, capacityBefore, capacityAfter: this.#last };
   }
 
   async close(): Promise<void> {

@@ -10,8 +10,10 @@ import { registerExplore } from './explore.js';
 import { registerInspect } from './inspect.js';
 import { registerKilltest } from './killtest.js';
 import { guardStreams } from './output.js';
+import { registerReport } from './report.js';
 import { registerSim } from './sim.js';
 import { registerSoak } from './soak.js';
+import { registerTune } from './tune.js';
 import { registerUp } from './up.js';
 import { EXIT_USAGE, exitCodeOf, messageOf } from './usage.js';
 
@@ -38,6 +40,8 @@ async function main(): Promise<number> {
     .showHelpAfterError('(viewstamp <command> --help lists the flags)')
     .exitOverride();
   registerBench(program, context);
+  registerTune(program, context);
+  registerReport(program);
   registerDemo(program, context);
   registerUp(program, context);
   registerInspect(program, context);

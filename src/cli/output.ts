@@ -15,9 +15,9 @@ const SUFFIXES: Readonly<Record<string, Format>> = {
   '.txt': 'table',
 };
 
-export interface OutputFile {
+export interface OutputFile<F extends Format = Format> {
   readonly path: string;
-  readonly format: Format;
+  readonly format: F;
 }
 
 /** Checked before the run: an hour of measuring must not end at a misspelt directory. @throws UsageError */
@@ -25,12 +25,17 @@ export function outputFile(path: string): OutputFile {
   const format = SUFFIXES[extname(path)];
   if (format === undefined)
     throw new UsageError(`'${path}' must end in ${Object.keys(SUFFIXES).join(', ')}`);
+  return { path: writable(path), format };
+}
+
+/** @returns `path`, a file that can be made. @throws UsageError */
+export function writable(path: string): string {
   try {
     accessSync(dirname(path), constants.W_OK);
   } catch (error) {
     throw new UsageError(`'${path}' cannot be written: ${(error as Error).message}`);
   }
-  return { path, format };
+  return path;
 }
 
 /** Call once at the start of a program: what happens when its output can no longer be written. */
@@ -46,10 +51,10 @@ export function guardStreams(): void {
 }
 
 /** Prints one form and writes the files. */
-export function deliver(
-  render: Readonly<Record<Format, () => string>>,
-  format: Format,
-  files: readonly OutputFile[],
+export function deliver<F extends Format>(
+  render: Readonly<Record<F, () => string>>,
+  format: F,
+  files: readonly OutputFile<F>[],
 ): void {
   process.stdout.write(`${render[format]()}\n`);
   for (const file of files) writeFileSync(file.path, `${render[file.format]()}\n`);

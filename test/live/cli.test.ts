@@ -7,16 +7,15 @@ import { open } from 'viewstamp';
 import { describe, expect, test } from 'vitest';
 import { isClean, LEDGER_CANONICAL, Ledger } from '#dist/cli/ledger.js';
 import { pause, untilTrue } from './counting.js';
-import { leftover, operations, ROOT, scratch, start, viewstamp } from './fixtures/command.js';
-
-/** Wrong usage: nothing ran, nothing on standard output, exit code 2, and no stack trace. @returns what was said. */
-async function refused(args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await viewstamp(...args);
-  expect(stderr).toMatch(/^error: /);
-  expect(stderr).not.toMatch(/\n\s+at /);
-  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-  return stderr;
-}
+import {
+  leftover,
+  operations,
+  ROOT,
+  refused,
+  scratch,
+  start,
+  viewstamp,
+} from './fixtures/command.js';
 
 describe('help', () => {
   test('--version is the version of the package', async () => {

@@ -1,0 +1,129 @@
+// What a report is made of: files that may hold anything, text that must stay text, and curves whose figures are those of the file.
+
+import { describe, expect, test } from 'vitest';
+import {
+  drawn,
+  frontierChart,
+  percentileChart,
+  timelineChart,
+} from '../../src/cli/report/charts.js';
+import { heatMaps } from '../../src/cli/report/heat-map.js';
+import { html } from '../../src/cli/report/html.js';
+import { parseResult, type Result } from '../../src/cli/report/result-file.js';
+import { UsageError } from '../../src/cli/usage.js';
+import { type Place, resultDocument } from './result-document.js';
+
+function parsed(value: unknown): Result {
+  return parseResult('some.json', JSON.stringify(value));
+}
+
+const SWEEP: readonly Place[] = [
+  { batch: 8, window: 4 },
+  { batch: 'auto', window: 4 },
+  { batch: 8, window: 32 },
+];
+
+describe('a file that is no result', () => {
+  const good = resultDocument(SWEEP);
+  test.each([
+    ['no JSON', '{"kind":', 'it is not JSON'],
+    ['a list', '[]', 'the result is a list, where an object is expected'],
+    ['null', 'null', 'the result is null, where an object is expected'],
+    ['an object without a kind', '{}', 'the result.kind is missing'],
+    ['another kind', '{"kind":"viewstamp.soak"}', 'the result.kind is of type string'],
+    ['another version', JSON.stringify({ ...good, schemaVersion: 9 }), 'schema version 9'],
+    [
+      'no summary',
+      JSON.stringify({ ...good, summary: undefined }),
+      'the result.summary is missing',
+    ],
+    [
+      'a rate that is text',
+      JSON.stringify({ ...good, summary: [{ ...good.summary[0], opsPerSecond: '1' }] }),
+      'the result.summary[0].opsPerSecond is of type string, where a number is expected',
+    ],
+    [
+      'a batch size that is an object',
+      JSON.stringify({ ...good, summary: [{ ...good.summary[0], batch: {} }] }),
+      'the result.summary[0].batch is of type object, where a number is expected',
+    ],
+    [
+      'half a percentile',
+      JSON.stringify({ ...good, histogram: [{ ...good.histogram[0], percentiles: [[1]] }] }),
+      'the result.histogram[0].percentiles[0] is a list, where a pair of numbers is expected',
+    ],
+    [
+      'a timeline that is none',
+      JSON.stringify({ ...good, runs: [{ ...good.runs[0], timeline: 'yes' }] }),
+      'the result.runs[0].timeline is of type string, where a list is expected',
+    ],
+  ])('%s: says what is wrong, and where', (_what, text, said) => {
+    expect(() => parseResult('x.json', text)).toThrow(UsageError);
+    expect(() => parseResult('x.json', text)).toThrow(said);
+  });
+});
+
+describe('curves', () => {
+  test('have the figures of the file', () => {
+    const result = parsed(resultDocument(SWEEP));
+    expect(frontierChart(result)).toMatchObject({
+      x: [64, 512, 4096],
+      series: [{ y: [32_000, 256_000, 2_048_000] }, { y: [32_000, 256_000, 2_048_000] }],
+    });
+    expect(percentileChart(result)).toMatchObject({
+      x: [1, 2, 100],
+      series: [
+        { label: 'batch 8, window 4', y: [1, 2, 3] },
+        { label: 'batch auto, window 4', y: [1, 2, 3] },
+        { label: 'batch 8, window 32', y: [1, 2, 3] },
+      ],
+    });
+    expect(timelineChart(result)).toMatchObject({
+      x: [0.1, 0.2],
+      series: [{ y: [5, 32] }, { y: [5, 2048] }, { y: [5, 256] }],
+    });
+  });
+
+  test('at different times lie beside each other', () => {
+    const value = resultDocument(SWEEP.slice(0, 2));
+    Object.assign(value.runs[1] ?? {}, { timeline: [[150, 7]] });
+    expect(timelineChart(parsed(value))).toMatchObject({
+      x: [0.1, 0.15, 0.2],
+      series: [{ y: [5, null, 32] }, { y: [null, 7, null] }],
+    });
+  });
+
+  test('that the file does not have are not drawn', () => {
+    const { histogram: _, runs: __, ...rest } = resultDocument(SWEEP.slice(0, 1));
+    const result = parsed(rest);
+    expect(percentileChart(result)).toBeNull();
+    expect(timelineChart(result)).toBeNull();
+    expect(frontierChart(result)).toBeNull();
+    expect(heatMaps(result.points)).toEqual([]);
+  });
+
+  test('are those of the frontier where there are many', () => {
+    const places = Array.from({ length: 40 }, (_, index) => ({ batch: 1 + index, window: 4 }));
+    const value = resultDocument(places);
+    for (const row of value.summary.slice(20)) row.opsPerSecond = 1;
+    const points = drawn(parsed(value));
+    expect(points).toHaveLength(8);
+    expect(points[0]?.batch).toBe('1');
+    expect(points.every(({ opsPerSecond }) => opsPerSecond > 1)).toBe(true);
+  });
+});
+
+test('a heat map has a row for each batch size, in order, and no cell for what was not run', () => {
+  const [map] = heatMaps(parsed(resultDocument(SWEEP)).points);
+  const rows = [...(map?.text ?? '').matchAll(/<tr><th>(8|auto)<\/th>(.*?)<\/tr>/gs)];
+  expect(rows.map(([, batch]) => batch)).toEqual(['8', 'auto', '8', 'auto']);
+  expect(rows[0]?.[2]).toMatch(/0\.00">32K<\/td>\s*<td style="--heat: 0\.11">256K<\/td>/);
+  expect(rows[1]?.[2]).toMatch(/1\.00">2\.05M<\/td>\s*<td><\/td>/);
+});
+
+test('text stays text, wherever it is put in', () => {
+  const text = `<script>&"'`;
+  const escaped = '&lt;script&gt;&amp;&quot;&#39;';
+  expect(html`<p title="${text}">${text}</p>`.text).toBe(`<p title="${escaped}">${escaped}</p>`);
+  expect(html`<ul>${[html`<li>${text}</li>`]}</ul>`.text).toBe(`<ul><li>${escaped}</li></ul>`);
+});
