@@ -9,7 +9,7 @@ import type { Owner } from './owner.js';
 import { DamagedFile, PageFile } from './page-file.js';
 import { isSealed, seal } from './records.js';
 
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 export const CONTENT_KEY: Buffer = Buffer.from('content');
 export const OWNER_KEY: Buffer = Buffer.from('owner');

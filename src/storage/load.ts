@@ -1,6 +1,6 @@
-// What a replica finds in its store when it starts. Everything is verified before anything is shown, so a damaged store is a
-// result and never half a state (P3). Chains and roots need the core's hashes and are for the caller to verify, who gets all they
-// are made of.
+// What a replica finds in its store when it starts. Structure and checksums are verified before anything is shown, so a damaged store
+// is a result and never half a state (P3). Chains, which alone cover the bodies of entries, and roots need the core's hashes and are for
+// the caller to verify before it uses anything; who gets all they are made of.
 
 import { closeSync, openSync } from 'node:fs';
 import type { Entry } from '../protocol/message.js';
@@ -38,7 +38,7 @@ export class LoadedState {
     this.checkpoint = survey.checkpoint;
   }
 
-  /** From `from` (not below `meta.logStart`) up to `meta.head`. @throws {StorageError} VR_CORRUPT_LOG */
+  /** From `from` (not below `meta.logStart`) up to `meta.head`; their bodies are unverified. @throws {StorageError} VR_CORRUPT_LOG */
   *entries(from: OpNumber = this.meta.logStart): Generator<Entry, void, undefined> {
     const { logStart, head } = this.meta;
     for (let op = from; op <= head; op++) {

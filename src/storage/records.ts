@@ -1,6 +1,7 @@
-// Keys and values of a replica's store, byte for byte: format version 1. Values are little-endian, keys are big-endian so that
+// Keys and values of a replica's store, byte for byte: format version 2. Values are little-endian, keys are big-endian so that
 // LMDB's byte order is the order of the numbers. Every value begins with a CRC-32 of its key and of the rest of the value: LMDB
-// itself keeps none, and a page that lost its way would otherwise pass.
+// itself keeps none, and a page that lost its way would otherwise pass. Of an entry it leaves out the body, which is nearly all that is
+// ever written: the entry's chain covers that, and who reads a log verifies its chain anyway, from `baseChain` on.
 
 import { crc32 } from 'node:zlib';
 import type { Entry } from '../protocol/message.js';
@@ -126,7 +127,7 @@ export function parseKey(key: Buffer): Key | null {
   }
 }
 
-/** Fills in the checksum of a complete value. */
+/** Fills in the checksum of a complete value; of an entry its fields are enough. */
 export function seal(key: Uint8Array, value: Buffer): Buffer {
   value.writeUInt32LE(sumOf(key, value), 0);
   return value;
@@ -137,10 +138,11 @@ export function isSealed(key: Uint8Array, value: Buffer): boolean {
 }
 
 function sumOf(key: Uint8Array, value: Buffer): number {
-  return crc32(value.subarray(CRC_BYTES), crc32(key));
+  const to = key[0] === LOG ? ENTRY_HEADER_BYTES : value.length;
+  return crc32(value.subarray(CRC_BYTES, to), crc32(key));
 }
 
-//  entry   crc @0, kind u32 @4, epoch u32 @8, view u32 @12, ts f64 @16, seed u32 @24, count u32 @28, chain 4 x i32 @32,
+//  entry   crc @0 (of the key and up to @56), kind u32 @4, epoch u32 @8, view u32 @12, ts f64 @16, seed u32 @24, count u32 @28, chain 4 x i32 @32,
 //          body length u32 @48, 0 @52, body @56
 
 export function writeEntryHeader(target: Buffer, entry: Entry): void {

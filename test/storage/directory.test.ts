@@ -98,14 +98,18 @@ test('a cluster id is a whole number below 2^53', () => {
     ).toThrow(refusal('VR_CONFIG'));
 });
 
-test('another format version is refused, and both are named', () => {
-  const path = closedDirectory();
-  const future = { formatVersion: 2, gen: 0, ...CLUSTER };
-  put(path, CONTENT_KEY, encodeContent(future));
-  const error = refusal('VR_VERSION_MISMATCH', { found: 2, supported: 1 });
-  expect(() => openDirectory(path)).toThrow(error);
-  expect(() => readDirectory(path)).toThrow(/version 2.* 1$/);
-});
+test.each([1, FORMAT_VERSION + 1])(
+  'another format version, %i, is refused, and both are named',
+  (found) => {
+    const path = closedDirectory();
+    put(path, CONTENT_KEY, encodeContent({ formatVersion: found, gen: 0, ...CLUSTER }));
+    const error = refusal('VR_VERSION_MISMATCH', { found, supported: FORMAT_VERSION });
+    expect(() => openDirectory(path)).toThrow(error);
+    expect(() => readDirectory(path)).toThrow(
+      new RegExp(`format version ${found}, .* ${FORMAT_VERSION}$`),
+    );
+  },
+);
 
 test('a second open in this process is refused, and allowed after the first is closed', () => {
   const path = temporaryPath();

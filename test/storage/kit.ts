@@ -4,7 +4,10 @@ import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { ChainHasher } from '../../src/protocol/chain.js';
 import type { Entry } from '../../src/protocol/message.js';
+import type { Chain } from '../../src/protocol/types.js';
+import { digest64 } from '../../src/simulation/seeded.js';
 import { DataDirectory, type OpenDirectoryOptions } from '../../src/storage/directory.js';
 import { ExitGuard } from '../../src/storage/exit-guard.js';
 import type { ReplicaFiles } from '../../src/storage/files.js';
@@ -25,9 +28,14 @@ import type { CheckpointRecord } from '../../src/storage/records.js';
 import type { Switch } from '../../src/storage/replica-store.js';
 import { type FlushMode, StoreWriter } from '../../src/storage/store-writer.js';
 
+/** A directory that another run wrote, and that is never written again: see format.test.ts. */
+export const GOLDEN: string = new URL('./testdata/format-2/', import.meta.url).pathname;
+
 export const guard = new ExitGuard(ExitGuard.memory());
 
 export const PAGE_BYTES = 256;
+
+export const hasher = new ChainHasher(digest64);
 
 export const CLUSTER = {
   clusterId: 77,
@@ -40,7 +48,7 @@ export const CLUSTER = {
     storeBytes: 1 << 20,
   },
   pageBytes: PAGE_BYTES,
-  origin: [1, 2, 3, 4],
+  origin: hasher.origin(77),
 } as const;
 
 export function temporaryPath(): string {
@@ -81,6 +89,15 @@ export function entriesFrom(from: number, to: number, view = 1, bytes?: number):
   const entries: Entry[] = [];
   for (let op = from; op <= to; op++) entries.push(entryAt(op, view, bytes));
   return entries;
+}
+
+/** The same entries with chains that link, above one whose chain is `below`. */
+export function linked(entries: readonly Entry[], below: Chain): Entry[] {
+  let chain = below;
+  return entries.map((entry) => {
+    chain = hasher.next(chain, entry, entry.body);
+    return { ...entry, chain };
+  });
 }
 
 export function recordAt(op: number, pageCounts: readonly number[]): CheckpointRecord {

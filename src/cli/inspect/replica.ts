@@ -45,7 +45,7 @@ export interface StoredCheckpoint {
 }
 
 export type StoreReport =
-  /** `broken`: structure and checksums hold, and yet it is not what the replica wrote. */
+  /** `broken`: structure, checksums and the chain of the log hold, and yet it is not what the replica wrote. */
   | {
       readonly kind: 'whole' | 'broken';
       readonly log: StoredLog;
@@ -160,8 +160,8 @@ function verify(
   chains.put(meta.logStart - 1, below);
   for (const entry of state.entries()) {
     if (!hasher.links(below, entry)) {
-      why.push(`entry ${entry.op} does not follow from those before it`);
-      break;
+      why.push(`entry ${entry.op} breaks the chain: its body is damaged, or it follows others`);
+      return { kind: 'damaged', log, why };
     }
     below = entry.chain;
     chains.put(entry.op, below);
