@@ -2,7 +2,7 @@
 // it: the store's thread before LMDB maps the file, a replica that loads, an inspection. Hashes of the core (chains, roots) are for
 // the caller to verify; here it is structure, checksums, completeness, and the mark that tells how new the store must be.
 
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import type { OpNumber } from '../protocol/types.js';
 import { messageOf } from './errors.js';
 import type { ReplicaFiles } from './files.js';
@@ -40,8 +40,6 @@ export interface Survey {
   readonly checkpoint: CheckpointRecord | null;
   /** The mode `none` was at work, in this boot of the machine. */
   readonly unflushed: boolean;
-  readonly txnid: number;
-  readonly fileBytes: number;
   readonly log: LogIndex;
   readonly pages: PageIndex;
   /** Of the entries from `meta.logStart` on. */
@@ -97,7 +95,6 @@ class Surveyor {
   readonly #files: ReplicaFiles;
   readonly #thorough: boolean;
   #txnid = 0;
-  #fileBytes = 0;
   #meta: StoredMeta | null = null;
   #checkpoint: CheckpointRecord | null = null;
   #unflushed: string | null = null;
@@ -112,7 +109,6 @@ class Surveyor {
   }
 
   run(fd: number): void {
-    this.#fileBytes = fstatSync(fd).size;
     const file = new PageFile(fd);
     this.#txnid = file.txnid;
     const mark = readMark(this.#files.register);
@@ -135,8 +131,6 @@ class Surveyor {
       meta: this.#meta,
       checkpoint: this.#checkpoint,
       unflushed: this.#unflushed !== null,
-      txnid: this.#txnid,
-      fileBytes: this.#fileBytes,
       log: this.#log ?? new LogIndex(this.#meta?.logStart ?? 1),
       pages: this.#pages,
       entries: this.#entries,

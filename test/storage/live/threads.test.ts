@@ -8,9 +8,10 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { expect, onTestFinished, test } from 'vitest';
+import { loadDigest } from '#dist/actors/replica/digest.js';
+import { inspectDirectory } from '#dist/cli/inspect/directory.js';
 import { DataDirectory } from '#dist/storage/directory.js';
 import { ExitGuard } from '#dist/storage/exit-guard.js';
-import { inspectDirectory } from '#dist/storage/inspect.js';
 import { loadStore } from '#dist/storage/load.js';
 import { ReplicaStore } from '#dist/storage/replica-store.js';
 import { StoreHost, type StoreHostOptions } from '#dist/storage/store-host.js';
@@ -271,11 +272,9 @@ test('another process cannot open the directory, and one that was killed is foll
       details: expect.objectContaining({ pid: first.pid }),
     }),
   );
-  expect(inspectDirectory(path)).toMatchObject({
-    directory: {
-      owner: { state: 'alive', process: { pid: first.pid } },
-      replicas: [{ verdict: { kind: 'intact' } }],
-    },
+  expect(inspectDirectory(path, await loadDigest())).toMatchObject({
+    owner: { state: 'alive', pid: first.pid },
+    replicas: [{ store: { kind: 'whole' } }],
   });
   first.kill('SIGKILL');
   await once(first, 'exit');
