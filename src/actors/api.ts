@@ -115,6 +115,11 @@ export interface LimitOptions {
   /** Log per replica; at 80 % an event, at the limit VR_OVERLOADED. @default 1 GiB */
   logBytes?: number;
   /**
+   * Bytes of entries after which there is a checkpoint, however few they are, up to `logBytes`.
+   * @default four times the state, at least 16 MiB and at most a quarter of `logBytes`
+   */
+  checkpointBytes?: number;
+  /**
    * Log per replica that is made resident before the store opens, up to 1 GiB: fresh memory costs more to touch for the
    * first time than to write. A restarted replica goes without. @default 0
    */

@@ -88,6 +88,7 @@ const LIMIT_NAMES = [
   'clients',
   'storeBytes',
   'logBytes',
+  'checkpointBytes',
   'logPretouchBytes',
   'replicaHeapMiB',
   'ringBytes',
@@ -186,6 +187,14 @@ export function openSettings(options: OpenOptions): Settings {
     most: 2 ** 40,
     fallback: DEFAULT_LIMITS.logBytes,
   });
+  const checkpointBytes =
+    limits['checkpointBytes'] === undefined
+      ? null
+      : integer(limits['checkpointBytes'], 'limits.checkpointBytes', {
+          least: 64 << 10,
+          most: logBytes,
+          fallback: 0,
+        });
   const checkpointEvery = integer(top['checkpointEvery'], 'checkpointEvery', {
     least: 4,
     most: 1_000_000,
@@ -208,7 +217,8 @@ export function openSettings(options: OpenOptions): Settings {
     maxSessions: 2 * clients,
     logBytes,
     checkpointEvery,
-    checkpointBytes: Math.floor(logBytes / CHECKPOINTS_PER_LOG),
+    checkpointBytesLeast: checkpointBytes ?? DEFAULT_LIMITS.checkpointBytesLeast,
+    checkpointBytes: checkpointBytes ?? Math.floor(logBytes / CHECKPOINTS_PER_LOG),
     retain: 2 * checkpointEvery,
   };
   return {

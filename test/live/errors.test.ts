@@ -89,6 +89,7 @@ test.each([
   [{ limits: { keyBites: 3 } }, /unknown option 'limits\.keyBites'; did you mean 'keyBytes'/],
   [{ replica: 3 }, /did you mean 'replicas'/],
   [{ timing: { viewTimeoutMs: 100 } }, /timing\.viewTimeoutMs must be an integer from 400/],
+  [{ limits: { checkpointBytes: 1000 } }, /limits\.checkpointBytes .* from 65536 to \d+, got 1000/],
   [{ timing: { leaseMs: 501 } }, /timing\.leaseMs .* from 0 to 500, got 501/],
   [{ batch: { maxOps: 0 } }, /batch\.maxOps/],
   [{ limits: { logPretouchBytes: -1 } }, /limits\.logPretouchBytes .* from 0 to \d+, got -1/],
