@@ -58,9 +58,7 @@ async function main(): Promise<number> {
     progress.stop();
     await gate.close();
   }
-  const clean = tellFailover(
-    await killPrimaries({ kills: 1, loadMs: size.loadMs, begin: () => {} }),
-  );
+  const clean = tellFailover(await killPrimaries({ kills: 1, loadMs: size.loadMs }));
   const seconds = (performance.now() - begin) / 1e3;
   say('');
   say(

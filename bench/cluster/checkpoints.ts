@@ -18,9 +18,9 @@ import { table } from '#dist/cli/output.js';
 import { median } from '#dist/cli/statistics.js';
 import { formatBytes, formatCount, formatMicros, formatMillis } from '#dist/cli/units.js';
 import { describeCapacity } from './comparison.js';
-import { untilAgreed, Writing } from './writing.js';
+import { viewChangeAfter } from './view-change.js';
+import { untilAgreed, VALUE_BYTES, Writing } from './writing.js';
 
-const VALUE_BYTES = 100;
 const MILLION = 1_000_000;
 /** Operations that bring about checkpoints and cuts of the log, and machine code for what is done often. */
 const WARM = 6 * MILLION;
@@ -153,27 +153,9 @@ async function failover(): Promise<void> {
     const views: number[] = [];
     const backs: number[] = [];
     for (let round = 0; round < Number(values.rounds); round++) {
-      await using cluster = await open();
-      const writing = new Writing(cluster, VALUE_BYTES);
-      await writing.operations(operations, 1000);
-      await untilAgreed(cluster);
-      const { primary } = await cluster.status();
-      const began = performance.now();
-      const killed = cluster.admin.kill(primary);
-      await cluster.kv.set('after', 1, { timeoutMs: 20_000 });
-      views.push(performance.now() - began);
-      await killed;
-      for (;;) {
-        const { replicas } = await cluster.status();
-        if (
-          replicas.every(
-            ({ state, start }, id) => state === 'normal' && (id !== primary || start > 1),
-          )
-        )
-          break;
-        await new Promise((resolve) => setTimeout(resolve, 2));
-      }
-      backs.push(performance.now() - began);
+      const { viewMs, backMs } = await viewChangeAfter(operations);
+      views.push(viewMs);
+      backs.push(backMs);
     }
     medians.push({ view: median(views), back: median(backs) });
     rows.push([

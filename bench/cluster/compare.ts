@@ -162,7 +162,7 @@ async function main(): Promise<number> {
   say(comparisonTable(comparison));
   say(describeCapacity(comparison.capacity));
   say('');
-  const { kills, audit } = await killPrimaries({ ...size, begin: () => {} });
+  const { kills, audit } = await killPrimaries(size);
   tellKills(kills);
   for (const line of verdict(audit)) say(line);
   const memory = await measureMemory();

@@ -18,10 +18,10 @@ export interface Round {
   readonly p99Us: number;
 }
 
-/** Whatever can take part in an interleaved run. */
-export interface Entrant {
+/** Whatever can take part in an interleaved run; `R`: what it measures in a round. */
+export interface Entrant<R = Round> {
   readonly name: string;
-  start(): Promise<Running>;
+  start(): Promise<Running<R>>;
 }
 
 export interface Contender extends Entrant {
@@ -29,8 +29,10 @@ export interface Contender extends Entrant {
 }
 
 /** A contender with its threads up and its keys filled. */
-export interface Running {
-  round(times: RoundTimes): Promise<Round>;
+export interface Running<R = Round> {
+  /** Before the first round, instead of a round with a warm-up of so long. */
+  readonly settle?: (milliseconds: number) => Promise<void>;
+  round(times: RoundTimes): Promise<R>;
   close(): Promise<void>;
 }
 

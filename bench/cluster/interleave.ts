@@ -5,7 +5,7 @@ import type { CapacityGate } from '#dist/cli/capacity.js';
 import { median } from '#dist/cli/statistics.js';
 import type { Entrant, Round, RoundTimes, Running } from './contender.js';
 
-export interface InterleaveOptions {
+export interface InterleaveOptions<R = Round> {
   readonly rounds: number;
   /** Load on each contender before the first round, ms. */
   readonly settleMs: number;
@@ -14,28 +14,29 @@ export interface InterleaveOptions {
   /** Told before each measurement, with how far the comparison is. */
   readonly begin: (done: number, what: string) => void;
   /** Told after each round. */
-  readonly roundDone?: (round: number, rows: readonly Round[], capacity: number) => void;
+  readonly roundDone?: (round: number, rows: readonly R[], capacity: number) => void;
 }
 
-export interface Interleaved {
+export interface Interleaved<R = Round> {
   /** Of each contender, in the order given, what it did in round 1, 2 ... */
-  readonly measured: readonly (readonly Round[])[];
+  readonly measured: readonly (readonly R[])[];
   /** Work of two threads over work of one: before the first round and after each. */
   readonly capacity: readonly number[];
 }
 
 /** Starts all contenders, lets them take turns, and ends them. */
-export async function interleave(
-  contenders: readonly Entrant[],
-  options: InterleaveOptions,
-): Promise<Interleaved> {
-  const running: Running[] = [];
+export async function interleave<R = Round>(
+  contenders: readonly Entrant<R>[],
+  options: InterleaveOptions<R>,
+): Promise<Interleaved<R>> {
+  const running: Running<R>[] = [];
   try {
     for (const contender of contenders) {
       options.begin(0, `warming up: ${contender.name}`);
       const one = await contender.start();
       running.push(one);
-      await one.round({ warmUpMs: options.settleMs, measureMs: 1 });
+      if (one.settle === undefined) await one.round({ warmUpMs: options.settleMs, measureMs: 1 });
+      else await one.settle(options.settleMs);
     }
     return await takeTurns(contenders, running, options);
   } finally {
@@ -43,19 +44,19 @@ export async function interleave(
   }
 }
 
-async function takeTurns(
-  contenders: readonly Entrant[],
-  running: readonly Running[],
-  options: InterleaveOptions,
-): Promise<Interleaved> {
+async function takeTurns<R>(
+  contenders: readonly Entrant<R>[],
+  running: readonly Running<R>[],
+  options: InterleaveOptions<R>,
+): Promise<Interleaved<R>> {
   const capacity = [await options.gate.measure()];
-  const measured: Round[][] = contenders.map(() => []);
+  const measured: R[][] = contenders.map(() => []);
   for (let round = 0; round < options.rounds; round++) {
-    const row: Round[] = [];
+    const row: R[] = [];
     for (const [at, contender] of contenders.entries()) {
       const done = (round * contenders.length + at) / contenders.length;
       options.begin(done / options.rounds, `round ${round + 1}: ${contender.name}`);
-      const one = await (running[at] as Running).round(options.times);
+      const one = await (running[at] as Running<R>).round(options.times);
       measured[at]?.push(one);
       row.push(one);
     }
@@ -67,8 +68,12 @@ async function takeTurns(
 }
 
 /** Median of the ratios within rounds of one run. */
-export function ratioOf(own: readonly Round[], other: readonly Round[]): number {
-  return median(own.map((round, at) => round.opsPerSecond / (other[at] as Round).opsPerSecond));
+export function ratioOf(
+  own: readonly Round[],
+  other: readonly Round[],
+  figure: 'opsPerSecond' | 'cpuNsPerOp' = 'opsPerSecond',
+): number {
+  return median(own.map((round, at) => round[figure] / (other[at] as Round)[figure]));
 }
 
 export interface Medians {

@@ -3,7 +3,7 @@
 
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { open } from 'viewstamp';
+import { type Cluster, open } from 'viewstamp';
 import { type Failover, killUnderLoad } from '#dist/cli/failover.js';
 import { type Audit, Ledger } from '#dist/cli/ledger.js';
 
@@ -12,29 +12,40 @@ export interface Kill extends Failover {
   readonly writtenMs: number;
 }
 
+export interface KillOptions {
+  readonly kills: number;
+  /** Load before each kill. */
+  readonly loadMs: number;
+}
+
 export interface Kills {
   readonly kills: readonly Kill[];
   readonly audit: Audit;
 }
 
-export async function killPrimaries(options: {
-  readonly kills: number;
-  /** Load before each kill. */
-  readonly loadMs: number;
-  readonly begin: (done: number) => void;
-}): Promise<Kills> {
-  const kills: Kill[] = [];
+/** Opens a cluster for `kills` kills. */
+export async function killPrimaries(options: KillOptions): Promise<Kills> {
   await using cluster = await open({ name: 'kills', replicas: 3 });
   const ledger = new Ledger(cluster);
-  const begin = performance.now();
   ledger.start();
+  const kills = await killInTurn(cluster, ledger, options);
+  await ledger.stop();
+  return { kills, audit: await ledger.audit() };
+}
+
+/** Under the load of `ledger`, which has been started. */
+export async function killInTurn(
+  cluster: Cluster,
+  ledger: Ledger,
+  options: KillOptions,
+): Promise<Kill[]> {
+  const kills: Kill[] = [];
+  const begin = performance.now();
   while (kills.length < options.kills) {
-    options.begin(kills.length / options.kills);
     await sleep(options.loadMs);
     const { primary } = await cluster.status();
     const writtenMs = performance.now() - begin;
     kills.push({ ...(await killUnderLoad(cluster, ledger, primary)), writtenMs });
   }
-  await ledger.stop();
-  return { kills, audit: await ledger.audit() };
+  return kills;
 }

@@ -4,6 +4,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Cluster, Kv } from 'viewstamp';
 
+export const VALUE_BYTES = 100;
 const PIPELINE = 500;
 const OPEN = 24;
 const TIMEOUT_MS = 120_000;

@@ -3,14 +3,15 @@
 // figures mean nothing.
 
 import { writeFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 import { CapacityGate } from '#dist/cli/capacity.js';
 import { describeEnvironment, recordEnvironment } from '#dist/cli/environment.js';
 import { value } from '#dist/cli/flags.js';
-import { guardStreams, outputFile } from '#dist/cli/output.js';
+import { guardStreams } from '#dist/cli/output.js';
 import { startProgress } from '#dist/cli/progress.js';
 import { parseCount, parseMillis } from '#dist/cli/units.js';
-import { EXIT_USAGE, exitCodeOf, messageOf, UsageError } from '#dist/cli/usage.js';
+import { UsageError } from '#dist/cli/usage.js';
+import { jsonFile, runProgram } from '../program.js';
 import { checkpoint } from './checkpoint.js';
 import { codec } from './codec.js';
 import { core } from './core.js';
@@ -51,13 +52,7 @@ function chosen(words: readonly string[], scale: Scale): Piece[] {
   return pieces;
 }
 
-function jsonPath(text: string): string {
-  const { path, format } = outputFile(text);
-  if (format !== 'json') throw new UsageError(`'${text}' must end in .json`);
-  return path;
-}
-
-async function run(words: readonly string[], flags: Flags): Promise<void> {
+async function run(flags: Flags, words: readonly string[]): Promise<number> {
   const base = flags.smoke === true ? SMOKE_EFFORT : FULL_EFFORT;
   const { rounds = base.rounds, time: timeMs = base.timeMs } = flags;
   const effort: Effort = { ...base, rounds, timeMs };
@@ -76,36 +71,25 @@ async function run(words: readonly string[], flags: Flags): Promise<void> {
     progress.stop();
     await gate.close();
   }
+  return 0;
 }
 
-async function main(): Promise<number> {
-  const program = new Command('bench:micro')
-    .description('measure the single pieces: codec, rings, tables, store, checkpoints, log, core')
-    .argument('[words...]', 'only the pieces whose names have all of these')
-    .option(
-      '--rounds <count>',
-      `interleaved rounds (default: ${FULL_EFFORT.rounds})`,
-      value((text) => parseCount(text, { least: 1, most: 1000 })),
-    )
-    .option(
-      '--time <time>',
-      `for each piece in each round (default: ${FULL_EFFORT.timeMs}ms)`,
-      value((text) => parseMillis(text, { least: 1, most: 60_000 })),
-    )
-    .option('--json <file>', 'write the result there as well', value(jsonPath))
-    .option('--smoke', 'everything for a moment, with small tables: the figures mean nothing')
-    .showHelpAfterError('(--help lists the flags)')
-    .exitOverride()
-    .action(run);
-  try {
-    await program.parseAsync(process.argv);
-    return 0;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-    process.stderr.write(`error: ${messageOf(error)}\n`);
-    return exitCodeOf(error);
-  }
-}
+const PROGRAM = new Command('bench:micro')
+  .description('measure the single pieces: codec, rings, tables, store, checkpoints, log, core')
+  .argument('[words...]', 'only the pieces whose names have all of these')
+  .option(
+    '--rounds <count>',
+    `interleaved rounds (default: ${FULL_EFFORT.rounds})`,
+    value((text) => parseCount(text, { least: 1, most: 1000 })),
+  )
+  .option(
+    '--time <time>',
+    `for each piece in each round (default: ${FULL_EFFORT.timeMs}ms)`,
+    value((text) => parseMillis(text, { least: 1, most: 60_000 })),
+  )
+  .option('--json <file>', 'write the result there as well', value(jsonFile))
+  .option('--smoke', 'everything for a moment, with small tables: the figures mean nothing')
+  .showHelpAfterError('(--help lists the flags)');
 
 guardStreams();
-process.exitCode = await main();
+process.exitCode = await runProgram(PROGRAM, run);

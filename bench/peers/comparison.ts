@@ -41,7 +41,7 @@ export interface PeerComparison {
 }
 
 /** Why a peer cannot take part; undefined: it can. */
-export function obstacle({ program }: Peer): string | undefined {
+export function obstacle({ program }: Pick<Peer, 'program'>): string | undefined {
   if (program === undefined || findProgram(program) !== undefined) return undefined;
   return `${program.name} is not installed (apt-get install ${program.package})`;
 }

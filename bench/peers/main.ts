@@ -2,26 +2,20 @@
 // `--smoke` is for the smoke test: the same path, figures that mean nothing.
 
 import { writeFileSync } from 'node:fs';
-import { Command, CommanderError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { CapacityGate } from '#dist/cli/capacity.js';
 import { describeEnvironment, type Environment, recordEnvironment } from '#dist/cli/environment.js';
 import { oneOf, value } from '#dist/cli/flags.js';
-import { guardStreams, type OutputFile, outputFile } from '#dist/cli/output.js';
+import { guardStreams } from '#dist/cli/output.js';
 import { startProgress } from '#dist/cli/progress.js';
 import { parseCount, parseList } from '#dist/cli/units.js';
-import {
-  EXIT_UNAVAILABLE,
-  EXIT_USAGE,
-  exitCodeOf,
-  messageOf,
-  UsageError,
-} from '#dist/cli/usage.js';
+import { EXIT_UNAVAILABLE, UsageError } from '#dist/cli/usage.js';
+import { endOnSignals, jsonFile, runProgram } from '../program.js';
 import { comparePeers, obstacle, PEERS, type PeerComparison } from './comparison.js';
 import type { Peer, PeerId } from './peer.js';
 import { peersTable } from './report.js';
 import { VIEWSTAMP } from './threads.js';
 
-const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 const ROUNDS_MOST = 1000;
 const SECONDS = { least: 0.05, most: 60 };
 const SETTLE_MS = 2000;
@@ -33,7 +27,7 @@ interface Flags {
   readonly rounds: number;
   readonly seconds: number;
   readonly only?: readonly PeerId[];
-  readonly json?: OutputFile;
+  readonly json?: string;
   readonly smoke?: true;
 }
 
@@ -58,12 +52,6 @@ function parseSeconds(text: string): number {
       `'${text}' is not a number of seconds from ${SECONDS.least} to ${SECONDS.most}`,
     );
   return seconds;
-}
-
-function jsonFile(path: string): OutputFile {
-  const file = outputFile(path);
-  if (file.format !== 'json') throw new UsageError(`'${path}' must end in .json`);
-  return file;
 }
 
 const OTHERS = PEERS.filter((peer) => peer !== VIEWSTAMP).map(({ id }) => id);
@@ -124,50 +112,30 @@ async function run(flags: Flags): Promise<number> {
       ...comparison,
       skipped,
     };
-    writeFileSync(flags.json.path, `${JSON.stringify(report, null, 2)}\n`);
+    writeFileSync(flags.json, `${JSON.stringify(report, null, 2)}\n`);
   }
   return 0;
 }
 
-async function main(): Promise<number> {
-  let exitCode = 0;
-  const program = new Command('npm run bench:peers --')
-    .description('viewstamp beside what people use today, in one interleaved run')
-    .option(
-      '--rounds <n>',
-      'how often each takes its turn',
-      value((text) => parseCount(text, { least: 1, most: ROUNDS_MOST })),
-      5,
-    )
-    .option('--seconds <s>', 'how long a turn is measured', value(parseSeconds), 1.5)
-    .option(
-      '--only <peers>',
-      `beside viewstamp only these, of ${OTHERS.join(',')}`,
-      value((text) => parseList(text, (item) => oneOf(item, OTHERS))),
-    )
-    .option('--json <file>', 'everything that was measured, as one document', value(jsonFile))
-    .addOption(
-      new Option('--smoke', 'one short round: does it work?').conflicts(['rounds', 'seconds']),
-    )
-    .exitOverride()
-    .action(async (flags: Flags) => {
-      exitCode = await run(flags);
-    });
-  try {
-    await program.parseAsync(process.argv);
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-    process.stderr.write(`error: ${messageOf(error)}\n`);
-    return exitCodeOf(error);
-  }
-  return exitCode;
-}
+const PROGRAM = new Command('npm run bench:peers --')
+  .description('viewstamp beside what people use today, in one interleaved run')
+  .option(
+    '--rounds <n>',
+    'how often each takes its turn',
+    value((text) => parseCount(text, { least: 1, most: ROUNDS_MOST })),
+    5,
+  )
+  .option('--seconds <s>', 'how long a turn is measured', value(parseSeconds), 1.5)
+  .option(
+    '--only <peers>',
+    `beside viewstamp only these, of ${OTHERS.join(',')}`,
+    value((text) => parseList(text, (item) => oneOf(item, OTHERS))),
+  )
+  .option('--json <file>', 'everything that was measured, as one document', value(jsonFile))
+  .addOption(
+    new Option('--smoke', 'one short round: does it work?').conflicts(['rounds', 'seconds']),
+  );
 
-// There is nothing to drain: what the servers hold is of no use, and they end with this process.
-for (const [name, code] of Object.entries(SIGNALS))
-  process.once(name, () => {
-    process.stderr.write(`ended by ${name}\n`);
-    process.exit(code);
-  });
+endOnSignals();
 guardStreams();
-process.exitCode = await main();
+process.exitCode = await runProgram(PROGRAM, run);
