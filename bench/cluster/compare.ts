@@ -4,7 +4,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
-import { CAPACITY_GOOD, CapacityGate } from '#dist/cli/capacity.js';
+import { CapacityGate } from '#dist/cli/capacity.js';
 import { verdict } from '#dist/cli/demo.js';
 import { describeEnvironment, type Environment, recordEnvironment } from '#dist/cli/environment.js';
 import { type Audit, isClean } from '#dist/cli/ledger.js';
@@ -12,6 +12,8 @@ import { table } from '#dist/cli/output.js';
 import { startProgress } from '#dist/cli/progress.js';
 import { median } from '#dist/cli/statistics.js';
 import { formatBytes, formatCount, formatMicros, formatMillis } from '#dist/cli/units.js';
+import { type Judged, judge } from '../targets/bounds.js';
+import { describeDoubt, isDoubtful, judgedTable } from '../targets/report.js';
 import {
   CONTENDERS,
   type Comparison,
@@ -37,13 +39,6 @@ const QUICK = {
   loadMs: 50,
 };
 
-interface Verdict {
-  readonly what: string;
-  readonly value: number;
-  readonly target: string;
-  readonly met: boolean;
-}
-
 interface Report {
   readonly kind: 'viewstamp.compare';
   readonly schemaVersion: 1;
@@ -52,7 +47,7 @@ interface Report {
   readonly kills: readonly Kill[];
   readonly audit: Audit;
   readonly memory: MemoryReport;
-  readonly verdicts: readonly Verdict[];
+  readonly verdicts: readonly Judged[];
 }
 
 const { values } = parseArgs({
@@ -73,35 +68,22 @@ async function measureMemory(): Promise<MemoryReport> {
   return JSON.parse(stdout) as MemoryReport;
 }
 
-function judge(comparison: Comparison, kills: readonly Kill[], memory: MemoryReport): Verdict[] {
+function judgeAll(comparison: Comparison, kills: readonly Kill[], memory: MemoryReport): Judged[] {
   const row = (id: (typeof CONTENDERS)[number]['id']): Comparison['rows'][number] => {
     const found = comparison.rows.find((one) => one.id === id);
     if (found === undefined) throw new Error(`${id} did not take part`);
     return found;
   };
-  const least = (what: string, value: number, target: number): Verdict => ({
-    what,
-    value,
-    target: `>= ${target}`,
-    met: value >= target,
-  });
-  const most = (what: string, value: number, target: number): Verdict => ({
-    what,
-    value,
-    target: `<= ${target}`,
-    met: value <= target,
-  });
   // By checkpoints the time to come back does not grow with what was written before.
   const half = Math.ceil(kills.length / 2);
   const normal = (some: readonly Kill[]): number => median(some.map((kill) => kill.allNormalMs));
-  const growth = normal(kills.slice(half)) / normal(kills.slice(0, half));
   return [
-    least('pipelines / unreplicated', row('replicas').ofUnreplicated, 0.5),
-    least('pipelines × naive', row('replicas').timesNaive, 30),
-    least('promise per operation × naive', row('promise').timesNaive, 15),
-    most('median gap after a kill, ms', median(kills.map((kill) => kill.gapMs)), 20),
-    most('kill to all normal, second half of the kills / first half', growth, 1.5),
-    most('a further client, MiB resident', memory.clientBytes / 2 ** 20, 1),
+    judge('pipelines', row('replicas').ofUnreplicated),
+    judge('pipelinesOverNaive', row('replicas').timesNaive),
+    judge('promisesOverNaive', row('promise').timesNaive),
+    judge('gapMedian', median(kills.map((kill) => kill.gapMs))),
+    judge('recoveryGrowth', normal(kills.slice(half)) / normal(kills.slice(0, half))),
+    judge('clientMemory', memory.clientBytes / 2 ** 20),
   ];
 }
 
@@ -127,12 +109,10 @@ function tellKills(kills: readonly Kill[]): void {
   );
 }
 
-function tellVerdicts(verdicts: readonly Verdict[], comparison: Comparison): void {
+function tellVerdicts(verdicts: readonly Judged[], comparison: Comparison): void {
   say('');
-  for (const one of verdicts)
-    say(`${one.met ? 'met   ' : 'missed'} ${one.what}: ${one.value.toFixed(2)} (${one.target})`);
-  if (Math.min(...comparison.capacity) < CAPACITY_GOOD)
-    say(`? capacity was below ${CAPACITY_GOOD} at times: the figures above are doubtful`);
+  say(judgedTable(verdicts, isDoubtful(comparison.capacity)));
+  for (const line of describeDoubt(comparison.capacity)) say(line);
 }
 
 async function main(): Promise<number> {
@@ -170,7 +150,7 @@ async function main(): Promise<number> {
   say(
     `memory, resident: an idle cluster of 3 replicas ${formatBytes(memory.clusterBytes)}, each further client ${formatBytes(memory.clientBytes)}`,
   );
-  const verdicts = judge(comparison, kills, memory);
+  const verdicts = judgeAll(comparison, kills, memory);
   if (!values.quick) tellVerdicts(verdicts, comparison);
   const report: Report = {
     kind: 'viewstamp.compare',
