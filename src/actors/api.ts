@@ -116,7 +116,7 @@ export interface LimitOptions {
   logBytes?: number;
   /**
    * Bytes of entries after which there is a checkpoint, however few they are, up to `logBytes`.
-   * @default four times the state, at least 16 MiB and at most a quarter of `logBytes`
+   * @default four times the state, at least 28 MiB and at most a quarter of `logBytes`
    */
   checkpointBytes?: number;
   /**

@@ -88,7 +88,7 @@ export const DEFAULT_LIMITS: ProtocolLimits = {
   maxSessions: 128,
   logBytes: 2 ** 30,
   checkpointEvery: 1024,
-  checkpointBytesLeast: 2 ** 24,
+  checkpointBytesLeast: 28 << 20,
   checkpointBytes: 2 ** 28,
   retain: 2048,
   waitingReads: 4096,
