@@ -53,7 +53,7 @@ test('RD4, HH2: readers beside a counter that only rises never see it fall, whoe
     }
     return seen;
   })();
-  for (let turn = 0; turn < 6; turn++) {
+  for (let turn = 0; turn < 4; turn++) {
     const { primary } = await cluster.status();
     if (turn % 2 === 0) await cluster.admin.kill(primary);
     else await cluster.admin.stepDown();
@@ -73,7 +73,7 @@ describe.each<Consistency>(['session', 'local', { maxStaleMs: 1000 }])(
       const clients: Client[] = [cluster];
       for (let more = 0; more < 2; more++) clients.push(await attach(cluster.share().data));
       const weak = clients.map((client) => client.with({ consistency }).kv);
-      for (let turn = 0; turn < 100; turn++)
+      for (let turn = 0; turn < 50; turn++)
         for (const [at, kv] of weak.entries()) {
           await kv.set(`key ${at}`, turn);
           const seen = await kv.get(`key ${at}`);
@@ -83,9 +83,9 @@ describe.each<Consistency>(['session', 'local', { maxStaleMs: 1000 }])(
       // Replica 0 leads; on a busy machine it has to answer for another one now and then.
       await expect
         .poll(() => cluster.metrics().replicas.reduce((sum, one) => sum + one.readsExecuted, 0))
-        .toBeGreaterThanOrEqual(300);
+        .toBeGreaterThanOrEqual(150);
       const [, first, second] = cluster.metrics().replicas;
-      expect((first?.readsExecuted ?? 0) + (second?.readsExecuted ?? 0)).toBeGreaterThan(50);
+      expect((first?.readsExecuted ?? 0) + (second?.readsExecuted ?? 0)).toBeGreaterThan(25);
       for (const client of clients.slice(1)) await client.close();
     });
 
@@ -124,7 +124,7 @@ test('RD8, RD9: a session never goes back, while replicas die and come back', {
     }
     return turns;
   });
-  for (let turn = 0; turn < 6; turn++) {
+  for (let turn = 0; turn < 4; turn++) {
     await cluster.admin.kill(turn % 3);
     await whole(cluster);
   }

@@ -280,14 +280,14 @@ test('log-limit (BP6, CP5): a log that fills up between two checkpoints gives up
 
 test.each([
   {
-    pages: 4,
-    least: 6000,
-    most: 50_000,
-    expected: 6000,
+    pages: 1,
+    least: 1500,
+    most: 9000,
+    expected: 1500,
     why: 'a small state: not more often than that',
   },
-  { pages: 16, least: 6000, most: 50_000, expected: 16_384, why: 'in proportion to the state' },
-  { pages: 64, least: 6000, most: 50_000, expected: 50_000, why: 'a large state: not more seldom' },
+  { pages: 4, least: 1500, most: 9000, expected: 4096, why: 'in proportion to the state' },
+  { pages: 16, least: 1500, most: 9000, expected: 9000, why: 'a large state: not more seldom' },
 ])('CP1: a checkpoint after so many bytes of entries, whatever their number; $why', (limit) => {
   const { pages, least, most, expected } = limit;
   const grid = new Grid(pages, {
