@@ -116,7 +116,8 @@ export function noteBeat(core: Core, hbSeq: number): void {
 export function noteEcho(core: Core, progress: PeerProgress, hbEcho: number): void {
   const { lease, hbSeq } = core.state;
   const sentAt = lease.sentAt[hbEcho % BEATS_MAX];
-  if (sentAt !== undefined && hbSeq - hbEcho < BEATS_MAX) progress.grantedFrom = sentAt;
+  // The place of the next heartbeat is written before it is known whether there will be one.
+  if (sentAt !== undefined && hbEcho > hbSeq + 1 - BEATS_MAX) progress.grantedFrom = sentAt;
 }
 
 /** RD4: true while a quorum's promises last, read now. The caller has seen to it that the gate is open, which it is not after abdicating (RD5). */

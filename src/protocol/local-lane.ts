@@ -20,7 +20,7 @@ export class LocalLane {
   readonly #reads: ReadWindow;
   /** Whoever is asked now. */
   #home: ReplicaId;
-  /** When the oldest open read was sent, or the last answer came. */
+  /** Since when the oldest open read is the oldest. */
   #since = 0;
   #token: Token = { gen: 0, op: 0 };
 
@@ -64,7 +64,8 @@ export class LocalLane {
 
   /** @returns the read that is answered, or null */
   close(readId: number, now: number): OpenRead | null {
-    this.#since = now;
+    // The others may be answered for ever while the answer to the oldest is lost.
+    if (readId === this.#reads.oldest) this.#since = now;
     return this.#reads.close(readId);
   }
 

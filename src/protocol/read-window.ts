@@ -66,6 +66,11 @@ export class ReadWindow {
     return open;
   }
 
+  /** Id of the read that is open for longest, or null. */
+  get oldest(): number | null {
+    return this.#reads[0]?.readId ?? null;
+  }
+
   /** The next open read that was not written, or null. */
   nextUnwritten(): OpenRead | null {
     return this.#reads[this.#cursor] ?? null;

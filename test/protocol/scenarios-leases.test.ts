@@ -13,6 +13,7 @@ import {
   revokedHolder,
 } from './mistakes/leases.js';
 import { scenario } from './scenario.js';
+import { header, Solo } from './solo.js';
 
 const LEASE_TICKS = LEASED.timing.leaseMs / TICK_MS;
 const FAST = 15;
@@ -232,4 +233,33 @@ test('RD2, RD3: without leases every read asks', () => {
   s.settle();
   expect(marks).not.toContain('readByLease');
   expect(marks).not.toContain('promiseWaitsForLease');
+});
+
+test('RD4, HB1: the echo of a heartbeat whose time is not remembered any more extends nothing', () => {
+  let now = 0;
+  const solo = new Solo({ id: 0, timing: { leaseMs: 100 }, clock: () => now });
+  solo.execute();
+  for (let beat = 0; beat < 5000; beat++) {
+    now++;
+    solo.state.heartbeatForced = true;
+    solo.pass();
+  }
+  now++;
+  solo.pass(); // which sends nothing
+  const { hbSeq, log } = solo.state;
+  const [op, chain] = [log.start - 1, log.baseChain];
+  const ok = {
+    kind: 'prepareOk',
+    ...header(1, 0),
+    op,
+    chain,
+    cpOp: 0,
+    cpRoot: [0, 0, 0, 0],
+  } as const;
+  const asked = (hbEcho: number): boolean => {
+    solo.receive({ ...ok, hbEcho });
+    return solo.state.peers.some(({ grantedFrom }) => grantedFrom > now - 100);
+  };
+  for (const age of [4097, 4096, 4095, 4094, 100]) expect(asked(hbSeq - age), `${age}`).toBe(false);
+  expect(asked(hbSeq - 90)).toBe(true);
 });

@@ -117,3 +117,19 @@ test('RD8: who was asked and is silent is not asked again; the primary answers',
   s.resume('R1');
   s.converge();
 });
+
+test('RD8, L2: a read whose answer is lost does not wait for ever while others are answered', () => {
+  const s = story(THREE);
+  s.put('a', 1, 1);
+  s.settle();
+  s.run(10);
+  const lost = s.drop({ from: 'R1', kinds: 'readReply' });
+  const read = s.read('a', 1, SESSION);
+  s.until(() => lost.hits > 0, 5);
+  lost.end();
+  for (let tick = 0; tick < 40; tick++) {
+    s.read('a', 1, SESSION);
+    s.run(1);
+  }
+  expect([read.code, read.value]).toEqual(['ok', '1']);
+});
