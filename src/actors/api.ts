@@ -1,6 +1,9 @@
 // The types that users touch. Shapes follow Map, ioredis and lmdb where those have a word for the thing.
 
 import type { MessagePort } from 'node:worker_threads';
+import type { EntrySizes } from '../transport/entry-counters.js';
+
+export type { EntrySizes };
 
 // ── Opening ──
 
@@ -377,6 +380,11 @@ export interface ReplicaMetrics {
   passMaxMicros: number;
   checkpointP99Micros: number;
   checkpointMaxMicros: number;
+  /**
+   * How large the entries were that it made as primary since the cluster opened, also in threads before this one; those that a view
+   * change took back are among them.
+   */
+  entriesMade: EntrySizes;
 }
 
 export interface MetricsSnapshot {

@@ -177,7 +177,7 @@ export class ClusterHandle implements Cluster {
         storeBytes: _s,
         ...rest
       } = values as Record<Metric, number>;
-      const metrics: ReplicaMetrics = { id, ...rest };
+      const metrics: ReplicaMetrics = { id, ...rest, entriesMade: counters.entries.read() };
       return metrics;
     });
     return { ...this.#counts, replicas };

@@ -327,6 +327,7 @@ export function cut(core: Core): void {
     body,
   };
   appendOwned(log, { ...entry, chain: core.hasher.next(chainAt(log, top), entry, body) });
+  core.entries?.(building.count, building.bytes);
   building.count = 0;
   building.bytes = 0;
   building.sinceUs = -1;

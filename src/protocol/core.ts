@@ -21,6 +21,9 @@ import type {
   ViewNumber,
 } from './types.js';
 
+/** Hears of every entry that this replica makes as primary: how many requests it holds, in how many bytes. Nothing comes of it. */
+export type EntrySink = (requests: number, bytes: number) => void;
+
 export interface Core {
   readonly state: ReplicaState;
   readonly limits: ProtocolLimits;
@@ -37,6 +40,7 @@ export interface Core {
   readonly sink: ResultSink;
   readonly mutations: Mutations;
   readonly marks: MarkSink | null;
+  readonly entries: EntrySink | null;
   readonly effects: Effect[];
 }
 

@@ -10,7 +10,7 @@ import { resumeFetch } from './checkpoint/fetch.js';
 import { onCheckpointRoot } from './checkpoint/roots.js';
 import { advanceTaking, keep } from './checkpoint/take.js';
 import { type Configuration, roleOf } from './configuration.js';
-import { type Core, isMember, leads, makeSink, mark, primaryNow } from './core.js';
+import { type Core, type EntrySink, isMember, leads, makeSink, mark, primaryNow } from './core.js';
 import { onGetState } from './donors.js';
 import { type Durability, onCheckpointStored, onStored } from './durability.js';
 import type { Effect, Event } from './effect.js';
@@ -102,6 +102,7 @@ export interface ReplicaOptions {
   readonly mutations?: Mutations;
   /** Hears of rare paths; only simulations pass it. */
   readonly marks?: MarkSink;
+  readonly entries?: EntrySink;
 }
 
 /**
@@ -148,6 +149,7 @@ export class Replica {
       sink: makeSink(SINK_BYTES),
       mutations: options.mutations ?? {},
       marks: options.marks ?? null,
+      entries: options.entries ?? null,
       effects: [],
     };
   }

@@ -4,6 +4,7 @@
 import { assert } from '../protocol/assert.js';
 import type { ClientId, ReplicaId, Stamp, StartNumber } from '../protocol/types.js';
 import { Doorbell } from './doorbell.js';
+import { ENTRY_COUNTERS_BYTES, EntryCounters } from './entry-counters.js';
 import {
   CLIENT_BLOCK_BYTES,
   CLIENT_WORDS,
@@ -27,6 +28,8 @@ export interface MeshMemory {
   readonly blocks: SharedArrayBuffer;
   /** METRICS of each replica. */
   readonly metrics: SharedArrayBuffer;
+  /** EntryCounters of each replica. */
+  readonly entries: SharedArrayBuffer;
   /** CLUSTER_WORDS: what everybody has to know at once. */
   readonly cluster: SharedArrayBuffer;
 }
@@ -54,6 +57,7 @@ export function allocateMesh(options: { replicas: number; ringBytes: number }): 
     rings: ids.map((from) => ids.map((to) => (from === to ? null : allocateRing(ringBytes)))),
     blocks: new SharedArrayBuffer(replicas * REPLICA_BLOCK_BYTES),
     metrics: new SharedArrayBuffer(replicas * METRICS_BYTES),
+    entries: new SharedArrayBuffer(replicas * ENTRY_COUNTERS_BYTES),
     cluster: new SharedArrayBuffer(8),
   };
 }
@@ -209,10 +213,12 @@ export class ReplicaBlock {
 
 /** Counters of one replica: plain stores by its thread, so a reader may see a pass half counted. */
 export class ReplicaCounters {
+  readonly entries: EntryCounters;
   readonly #values: Float64Array;
 
   constructor(memory: MeshMemory, id: ReplicaId) {
     this.#values = new Float64Array(memory.metrics, id * METRICS_BYTES, METRICS.length);
+    this.entries = new EntryCounters(memory.entries, id * ENTRY_COUNTERS_BYTES);
   }
 
   get(metric: Metric): number {

@@ -272,6 +272,33 @@ test('N3, DT2: entries are cut at batchMax, in the order taken, with times that 
   expect(new Set(times).size).toBe(3);
 });
 
+test('N3: the primary tells of each entry that it makes, once; nobody else tells of any', () => {
+  const told: [requests: number, bytes: number][] = [];
+  const tell = (requests: number, bytes: number) => told.push([requests, bytes]);
+  const solo = new Solo({ id: 0, limits: { batchMax: 2 }, entries: tell });
+  solo.execute();
+  const register = (at: number) =>
+    solo.client({ kind: 'register', clientId: [9, 9, 9, at], nonce: 1, epoch: 0, seenView: 0 });
+  for (let at = 0; at < 5; at++) register(at);
+  expect(told).toEqual([
+    [2, 2 * REQUEST_HEADER_BYTES],
+    [2, 2 * REQUEST_HEADER_BYTES],
+  ]);
+  solo.pass();
+  expect(told.slice(2)).toEqual([[1, REQUEST_HEADER_BYTES]]);
+  const made = solo.state.log.entries.map(({ count, body }) => [count, body.length]);
+  expect(told).toEqual(made);
+  solo.pass();
+  register(5);
+  solo.receive(startViewChange(1, 1, 'joined'), startViewChange(2, 1, 'joined'));
+  solo.pass();
+  expect(solo.state.status).toBe('view-change');
+  const backup = new Solo({ entries: tell });
+  backup.receive(prepare(LOG));
+  backup.pass();
+  expect([backup.head, told.length]).toEqual([6, 3]);
+});
+
 test('N3, W2: the stream goes to every member, witnesses included, without waiting for earlier entries', () => {
   const solo = new Solo({ id: 0, replicas: 5, witnesses: 2 });
   solo.execute();

@@ -3,6 +3,7 @@
 
 import { ChainHasher } from '../../src/protocol/chain.js';
 import { makeConfiguration } from '../../src/protocol/configuration.js';
+import type { EntrySink } from '../../src/protocol/core.js';
 import type { Effect, Event } from '../../src/protocol/effect.js';
 import {
   DEFAULT_LIMITS,
@@ -51,6 +52,7 @@ export interface SoloOptions {
   readonly machine?: StoryMachine;
   readonly mutations?: Mutations;
   readonly marks?: MarkSink;
+  readonly entries?: EntrySink;
 }
 
 export class Solo {
@@ -79,6 +81,7 @@ export class Solo {
       stateMachine: this.machine,
       ...(options.mutations === undefined ? {} : { mutations: options.mutations }),
       ...(options.marks === undefined ? {} : { marks: options.marks }),
+      ...(options.entries === undefined ? {} : { entries: options.entries }),
     });
     this.step({ type: 'boot' });
   }

@@ -114,6 +114,7 @@ export class ReplicaActor {
       stateMachine: this.#services,
       logSegments: touchedSegments(boot.pretouchBytes),
       reusesLogMemory: true,
+      entries: (requests, bytes) => this.#counters.entries.count(requests, bytes),
     });
     const { replica } = this;
     this.#disk?.attach(replica);
