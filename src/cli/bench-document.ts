@@ -2,6 +2,7 @@
 // compared with it or be drawn beside it.
 
 import { createHash } from 'node:crypto';
+import type { EntrySizes } from '../index.js';
 import type { BaselineComparison } from './baseline.js';
 import type { BenchFlags, BenchPlan, Configuration } from './bench-plan.js';
 import {
@@ -64,6 +65,7 @@ export interface RunDocument extends Configuration {
   readonly capacityBefore: number;
   readonly capacityAfter: number;
   readonly latency: Latency;
+  readonly entries: EntrySizes;
   /** [milliseconds since the beginning, operations per second since the sample before]. */
   readonly timeline: readonly (readonly [number, number])[];
 }
@@ -144,6 +146,7 @@ export function benchDocument(
       capacityBefore,
       capacityAfter,
       latency: latencyOf(result.histogram),
+      entries: result.entries,
       timeline: result.timeline.map(
         ({ atMs, opsPerSecond }) => [Math.round(atMs), Math.round(opsPerSecond)] as const,
       ),

@@ -2,6 +2,7 @@
 // makes doubtful are marked, not hidden.
 
 import type { RecordableHistogram } from 'node:perf_hooks';
+import type { EntrySizes } from '../index.js';
 import {
   type BenchFlags,
   type BenchPlan,
@@ -9,18 +10,19 @@ import {
   configurationName,
 } from './bench-plan.js';
 import { CAPACITY_GOOD, type Gated } from './capacity.js';
-import type { RunResult } from './drive.js';
+import { describeEntries, sumOfEntries } from './entries.js';
 import type { Environment } from './environment.js';
 import { latencyHistogram } from './load.js';
 import { csv, table } from './output.js';
 import type { Backlog } from './pace.js';
+import type { ClusterRunResult } from './run.js';
 import { type Latency, latencyOf, median, spread } from './statistics.js';
 import { formatCount, formatMicros, formatMix, formatValueSizes } from './units.js';
 
 /** Runs that differ by more than this are marked. */
 const SPREAD_DOUBTFUL = 0.1;
 
-export interface MeasuredRun extends Gated<RunResult> {
+export interface MeasuredRun extends Gated<ClusterRunResult> {
   readonly configuration: Configuration;
   readonly run: number;
 }
@@ -40,6 +42,8 @@ export interface ConfigurationSummary extends Configuration {
   readonly rate: number | null;
   /** In operations: sums, and the longest of all runs. */
   readonly backlog: Backlog;
+  /** Of all runs together. */
+  readonly entries: EntrySizes;
   readonly capacity: number;
   /** Reasons to doubt the figures; empty: none. */
   readonly doubtful: readonly string[];
@@ -68,7 +72,7 @@ export function mergedHistogram(
 function summarize(report: BenchReport, configuration: Configuration): ConfigurationSummary {
   const runs = report.runs.filter((run) => run.configuration === configuration);
   const rates = runs.map((run) => run.result.opsPerSecond);
-  const sum = (figure: (result: RunResult) => number): number =>
+  const sum = (figure: (result: ClusterRunResult) => number): number =>
     runs.reduce((total, run) => total + figure(run.result), 0);
   const capacity = Math.min(...runs.map((run) => Math.min(run.capacityBefore, run.capacityAfter)));
   const doubtful: string[] = [];
@@ -100,6 +104,7 @@ function summarize(report: BenchReport, configuration: Configuration): Configura
       unsent: sum((result) => result.backlog.unsent),
       most: Math.max(...runs.map((run) => run.result.backlog.most)),
     },
+    entries: sumOfEntries(runs.map((run) => run.result.entries)),
     capacity,
     doubtful,
   };
@@ -174,6 +179,7 @@ export function notes(report: BenchReport): string[] {
     if (row.doubtful.length > 0) lines.push(`? ${name}: doubtful, ${row.doubtful.join(', ')}`);
     if (row.operations === 0) lines.push(`${name}: nothing was measured`);
     if (row.firstError !== null) lines.push(`${name}: first error: ${row.firstError}`);
+    lines.push(`${name}: ${describeEntries(row.entries)}`);
     if (row.rate !== null) lines.push(...backlogNotes(name, row.rate, row));
     const inMemory = rows.find((other) => other.fsync === 'memory' && isSamePoint(other, row));
     if (row.fsync !== 'memory' && inMemory !== undefined && inMemory.opsPerSecond > 0)

@@ -29,14 +29,13 @@ import {
 } from './bench-report.js';
 import { CapacityGate } from './capacity.js';
 import { DISTRIBUTIONS } from './distributions.js';
-import type { RunResult } from './drive.js';
 import { describeEnvironment, recordEnvironment } from './environment.js';
 import { type Condition, parseFailIf } from './fail-if.js';
 import { FSYNC_MODES, intervalOption, oneOf, value, values } from './flags.js';
 import { KEYSPACE_MAX } from './keys.js';
 import { deliver, FORMATS, type Format, type OutputFile, outputFile } from './output.js';
 import { startProgress } from './progress.js';
-import { type RunOptions, runOnce } from './run.js';
+import { type ClusterRunResult, type RunOptions, runOnce } from './run.js';
 import { Scratch, writableDirectory } from './scratch.js';
 import {
   formatMicros,
@@ -248,7 +247,7 @@ export async function runFresh(
   configuration: Configuration,
   options: Pick<RunOptions, 'signal' | 'progress'> &
     Partial<Pick<RunOptions, 'durationMs'>> & { readonly parent: string | null },
-): Promise<RunResult> {
+): Promise<ClusterRunResult> {
   const { parent, ...rest } = options;
   if (parent === null) return await runOnce({ ...plan.run(configuration, ''), ...rest });
   using directory = new Scratch(parent, 'viewstamp-bench-');

@@ -37,6 +37,8 @@ export interface DriveOptions {
   readonly durationMs: number | null;
   /** CPU time of all that takes part, ns; without it that of this process. */
   readonly cpuNs?: () => number;
+  /** Called at both edges of the measuring, while nothing is open. */
+  readonly atEdge?: () => void;
   readonly signal?: AbortSignal;
   /** Called while the run is measured, not while it warms up. */
   readonly progress?: (done: number) => void;
@@ -69,6 +71,7 @@ export async function drive(
   }
   if (broken === undefined) control.enter(PHASE_SETTLE);
   await allArrived(2);
+  options.atEdge?.();
   const cpuBefore = cpuNs();
   const begin = performance.now();
   if (broken === undefined) control.enter(PHASE_MEASURE);
@@ -79,6 +82,7 @@ export async function drive(
   control.enter(PHASE_DONE);
   await allArrived(3);
   const cpuSpentNs = cpuNs() - cpuBefore;
+  options.atEdge?.();
   const stages = await settled;
   if (broken !== undefined) throw broken;
   signal?.throwIfAborted();

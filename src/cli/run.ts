@@ -1,7 +1,8 @@
 // One measured run: a fresh cluster, filled once, warmed up, loaded, closed. Fresh, so that no run finds what another one left.
 
-import { type Cluster, type OpenOptions, open } from '../index.js';
+import { type Cluster, type EntrySizes, type OpenOptions, open } from '../index.js';
 import { drive, type RunResult } from './drive.js';
+import { entriesBetween, entriesMade } from './entries.js';
 import { InputSource } from './input.js';
 import { LoadGenerator, type LoadShape, type StageResult } from './load.js';
 import { LoadControl } from './load-control.js';
@@ -29,6 +30,11 @@ export interface RunOptions {
   readonly progress?: (done: number) => void;
 }
 
+export interface ClusterRunResult extends RunResult {
+  /** Of what was measured. */
+  readonly entries: EntrySizes;
+}
+
 /** Sets of a pipeline of the first filling; fewer when they are large, for each has to be answered in time. */
 const PREFILL_BATCH = 500;
 const PREFILL_BYTES = 8 * 2 ** 20;
@@ -46,7 +52,7 @@ export function pretouchBytes(bytes: number = PRETOUCH_BYTES): number {
 }
 
 /** @throws VrError of opening, or the signal's reason. */
-export async function runOnce(options: RunOptions): Promise<RunResult> {
+export async function runOnce(options: RunOptions): Promise<ClusterRunResult> {
   const cluster = await open(
     options.signal === undefined ? options.open : { ...options.open, signal: options.signal },
   );
@@ -58,7 +64,10 @@ export async function runOnce(options: RunOptions): Promise<RunResult> {
 }
 
 /** The same over a cluster that is already open. */
-export async function measureCluster(cluster: Cluster, options: RunOptions): Promise<RunResult> {
+export async function measureCluster(
+  cluster: Cluster,
+  options: RunOptions,
+): Promise<ClusterRunResult> {
   const { source, threads } = options;
   if (source.type === 'workload') await prefill(cluster, source);
   const generators = Math.max(1, threads);
@@ -69,7 +78,13 @@ export async function measureCluster(cluster: Cluster, options: RunOptions): Pro
       ? startLoadThreads({ cluster, control, threads, shape: options.load, quotas, source })
       : startHere(cluster, control, options);
   try {
-    return await drive(control, load.results, { ...options, generators });
+    const edges: EntrySizes[] = [];
+    const atEdge = (): void => {
+      edges.push(entriesMade(cluster.metrics()));
+    };
+    const result = await drive(control, load.results, { ...options, generators, atEdge });
+    const [before, after] = edges as [EntrySizes, EntrySizes];
+    return { ...result, entries: entriesBetween(before, after) };
   } finally {
     await load.close();
   }

@@ -1,8 +1,9 @@
-// What the table says of a rate that was not reached.
+// What the table says of a rate that was not reached, and of the entries of the log.
 
 import { expect, test } from 'vitest';
-import { benchCsv, benchTable } from '../../src/cli/bench-report.js';
-import { FLAGS, report } from './results.js';
+import { benchCsv, benchTable, summaries } from '../../src/cli/bench-report.js';
+import { describeEntries, entriesBetween, sumOfEntries } from '../../src/cli/entries.js';
+import { ENTRIES, FLAGS, report, result } from './results.js';
 
 const FIGURES = { opsPerSecond: 4000, p99Us: 2000 };
 
@@ -46,4 +47,25 @@ test('what was dropped makes the row doubtful, also where nothing may wait', () 
   ).split('\n');
   const at = head.split(',').indexOf('dropped');
   expect(row.split(',')[at]).toBe('5000');
+});
+
+test('the entries of all runs are told as one mean, and written bucket by bucket', () => {
+  const once = report(FLAGS, FIGURES);
+  const twice = { ...once, runs: [...once.runs, ...once.runs] };
+  expect(benchTable(twice)).toMatch(/^batch auto, .*: 1\.3 requests and 1\.5 KiB per entry$/m);
+  expect(summaries(twice)[0]?.entries).toEqual({
+    entries: 8,
+    requests: 10,
+    bytes: 12_288,
+    byRequests: ENTRIES.byRequests.map(([upTo, entries]) => [upTo, 2 * entries]),
+    byBytes: ENTRIES.byBytes.map(([upTo, entries]) => [upTo, 2 * entries]),
+  });
+  const document = result(FLAGS, FIGURES);
+  expect([document.runs[0]?.entries, document.summary[0]?.entries]).toEqual([ENTRIES, ENTRIES]);
+});
+
+test('a difference has the later figures less the earlier ones; without entries there is no mean', () => {
+  const rest = entriesBetween(ENTRIES, sumOfEntries([ENTRIES, ENTRIES, ENTRIES]));
+  expect(rest).toEqual(sumOfEntries([ENTRIES, ENTRIES]));
+  expect(describeEntries(entriesBetween(ENTRIES, ENTRIES))).toBe('no entries');
 });

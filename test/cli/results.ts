@@ -7,6 +7,7 @@ import { recordEnvironment } from '../../src/cli/environment.js';
 import { latencyHistogram } from '../../src/cli/load.js';
 import type { Backlog } from '../../src/cli/pace.js';
 import { CANONICAL } from '../../src/cli/workload.js';
+import type { EntrySizes } from '../../src/index.js';
 
 export const FLAGS: BenchFlags = {
   clients: 16,
@@ -25,6 +26,23 @@ export const FLAGS: BenchFlags = {
   api: 'pipeline',
   runs: 1,
   seed: 1,
+};
+
+/** Three of one request, one of two. */
+export const ENTRIES: EntrySizes = {
+  entries: 4,
+  requests: 5,
+  bytes: 6144,
+  byRequests: [
+    [1, 3],
+    [2, 1],
+    [4, 0],
+  ],
+  byBytes: [
+    [1024, 2],
+    [2048, 1],
+    [4096, 1],
+  ],
 };
 
 /** Of the first configuration; each further one is twice as slow as the one before. */
@@ -56,6 +74,7 @@ export function report(flags: BenchFlags, figures: Figures): BenchReport {
         histogram,
         backlog: figures.backlog ?? { dropped: 0, unsent: 0, most: 0 },
         timeline: [{ atMs: 100.4, opsPerSecond }],
+        entries: ENTRIES,
       },
     };
   });

@@ -66,6 +66,16 @@ describe('results', () => {
       histogram: [{ ...point, unit: 'us', percentiles: expect.any(Array) }],
     });
     expect(document.load).toMatchObject({ warmUpMs: 0, operations: 400, durationMs: null });
+    const [{ entries }] = document.runs;
+    // Fifty pipelines that set something: a request each, and none of what was filled in before.
+    expect(entries.requests).toBeGreaterThanOrEqual(50);
+    expect(entries.requests).toBeLessThan(100);
+    for (const buckets of [entries.byRequests, entries.byBytes])
+      expect(buckets.reduce((sum: number, [, count]: number[]) => sum + (count ?? 0), 0)).toBe(
+        entries.entries,
+      );
+    expect(document.summary[0].entries).toEqual(entries);
+    expect(stderr).toMatch(/linger 50us: \d+\.\d requests and \d+.* per entry\n/);
     expect(document.histogram[0].percentiles.at(-1)).toEqual([100, expect.any(Number)]);
     // Words go to standard error, and no bar is drawn where nobody watches.
     expect(stderr).toMatch(/^viewstamp .* Node [\s\S]*\nlatency is of one pipeline/);
