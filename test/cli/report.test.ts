@@ -7,6 +7,7 @@ import {
   percentileChart,
   timelineChart,
 } from '../../src/cli/report/charts.js';
+import { entryCharts } from '../../src/cli/report/entry-charts.js';
 import { heatMaps } from '../../src/cli/report/heat-map.js';
 import { html } from '../../src/cli/report/html.js';
 import { parseResult, type Result } from '../../src/cli/report/result-file.js';
@@ -56,6 +57,14 @@ describe('a file that is no result', () => {
       'a timeline that is none',
       JSON.stringify({ ...good, runs: [{ ...good.runs[0], timeline: 'yes' }] }),
       'the result.runs[0].timeline is of type string, where a list is expected',
+    ],
+    [
+      'sizes of entries without their bytes',
+      JSON.stringify({
+        ...good,
+        summary: [{ ...good.summary[0], entries: { byRequests: [[1, 2]] } }],
+      }),
+      'the result.summary[0].entries.byBytes is missing, where a list is expected',
     ],
   ])('%s: says what is wrong, and where', (_what, text, said) => {
     expect(() => parseResult('x.json', text)).toThrow(UsageError);
@@ -110,6 +119,40 @@ describe('curves', () => {
     expect(points).toHaveLength(8);
     expect(points[0]?.batch).toBe('1');
     expect(points.every(({ opsPerSecond }) => opsPerSecond > 1)).toBe(true);
+  });
+});
+
+describe('bars of the sizes of entries', () => {
+  test('are shares, from the smallest to the largest that there was', () => {
+    expect(entryCharts(parsed(resultDocument(SWEEP)))).toMatchObject([
+      {
+        title: 'Requests per entry of the log',
+        xScale: 'bands',
+        bands: ['1', '2', '3–4', '5–8', '9–16', '17–32'],
+        x: [0, 1, 2, 3, 4, 5],
+        series: [
+          { label: 'batch 8, window 4', style: 'bars', y: [75, 0, 25, 0, 0, 0] },
+          { label: 'batch auto, window 4', y: [75, 0, 25, 0, 0, 0] },
+          { label: 'batch 8, window 32', y: [75, 0, 0, 0, 0, 25] },
+        ],
+      },
+      {
+        title: 'Bytes per entry of the log',
+        bands: ['1 KiB', '2 KiB', '4 KiB', '8 KiB', '16 KiB', '32 KiB'],
+        series: [{ y: [75, 0, 25, 0, 0, 0] }, {}, { y: [75, 0, 0, 0, 0, 25] }],
+      },
+    ]);
+  });
+
+  test('are not drawn where the file has none, or no entry was made', () => {
+    const older = resultDocument(SWEEP);
+    for (const row of older.summary) Object.assign(row, { entries: undefined });
+    expect(entryCharts(parsed(older))).toEqual([]);
+    expect(parsed(older).points.map(({ entries }) => entries)).toEqual([null, null, null]);
+    const reads = resultDocument(SWEEP.slice(0, 1));
+    const byRequests = [[1, 0]];
+    Object.assign(reads.summary[0] ?? {}, { entries: { byRequests, byBytes: [[64, 0]] } });
+    expect(entryCharts(parsed(reads))).toEqual([]);
   });
 });
 

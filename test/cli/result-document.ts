@@ -23,6 +23,20 @@ export function resultDocument(places: readonly Place[]) {
       errors: 0,
       capacity: 1.9,
       doubtful: [] as string[],
+      // A quarter of them has as many requests as there are open, and a KiB for each.
+      entries: {
+        entries: 8,
+        requests: 6 + 2 * row.window,
+        bytes: 0,
+        byRequests: [1, 2, 4, 8, 16, 32, 64].map((upTo) => [
+          upTo,
+          upTo === 1 ? 6 : upTo === row.window ? 2 : 0,
+        ]),
+        byBytes: [512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536].map((upTo) => [
+          upTo,
+          upTo === 1024 ? 6 : upTo === 1024 * row.window ? 2 : 0,
+        ]),
+      },
     })),
     runs: rows.map((row) => ({
       ...row,

@@ -57,9 +57,12 @@ function charts(elements: readonly Element[]): { title: string; data: unknown[][
       querySelectorAll: (selector: string) => (selector === '[data-chart]' ? places : []),
     },
     addEventListener: () => {},
-    uPlot: function uPlot(options: { title: string }, data: unknown[][]) {
-      asked.push({ title: options.title, data });
-    },
+    uPlot: Object.assign(
+      function uPlot(options: { title: string }, data: unknown[][]) {
+        asked.push({ title: options.title, data });
+      },
+      { paths: { bars: () => () => null } },
+    ),
   });
   runInContext((drawing ?? '').replace(/^export \{\};$/m, ''), context);
   return asked;
@@ -139,6 +142,7 @@ describe('report', () => {
     const first = resultDocument(SWEEP);
     first.summary[2]?.doubtful.push('capacity 1.21 of 2 threads');
     const { runs: _, command: __, ...second } = resultDocument(SWEEP.slice(0, 1));
+    for (const row of second.summary) Object.assign(row, { entries: undefined });
     const { elements, text } = browse(pageOf(first, second));
     for (const said of [
       "viewstamp bench --batch '8, 64'",
@@ -148,6 +152,7 @@ describe('report', () => {
       'mix {"get":50,"set":50}',
       'The file does not say by which command line it was made.',
       'Throughput over time is not in this file.',
+      'How many requests and bytes an entry of the log had is not in this file.',
       'No sweep over batch size or window: no heat map.',
     ])
       expect(text).toContain(said);
@@ -157,7 +162,13 @@ describe('report', () => {
       'Throughput against p99',
       'Throughput over time (last run of each)',
       'Latency percentiles',
+      'Requests per entry of the log',
+      'Bytes per entry of the log',
       'Latency percentiles',
+    ]);
+    expect(drawn[3]?.data.slice(0, 2)).toEqual([
+      [0, 1, 2, 3, 4, 5],
+      [75, 0, 25, 0, 0, 0],
     ]);
     expect(drawn[0]?.data.slice(0, 2)).toEqual([
       [64, 512, 4096],

@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { formatCount, formatMicros } from '../units.js';
 import type { Chart } from './browser/chart.js';
 import { drawn, frontierChart, nameOf, percentileChart, timelineChart } from './charts.js';
+import { entryCharts } from './entry-charts.js';
 import { heatMaps } from './heat-map.js';
 import { Html, html } from './html.js';
 import type { Fact, Result, ResultPoint } from './result-file.js';
@@ -89,6 +90,7 @@ function overview(results: readonly Result[]): Html {
 function section(result: Result, charts: Chart[]): Html {
   const { name, command, points, tuning } = result;
   const maps = heatMaps(points);
+  const entries = entryCharts(result);
   const parts: (Html | null)[] = [
     html`<h2>${name}</h2>`,
     command === null
@@ -110,6 +112,15 @@ ${tuning.options === null ? '' : html`<pre>open(${tuning.options})</pre>`}`,
       missing('One combination was measured: there is nothing to weigh it against.'),
     place(timelineChart(result), charts) ?? missing('Throughput over time is not in this file.'),
     place(percentileChart(result), charts) ?? missing('Latency percentiles are not in this file.'),
+    ...(entries.length > 0
+      ? entries.map((chart) => place(chart, charts))
+      : [
+          missing(
+            points.some((point) => point.entries !== null)
+              ? 'Nothing was written: the log got no entries.'
+              : 'How many requests and bytes an entry of the log had is not in this file.',
+          ),
+        ]),
     maps.length > 0
       ? html`<h3>Batch size and window</h3>${maps}`
       : missing('No sweep over batch size or window: no heat map.'),

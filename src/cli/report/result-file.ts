@@ -10,7 +10,13 @@ import { Field } from './fields.js';
 
 /** What is known under a name, as text. */
 export type Fact = readonly [name: string, value: string];
-type Pair = readonly [number, number];
+export type Pair = readonly [number, number];
+
+/** How many entries of the log were so large: [up to so much, and above the pair before; entries]. */
+export interface EntryBuckets {
+  readonly byRequests: readonly Pair[];
+  readonly byBytes: readonly Pair[];
+}
 
 /** One combination of settings, and what all its runs found. */
 export interface ResultPoint {
@@ -35,6 +41,8 @@ export interface ResultPoint {
   readonly percentiles: readonly Pair[];
   /** Of its last run: [milliseconds since the beginning, operations/s since the pair before]; empty: not in the file. */
   readonly timeline: readonly Pair[];
+  /** null: not in the file. */
+  readonly entries: EntryBuckets | null;
 }
 
 export interface Tuning {
@@ -156,6 +164,7 @@ function pair(field: Field): Pair {
 function pointOf(field: Field): Omit<ResultPoint, 'percentiles' | 'timeline'> {
   const number = (name: string): number => field.get(name).number();
   const latency = field.get('latency');
+  const entries = field.optional('entries');
   const batch = field.get('batch');
   if (batch.value !== 'auto') batch.number();
   return {
@@ -177,7 +186,13 @@ function pointOf(field: Field): Omit<ResultPoint, 'percentiles' | 'timeline'> {
       .get('doubtful')
       .items()
       .map((item) => item.text()),
+    entries: entries === null ? null : bucketsOf(entries),
   };
+}
+
+function bucketsOf(field: Field): EntryBuckets {
+  const pairs = (name: string): Pair[] => field.get(name).items().map(pair);
+  return { byRequests: pairs('byRequests'), byBytes: pairs('byBytes') };
 }
 
 function tuning(root: Field): Tuning {
