@@ -18,7 +18,15 @@ export class Divergence extends ProtocolViolation {
   override readonly name: string = 'Divergence';
 }
 
-/** Throws {@link ProtocolViolation} unless `condition` holds; put the values into `message`. */
+/**
+ * For what must hold where the message has values in it: `if (!holds) violated(...)`. Behind the condition, because an argument is made
+ * whether it is needed or not, and text made of numbers costs more than most of what it guards.
+ */
+export function violated(message: string): never {
+  throw new ProtocolViolation(message);
+}
+
+/** Throws {@link ProtocolViolation} unless `condition` holds; a message with values in it is for {@link violated}. */
 export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new ProtocolViolation(message);
 }

@@ -2,7 +2,7 @@
 // state: only the execution of entries changes it, so it is identical on all actives at equal `applied` (D15). What was
 // admitted but not executed is the primary's own, volatile affair and lives elsewhere.
 
-import { assert } from './assert.js';
+import { assert, violated } from './assert.js';
 import type { ReplyCode } from './message.js';
 import {
   type ClientId,
@@ -63,7 +63,7 @@ export function sessionOf(
   const session = table.byClient.get(clientKey(clientId));
   if (session === undefined) return null;
   const row = table.rows.get(session);
-  assert(row !== undefined, `session ${session} is indexed but has no row`);
+  if (row === undefined) violated(`session ${session} is indexed but has no row`);
   return { session, row };
 }
 
@@ -113,7 +113,7 @@ export function strayRow(clientId: ClientId, requestNumber: RequestNumber): Sess
 
 function removeRow(table: ClientTable, session: SessionNumber): void {
   const row = table.rows.get(session);
-  assert(row !== undefined, `session ${session} to remove has no row`);
+  if (row === undefined) violated(`session ${session} to remove has no row`);
   table.rows.delete(session);
   table.byClient.delete(clientKey(row.clientId));
 }

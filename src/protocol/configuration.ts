@@ -1,6 +1,6 @@
 // Who takes part, and how many are enough (protocol.md 1.2). Pure arithmetic.
 
-import { assert } from './assert.js';
+import { assert, violated } from './assert.js';
 import type { EpochNumber, ReplicaId, Role, ViewNumber } from './types.js';
 
 export const REPLICAS_MAX = 9;
@@ -56,7 +56,7 @@ export function makeConfiguration(
 export function primaryOf(configuration: Configuration, view: ViewNumber): ReplicaId {
   const actives = configuration.members.filter((member) => member.role === 'active');
   const primary = actives[view % actives.length];
-  assert(primary !== undefined, `no active member for view ${view}`);
+  if (primary === undefined) violated(`no active member for view ${view}`);
   return primary.id;
 }
 

@@ -3,7 +3,7 @@
 // here as well, for they need the same moment: state executed up to a known op (RD2).
 
 import { answerSession, gateOpen } from './admission.js';
-import { assert } from './assert.js';
+import { violated } from './assert.js';
 import { atPoint } from './checkpoint/take.js';
 import { keepReply, register, sessionOf, strayRow, unregister } from './client-table.js';
 import { type Core, isPrimary, leads, mark, notice, primaryNow, reply } from './core.js';
@@ -76,8 +76,9 @@ function applyEntry(core: Core, stateMachine: StateMachine, entry: Entry): void 
     else applyUnregister(core, cursor);
     idx++;
   }
-  assert(idx === entry.count, `entry ${entry.op} holds ${idx} requests and says ${entry.count}`);
-  assert(entry.op === state.applied + 1, `entry ${entry.op} executed after ${state.applied}`);
+  if (idx !== entry.count)
+    violated(`entry ${entry.op} holds ${idx} requests and says ${entry.count}`);
+  if (entry.op !== state.applied + 1) violated(`entry ${entry.op} executed after ${state.applied}`);
 }
 
 interface Applied {
@@ -295,9 +296,7 @@ function serveRead(
 export function assertRole(core: Core): void {
   const { state, mutations } = core;
   if (state.role === 'active' || mutations.witnessMayLead === true) return;
-  assert(
-    !isPrimary(core),
-    `witness ${state.id} is primary ${primaryNow(core)} of view ${state.view}`,
-  );
-  assert(state.applied === 0, `witness ${state.id} executed up to ${state.applied}`);
+  if (isPrimary(core))
+    violated(`witness ${state.id} is primary ${primaryNow(core)} of view ${state.view}`);
+  if (state.applied !== 0) violated(`witness ${state.id} executed up to ${state.applied}`);
 }

@@ -2,7 +2,7 @@
 // and slow, a thread exit is certain and immediate (3.3); neither ever decides anything about entries.
 
 import { dropBuilding } from './admission.js';
-import { assert } from './assert.js';
+import { violated } from './assert.js';
 import { newest } from './checkpoint/image.js';
 import {
   broadcast,
@@ -112,7 +112,7 @@ function countVotes(core: Core): void {
 /** VC4: the only way to leave a view. What is promised here is in the register before anybody hears of it. */
 export function enter(core: Core, view: ViewNumber): void {
   const { state } = core;
-  assert(view > state.view, `cannot enter view ${view} from ${state.view}`);
+  if (!(view > state.view)) violated(`cannot enter view ${view} from ${state.view}`);
   mark(core, 'viewChangeStarted');
   if (state.status === 'view-change') mark(core, 'viewChangeOvertaken');
   state.failedViewChanges =

@@ -1,7 +1,7 @@
 // What a group's past allows: agreement, lost acknowledgements, promises. The past is one plain record, `History`, that
 // each step is compared with and adds to: a watcher of one run keeps one, an explorer one per world.
 
-import { assert } from './assert.js';
+import { violated } from './assert.js';
 import { faultsTolerated, primaryOf, quorumSize, roleOf } from './configuration.js';
 import type { Effect } from './effect.js';
 import { chainIfPresent, entryAt, head } from './log.js';
@@ -305,10 +305,8 @@ export function checkLikePrimary(state: ReplicaState, primary: ReplicaState): vo
   const own = chainIfPresent(state.log, top);
   const other = chainIfPresent(primary.log, top);
   if (own === null || other === null) return; // one has long collected what the other ends with
-  assert(
-    sameChain(own, other),
-    `I7 replica ${state.id}: differs from the primary of view ${state.view} at op ${top}`,
-  );
+  if (!sameChain(own, other))
+    violated(`I7 replica ${state.id}: differs from the primary of view ${state.view} at op ${top}`);
 }
 
 /**

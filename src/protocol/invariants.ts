@@ -2,7 +2,7 @@
 // register), and at what the step means for its past and for the others (history.ts). Tests and simulators run this after every
 // step; production does not.
 
-import { assert } from './assert.js';
+import { assert, violated } from './assert.js';
 import type { SessionRow } from './client-table.js';
 import { primaryOf, roleOf } from './configuration.js';
 import type { Effect } from './effect.js';
@@ -24,85 +24,68 @@ import { compareStamps, type OpNumber, type ReplicaId, type Stamp, sameChain } f
 export function checkState(state: ReplicaState, limits: ProtocolLimits): void {
   const top = head(state.log);
   const who = `replica ${state.id}`;
-  assert(
-    state.applied <= state.commit,
-    `I6 ${who}: applied ${state.applied} > commit ${state.commit}`,
-  );
-  assert(state.commit <= top, `I6 ${who}: commit ${state.commit} > head ${top}`);
-  assert(
-    state.log.start - 1 <= state.commit,
-    `I6 ${who}: the log begins at ${state.log.start}, above commit ${state.commit}`,
-  );
-  assert(
-    state.stableOp <= state.commitMax,
-    `I6 ${who}: stable ${state.stableOp} > commitMax ${state.commitMax}`,
-  );
-  assert(
-    state.commit <= state.commitMax,
-    `I6 ${who}: commit ${state.commit} > commitMax ${state.commitMax}`,
-  );
+  if (!(state.applied <= state.commit))
+    violated(`I6 ${who}: applied ${state.applied} > commit ${state.commit}`);
+  if (!(state.commit <= top)) violated(`I6 ${who}: commit ${state.commit} > head ${top}`);
+  if (!(state.log.start - 1 <= state.commit))
+    violated(`I6 ${who}: the log begins at ${state.log.start}, above commit ${state.commit}`);
+  if (!(state.stableOp <= state.commitMax))
+    violated(`I6 ${who}: stable ${state.stableOp} > commitMax ${state.commitMax}`);
+  if (!(state.commit <= state.commitMax))
+    violated(`I6 ${who}: commit ${state.commit} > commitMax ${state.commitMax}`);
   checkRegister(state, who);
   if (state.status === 'normal') {
     checkNormal(state, who);
     checkInFlight(state, limits, who);
   }
   if (roleOf(state.configuration, state.id) === 'witness')
-    assert(state.applied === 0, `I17 ${who}: a witness executed up to ${state.applied}`);
-  assert(state.buffered.size <= limits.window, `I22 ${who}: ${state.buffered.size} Prepares wait`);
+    if (state.applied !== 0) violated(`I17 ${who}: a witness executed up to ${state.applied}`);
+  if (!(state.buffered.size <= limits.window))
+    violated(`I22 ${who}: ${state.buffered.size} Prepares wait`);
   const reads = state.reads.length + state.blockedReads.length;
-  assert(reads <= limits.waitingReads, `I22 ${who}: ${reads} reads wait`);
+  if (!(reads <= limits.waitingReads)) violated(`I22 ${who}: ${reads} reads wait`);
   for (const row of state.table.rows.values()) checkReplies(row, limits, who);
-  assert(
-    state.table.rows.size <= limits.maxSessions,
-    `I22 ${who}: ${state.table.rows.size} sessions`,
-  );
+  if (!(state.table.rows.size <= limits.maxSessions))
+    violated(`I22 ${who}: ${state.table.rows.size} sessions`);
 }
 
 function checkRegister(state: ReplicaState, who: string): void {
   const { register } = state;
   if (register === null) return;
-  assert(
-    compareStamps(register, state) >= 0,
-    `I23b ${who}: register ${stampText(register)} is below its stamp ${stampText(state)}`,
-  );
+  if (!(compareStamps(register, state) >= 0))
+    violated(`I23b ${who}: register ${stampText(register)} is below its stamp ${stampText(state)}`);
   if (state.status === 'recovering') return;
-  assert(
-    compareStamps(state, state.lastNormal) >= 0,
-    `I23b ${who}: last normal ${stampText(state.lastNormal)} is above its stamp ${stampText(state)}`,
-  );
+  if (!(compareStamps(state, state.lastNormal) >= 0))
+    violated(
+      `I23b ${who}: last normal ${stampText(state.lastNormal)} is above its stamp ${stampText(state)}`,
+    );
 }
 
 function checkNormal(state: ReplicaState, who: string): void {
-  assert(
-    compareStamps(state, state.lastNormal) === 0,
-    `I7 ${who}: normal, but not in its last normal view`,
-  );
+  if (compareStamps(state, state.lastNormal) !== 0)
+    violated(`I7 ${who}: normal, but not in its last normal view`);
   const top = head(state.log);
-  assert(
-    top >= state.viewStartOp,
-    `I7 ${who}: head ${top} is below the view's start ${state.viewStartOp}`,
-  );
+  if (!(top >= state.viewStartOp))
+    violated(`I7 ${who}: head ${top} is below the view's start ${state.viewStartOp}`);
 }
 
 /** Of a primary: inherited entries came in under another window; of the last request taken two entries may have become. */
 function checkInFlight(state: ReplicaState, limits: ProtocolLimits, who: string): void {
   if (primaryOf(state.configuration, state.view) !== state.id) return;
   const inFlight = head(state.log) - Math.max(state.commitMax, state.viewStartOp);
-  assert(inFlight <= limits.window + 1, `I22 ${who}: ${inFlight} entries in flight`);
+  if (!(inFlight <= limits.window + 1)) violated(`I22 ${who}: ${inFlight} entries in flight`);
 }
 
 function checkReplies(row: SessionRow, limits: ProtocolLimits, who: string): void {
   const count = row.replies.length;
-  assert(count <= limits.sessionWindow, `I22 ${who}: ${count} replies are kept`);
+  if (!(count <= limits.sessionWindow)) violated(`I22 ${who}: ${count} replies are kept`);
   for (let at = 0; at < count; at++)
-    assert(
-      row.replies[at]?.requestNumber === row.lastRequest - (count - 1 - at),
-      `I24 ${who}: the kept replies have a hole below ${row.lastRequest}`,
-    );
+    if (!(row.replies[at]?.requestNumber === row.lastRequest - (count - 1 - at)))
+      violated(`I24 ${who}: the kept replies have a hole below ${row.lastRequest}`);
   const bounded =
     row.replyBytes <= limits.sessionReplyBytes ||
     row.replies.filter((r) => r.code === 'ok').length <= 1;
-  assert(bounded, `I22 ${who}: ${row.replyBytes} bytes of replies are kept`);
+  if (!bounded) violated(`I22 ${who}: ${row.replyBytes} bytes of replies are kept`);
 }
 
 /** Watches one run of a group, over all starts of its replicas. */
@@ -166,17 +149,13 @@ export function checkConverged(states: readonly ReplicaState[]): void {
   const first = states[0];
   if (first === undefined) return;
   for (const state of states) {
-    assert(state.status === 'normal', `replica ${state.id} is ${state.status}`);
-    assert(compareStamps(state, first) === 0, `replica ${state.id} is in view ${state.view}`);
+    if (state.status !== 'normal') violated(`replica ${state.id} is ${state.status}`);
+    if (compareStamps(state, first) !== 0) violated(`replica ${state.id} is in view ${state.view}`);
     const top = head(first.log);
-    assert(
-      head(state.log) === top,
-      `replica ${state.id} has head ${head(state.log)} instead of ${top}`,
-    );
+    if (head(state.log) !== top)
+      violated(`replica ${state.id} has head ${head(state.log)} instead of ${top}`);
     for (let op = Math.max(state.log.start, first.log.start) - 1; op <= top; op++)
-      assert(
-        sameChain(chainAt(state.log, op), chainAt(first.log, op)),
-        `I3 logs differ at op ${op}`,
-      );
+      if (!sameChain(chainAt(state.log, op), chainAt(first.log, op)))
+        violated(`I3 logs differ at op ${op}`);
   }
 }

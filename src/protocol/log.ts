@@ -2,7 +2,7 @@
 // Entries are immutable and may be shared by clones of a state; their bodies live in the arena.
 
 import { type Arena, clear, emptyArena, release, reserve } from './arena.js';
-import { assert } from './assert.js';
+import { violated } from './assert.js';
 import type { Entry } from './message.js';
 import type { Chain, OpNumber, Rung } from './types.js';
 
@@ -34,7 +34,7 @@ export function head(log: Log): OpNumber {
 
 export function entryAt(log: Log, op: OpNumber): Entry {
   const entry = log.entries[op - log.start];
-  assert(entry !== undefined, `no entry at op ${op}, the log is ${log.start}..${head(log)}`);
+  if (entry === undefined) violated(`no entry at op ${op}, the log is ${log.start}..${head(log)}`);
   return entry;
 }
 
@@ -59,7 +59,7 @@ export function entryCost(entry: Entry): number {
 
 /** Appends an entry whose body already lives in the arena, or is private to the log otherwise. */
 export function appendOwned(log: Log, entry: Entry): void {
-  assert(entry.op === head(log) + 1, `entry ${entry.op} behind head ${head(log)}`);
+  if (entry.op !== head(log) + 1) violated(`entry ${entry.op} behind head ${head(log)}`);
   log.entries.push(entry);
   log.bytes += entryCost(entry);
 }
@@ -77,7 +77,7 @@ export function appendCopy(log: Log, entry: Entry): void {
 
 /** Drops every entry above `op`. Only Install does this (3.6 step 5). */
 export function truncateTo(log: Log, op: OpNumber): void {
-  assert(op >= log.start - 1, `the log begins at ${log.start}, it cannot end at ${op}`);
+  if (!(op >= log.start - 1)) violated(`the log begins at ${log.start}, it cannot end at ${op}`);
   for (let at = head(log); at > op; at--) log.bytes -= entryCost(entryAt(log, at));
   log.entries.length = Math.min(log.entries.length, op - log.start + 1);
 }

@@ -2,7 +2,7 @@
 // acknowledgements become a commit number (N6, N9). Also the heartbeats, since every Prepare is one (HB1).
 
 import { cut, gateOpen, lingers } from './admission.js';
-import { assert } from './assert.js';
+import { violated } from './assert.js';
 import { countCheckpoints, noteStable } from './checkpoint/collect.js';
 import { NO_ROOT, newest } from './checkpoint/image.js';
 import { noteRoot } from './checkpoint/roots.js';
@@ -62,21 +62,22 @@ export function appendVerified(core: Core, prevChain: Chain, entries: readonly E
     return;
   }
   const below = chainIfPresent(log, first.op - 1);
-  assert(below !== null, `entries from ${first.op} do not touch the head ${head(log)}`);
-  assert(sameChain(below, prevChain), `the log below op ${first.op} differs from the sender's`);
+  if (below === null) violated(`entries from ${first.op} do not touch the head ${head(log)}`);
+  if (!sameChain(below, prevChain))
+    violated(`the log below op ${first.op} differs from the sender's`);
   for (const entry of entries) {
     if (entry.op <= head(log)) {
-      assert(
-        sameChain(chainAt(log, entry.op), entry.chain),
-        `entry ${entry.op} differs from the own`,
-      );
+      if (!sameChain(chainAt(log, entry.op), entry.chain))
+        violated(`entry ${entry.op} differs from the own`);
       continue;
     }
-    assert(
-      core.mutations.chainUnverified === true ||
-        core.hasher.links(chainAt(log, entry.op - 1), entry),
-      `entry ${entry.op} breaks the chain`,
-    );
+    if (
+      !(
+        core.mutations.chainUnverified === true ||
+        core.hasher.links(chainAt(log, entry.op - 1), entry)
+      )
+    )
+      violated(`entry ${entry.op} breaks the chain`);
     appendCopy(log, entry);
     core.state.headTick = core.state.now;
   }
@@ -171,10 +172,8 @@ export function onPrepareOk(core: Core, message: PrepareOk): void {
   if (message.op > head(state.log)) return; // acknowledges what this primary never sent
   // Below the log there is nothing to compare with: it was the same when it was committed.
   const own = chainIfPresent(state.log, message.op);
-  assert(
-    own === null || sameChain(own, message.chain),
-    `replica ${message.from} acknowledges another entry at op ${message.op}`,
-  );
+  if (!(own === null || sameChain(own, message.chain)))
+    violated(`replica ${message.from} acknowledges another entry at op ${message.op}`);
   if (progress.matchOp < 0) {
     progress.matchOp = message.op;
     progress.sentOp = Math.min(progress.sentOp, message.op);

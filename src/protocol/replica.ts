@@ -2,7 +2,7 @@
 // stands here, always in the same order (3.1); the rules themselves live in one module per sub-protocol.
 
 import { laterView, onClient, takesReads, takesRequests } from './admission.js';
-import { assert } from './assert.js';
+import { violated } from './assert.js';
 import { ChainHasher } from './chain.js';
 import { tickPins } from './checkpoint/collect.js';
 import { onGetCheckpoint, onGetNodes, onGetPages } from './checkpoint/donate.js';
@@ -118,13 +118,15 @@ export class Replica {
   /** `from`: continue in that state instead of an empty one (clones, of the explorer). */
   constructor(options: ReplicaOptions, from?: ReplicaState) {
     const role = roleOf(options.configuration, options.id);
-    assert(role !== null, `replica ${options.id} is not a member`);
-    assert(
-      (role === 'active') === (options.stateMachine !== null) ||
-        options.mutations?.witnessMayLead === true,
-      `an active has a state machine, a witness has none (replica ${options.id})`,
-    );
-    assert(options.start >= 1, `start counters begin at 1, got ${options.start}`);
+    if (role === null) violated(`replica ${options.id} is not a member`);
+    if (
+      !(
+        (role === 'active') === (options.stateMachine !== null) ||
+        options.mutations?.witnessMayLead === true
+      )
+    )
+      violated(`an active has a state machine, a witness has none (replica ${options.id})`);
+    if (!(options.start >= 1)) violated(`start counters begin at 1, got ${options.start}`);
     const hasher = new ChainHasher(options.digest64);
     const { id, clusterId, gen, start, configuration } = options;
     const origin = hasher.origin(clusterId);
@@ -260,7 +262,7 @@ export class Replica {
 }
 
 function standingStill({ leaseMs }: ProtocolTiming): Clock {
-  assert(leaseMs === 0, `leases of ${leaseMs} ms need a clock`);
+  if (leaseMs !== 0) violated(`leases of ${leaseMs} ms need a clock`);
   return () => 0;
 }
 

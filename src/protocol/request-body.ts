@@ -8,7 +8,7 @@
 // `session` is two words, low then high; for a Register it holds the nonce. The apply path walks this with a cursor and
 // makes no object per request.
 
-import { assert } from './assert.js';
+import { violated } from './assert.js';
 import type { ClientId, RequestNumber } from './types.js';
 
 export const REQUEST_HEADER_BYTES = 40;
@@ -70,12 +70,14 @@ export function nextRequest(cursor: RequestCursor): boolean {
   if (cursor.at >= cursor.end) return false;
   const { view, at, end } = cursor;
   const from = at + REQUEST_HEADER_BYTES;
-  assert(from <= end, `the body ends at ${end}, inside the header of the request at ${at}`);
+  if (!(from <= end))
+    violated(`the body ends at ${end}, inside the header of the request at ${at}`);
   const length = view.getUint32(at, true);
   // Before anything is added up: a length beyond 2^31 would wrap, and the cursor step backwards.
-  assert(length <= end - from, `request at ${at} of ${length} bytes passes the end ${end}`);
+  if (!(length <= end - from))
+    violated(`request at ${at} of ${length} bytes passes the end ${end}`);
   const type = TYPES[view.getUint8(at + 4)];
-  assert(type !== undefined, `unknown request type ${view.getUint8(at + 4)} at ${at}`);
+  if (type === undefined) violated(`unknown request type ${view.getUint8(at + 4)} at ${at}`);
   cursor.type = type;
   cursor.clientId = [
     view.getUint32(at + 8, true),
@@ -89,7 +91,8 @@ export function nextRequest(cursor: RequestCursor): boolean {
   cursor.from = from;
   cursor.to = from + length;
   cursor.at = at + requestSpace(length);
-  assert(cursor.at <= end, `the body ends at ${end}, inside the padding of the request at ${at}`);
+  if (!(cursor.at <= end))
+    violated(`the body ends at ${end}, inside the padding of the request at ${at}`);
   return true;
 }
 

@@ -1,6 +1,6 @@
 // The end of every Install (3.6 steps 5 and 6): one atomic switch to the staged log, and what a replica is that has become normal.
 
-import { assert } from './assert.js';
+import { violated } from './assert.js';
 import { adopt } from './checkpoint/adopt.js';
 import { newest } from './checkpoint/image.js';
 import { type Core, isPrimary, mark, noticeStatus } from './core.js';
@@ -19,7 +19,8 @@ export function switchTo(core: Core, transfer: Transfer, target: TransferTarget)
   if (transfer.fresh === null && transfer.base < head(state.log))
     mark(core, 'uncommittedTailDropped');
   const { base, fresh, shadow } = transfer;
-  assert(fresh !== null || base >= state.applied, `base ${base} is below ${state.applied}`);
+  if (!(fresh !== null || base >= state.applied))
+    violated(`base ${base} is below ${state.applied}`);
   if (mutations.registerOnlyOnDoViewChange !== true) writeRegister(core, target.stamp);
   if (fresh === null) truncateTo(state.log, base);
   else restartAbove(state.log, { op: base, ...fresh });

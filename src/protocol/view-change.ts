@@ -2,7 +2,7 @@
 // largest (last normal view, head), installs it, and tells the others, who install it too. Entering a view is the failure
 // detector's affair; becoming normal in it is Install's.
 
-import { assert } from './assert.js';
+import { assert, violated } from './assert.js';
 import { newest } from './checkpoint/image.js';
 import {
   broadcast,
@@ -161,14 +161,16 @@ export function considerStart(core: Core): void {
   let commitMax = state.commitMax;
   for (const message of state.doViewChanges.values())
     commitMax = Math.max(commitMax, message.commitMax);
-  assert(
-    commitMax <= chosen.op ||
+  if (
+    !(
+      commitMax <= chosen.op ||
       mutations.smallViewChangeQuorum === true ||
       mutations.longestLog === true ||
       mutations.ownLogSelected === true ||
-      mutations.lostLogCounts === true,
-    `commit-number ${commitMax} is above the selected head ${chosen.op}`,
-  );
+      mutations.lostLogCounts === true
+    )
+  )
+    violated(`commit-number ${commitMax} is above the selected head ${chosen.op}`);
   beginInstall(
     core,
     {
@@ -224,10 +226,8 @@ function forfeit(core: Core): void {
     (message) => !isWitness(core, message.from),
   );
   const able = actives.sort((a, b) => b.commit - a.commit || a.from - b.from)[0];
-  assert(
-    able !== undefined && able.from !== state.id,
-    `nobody has more than the elect ${state.id}`,
-  );
+  if (!(able !== undefined && able.from !== state.id))
+    violated(`nobody has more than the elect ${state.id}`);
   mark(core, 'viewForfeited');
   let view = state.view + 1;
   while (primaryIn(core, view) !== able.from) view++;

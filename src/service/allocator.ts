@@ -8,7 +8,7 @@
 // Blocks lie back to back from the root to `top`; what is freed below `top` lowers it. A block never spans two segments: what is left
 // of a segment becomes a free block.
 
-import { assert } from '../protocol/assert.js';
+import { violated } from '../protocol/assert.js';
 import { type PagedHeap, ROOT_HIGH, ROOT_WORDS, UNIT_BYTES } from './paged-heap.js';
 
 const FREE = 1;
@@ -147,7 +147,7 @@ export class Allocator {
   /** Gives a block back. Never needs room. */
   free(ref: number): void {
     const header = this.#wordOf(ref, 0);
-    assert((header & FREE) === 0 && header >>> 2 > 0, `ref ${ref} is not a block in use`);
+    if (!((header & FREE) === 0 && header >>> 2 > 0)) violated(`ref ${ref} is not a block in use`);
     let start = ref;
     let end = ref + (header >>> 2);
     if (this.#isBlock(end)) {

@@ -8,7 +8,7 @@
 //
 // Entries of a chain of buckets are packed: only the last bucket has empty places, and an empty place has hash 0 and ref 0.
 
-import { assert } from '../protocol/assert.js';
+import { assert, violated } from '../protocol/assert.js';
 import { type Allocator, ROOT_OWNER } from './allocator.js';
 import type { PagedHeap } from './paged-heap.js';
 import { tailWord } from './words.js';
@@ -257,7 +257,7 @@ export class ByteTable {
           this.#setWord(bucket, slot, after);
           return;
         }
-    assert(false, `record ${before} is not in its bucket`);
+    violated(`record ${before} is not in its bucket`);
   }
 
   /** Takes a record out; its block stays the caller's. Never needs room. */
@@ -277,7 +277,7 @@ export class ByteTable {
       before = bucket;
       bucket = next;
     }
-    assert(found !== 0, `record ${ref} is not in its bucket`);
+    if (found === 0) violated(`record ${ref} is not in its bucket`);
     // The last entry of the chain takes the place, so that the chain stays packed.
     let last = SLOTS;
     while (this.#word(bucket, last) === 0) last--;

@@ -2,7 +2,7 @@
 // per operation. Every operation happens whole or changes nothing, not even the layout (DT6); an atomic batch does so as a whole. Where
 // an operation may fail half way - near the limit, or in a batch - the heap remembers what was there and puts it back.
 
-import { assert } from '../protocol/assert.js';
+import { violated } from '../protocol/assert.js';
 import type { ListContent, ResultSink } from '../protocol/state-machine.js';
 import { Allocator } from './allocator.js';
 import { ByteTable, hashKey } from './byte-table.js';
@@ -92,7 +92,8 @@ export class KeyValueService {
     if (this.#atomic) this.#batch(from + codec.REQUEST_HEADER, to, base, count);
     else {
       const done = this.#run(from + codec.REQUEST_HEADER, to, base, count);
-      assert(done === count, `operation ${done} of ${count} stopped a request that is not atomic`);
+      if (done !== count)
+        violated(`operation ${done} of ${count} stopped a request that is not atomic`);
       if (this.#changed) this.#setRevision(this.#revision - 1);
     }
     sink.length = this.#extrasAt;

@@ -2,7 +2,7 @@
 // when it is about to change for the first time after the newest freeze, and the copy belongs to the newest image. So a page of an
 // image is its own copy, else that of the next later image that has one, else the live page.
 
-import { assert } from '../protocol/assert.js';
+import { violated } from '../protocol/assert.js';
 import { PagePool } from './page-pool.js';
 
 /** Bit of a page's flags: written since the newest freeze. */
@@ -48,10 +48,8 @@ export class PageImages {
   /** The pages `0..count` of the memory, with these flags, become image `op`. */
   freeze(op: number, count: number, flags: Uint8Array): void {
     const newest = this.#newest;
-    assert(
-      newest === null || (op > newest.op && count >= newest.count),
-      `image ${op} of ${count} pages comes after image ${newest?.op} of ${newest?.count}`,
-    );
+    if (!(newest === null || (op > newest.op && count >= newest.count)))
+      violated(`image ${op} of ${count} pages comes after image ${newest?.op} of ${newest?.count}`);
     const tables = this.#takeTables(count);
     tables.flags.set(flags.subarray(0, count));
     this.#newest = { op, count, tables };
@@ -118,14 +116,14 @@ export class PageImages {
   /** False: nobody wrote to the page between the freeze before that of `op` and this one. */
   changed(op: number, page: number): boolean {
     const image = this.#imageAt(this.#indexOf(op));
-    if (page >= image.count) assert(false, `image ${op} has no page ${page}`);
+    if (page >= image.count) violated(`image ${op} has no page ${page}`);
     return ((image.tables.flags[page] as number) & WRITTEN) !== 0;
   }
 
   /** The copy that is the page of image `op`; null when that is the live page. */
   copyOf(op: number, page: number): Uint8Array | null {
     const at = this.#indexOf(op);
-    if (page >= this.#imageAt(at).count) assert(false, `image ${op} has no page ${page}`);
+    if (page >= this.#imageAt(at).count) violated(`image ${op} has no page ${page}`);
     return this.#copyFrom(at, page);
   }
 
@@ -154,7 +152,7 @@ export class PageImages {
   #indexOf(op: number): number {
     let at = this.#images.length - 1;
     while (at >= 0 && this.#imageAt(at).op !== op) at--;
-    if (at < 0) assert(false, `there is no image ${op}`);
+    if (at < 0) violated(`there is no image ${op}`);
     return at;
   }
 }

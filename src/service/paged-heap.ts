@@ -2,7 +2,7 @@
 // through `touch`, which keeps the digests of pages honest, has images keep what they need and, while an undo is open, remembers what
 // was there: so an operation that fails half way leaves the very bytes it found. Who owns which bytes is the affair of the allocator.
 
-import { assert } from '../protocol/assert.js';
+import { assert, violated } from '../protocol/assert.js';
 import type { ListContent } from '../protocol/state-machine.js';
 import { PageImages, WRITTEN } from './page-images.js';
 
@@ -69,22 +69,26 @@ export class PagedHeap {
 
   constructor(options: HeapOptions) {
     const { storeBytes, pageBytes = PAGE_BYTES, segmentBytes = SEGMENT_BYTES } = options;
-    assert(
-      Number.isSafeInteger(storeBytes) &&
+    if (
+      !(
+        Number.isSafeInteger(storeBytes) &&
         storeBytes >= STORE_BYTES_MIN &&
-        storeBytes <= STORE_BYTES_MAX,
-      `storeBytes ${storeBytes} is not from ${STORE_BYTES_MIN} to ${STORE_BYTES_MAX}`,
-    );
-    assert(
-      isPowerOfTwo(pageBytes) && pageBytes >= 256,
-      `pageBytes ${pageBytes} is no power of two`,
-    );
-    assert(
-      isPowerOfTwo(segmentBytes) &&
+        storeBytes <= STORE_BYTES_MAX
+      )
+    )
+      violated(`storeBytes ${storeBytes} is not from ${STORE_BYTES_MIN} to ${STORE_BYTES_MAX}`);
+    if (!(isPowerOfTwo(pageBytes) && pageBytes >= 256))
+      violated(`pageBytes ${pageBytes} is no power of two`);
+    if (
+      !(
+        isPowerOfTwo(segmentBytes) &&
         segmentBytes >= Math.max(pageBytes, SEGMENT_BYTES_MIN) &&
-        segmentBytes <= SEGMENT_BYTES,
-      `segmentBytes ${segmentBytes} is no power of two from a page and ${SEGMENT_BYTES_MIN} to ${SEGMENT_BYTES}`,
-    );
+        segmentBytes <= SEGMENT_BYTES
+      )
+    )
+      violated(
+        `segmentBytes ${segmentBytes} is no power of two from a page and ${SEGMENT_BYTES_MIN} to ${SEGMENT_BYTES}`,
+      );
     this.limitUnits = Math.min(Math.floor(storeBytes / UNIT_BYTES), UNITS_MAX);
     this.pageBytes = pageBytes;
     this.segmentShift = 31 - Math.clz32(segmentBytes) - UNIT_SHIFT;
@@ -119,7 +123,7 @@ export class PagedHeap {
 
   /** Makes memory for all units below `end`, which is within the limit. */
   extendTo(end: number): void {
-    assert(end <= this.limitUnits, `unit ${end} is beyond the limit ${this.limitUnits}`);
+    if (!(end <= this.limitUnits)) violated(`unit ${end} is beyond the limit ${this.limitUnits}`);
     while (this.words.length * (this.segmentMask + 1) < end) this.#addSegment();
   }
 
@@ -247,18 +251,20 @@ export class PagedHeap {
     const has = from === null ? 0 : this.images.count(from);
     let fresh = 0;
     for (const [index, page] of pages) {
-      assert(page.length === this.pageBytes, `page ${index} has ${page.length} bytes`);
-      assert(Number.isInteger(index) && index >= 0 && index < count, `page ${index} of ${count}`);
+      if (page.length !== this.pageBytes) violated(`page ${index} has ${page.length} bytes`);
+      if (!(Number.isInteger(index) && index >= 0 && index < count))
+        violated(`page ${index} of ${count}`);
       if (index >= has) fresh++;
     }
-    assert(fresh === Math.max(0, count - has), `${fresh} pages behind ${has} make no ${count}`);
+    if (fresh !== Math.max(0, count - has))
+      violated(`${fresh} pages behind ${has} make no ${count}`);
     const first = pages.get(0) ?? (from === null ? undefined : this.imagePage(from, 0));
     assert(first !== undefined, 'a heap has at least one page');
     const root = new DataView(first.buffer, first.byteOffset);
     assert(root.getInt32(ROOT_MAGIC * 4, true) === MAGIC, 'the first page is not a root of a heap');
     const high = root.getInt32(ROOT_HIGH * 4, true);
-    assert(high <= this.limitUnits, `unit ${high} is beyond the limit ${this.limitUnits}`);
-    assert(this.#pagesBelow(high) === count, `${count} pages of ${this.#pagesBelow(high)}`);
+    if (!(high <= this.limitUnits)) violated(`unit ${high} is beyond the limit ${this.limitUnits}`);
+    if (this.#pagesBelow(high) !== count) violated(`${count} pages of ${this.#pagesBelow(high)}`);
     return high;
   }
 
@@ -278,7 +284,7 @@ export class PagedHeap {
     const ref = index << this.#pageUnitShift;
     const at = (ref & this.segmentMask) << UNIT_SHIFT;
     const bytes = this.bytes[ref >>> this.segmentShift];
-    assert(bytes !== undefined && at < bytes.length, `no page ${index}`);
+    if (!(bytes !== undefined && at < bytes.length)) violated(`no page ${index}`);
     return bytes.subarray(at, at + this.pageBytes);
   }
 

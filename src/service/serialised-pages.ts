@@ -1,7 +1,7 @@
 // Pages for state that is small or knows no pages: the whole of it is written out at each freeze (CP2 allows that). And several
 // such parts behind one front.
 
-import { assert } from '../protocol/assert.js';
+import { assert, violated } from '../protocol/assert.js';
 import type { ListContent, PagedState } from '../protocol/state-machine.js';
 import type { OpNumber } from '../protocol/types.js';
 
@@ -53,7 +53,7 @@ export class SerialisedPages implements PagedState {
 
   #image(op: OpNumber): readonly Uint8Array[] {
     const pages = this.#images.get(op);
-    assert(pages !== undefined, `there is no image of op ${op}`);
+    if (pages === undefined) violated(`there is no image of op ${op}`);
     return pages;
   }
 
@@ -63,7 +63,7 @@ export class SerialisedPages implements PagedState {
 
   page(op: OpNumber, _list: number, index: number): Uint8Array {
     const page = this.#image(op)[index];
-    assert(page !== undefined, `image ${op} has no page ${index}`);
+    if (page === undefined) violated(`image ${op} has no page ${index}`);
     return page;
   }
 
@@ -75,16 +75,17 @@ export class SerialisedPages implements PagedState {
 
   restore(from: OpNumber | null, content: readonly ListContent[]): void {
     const [list] = content;
-    assert(list !== undefined && content.length === 1, `content of ${content.length} lists`);
+    if (!(list !== undefined && content.length === 1))
+      violated(`content of ${content.length} lists`);
     const known = from === null ? [] : this.#image(from);
     const bytes = new Uint8Array(list.count * this.pageBytes);
     for (let index = 0; index < list.count; index++) {
       const page = list.pages.get(index) ?? known[index];
-      assert(page?.length === this.pageBytes, `page ${index} is missing`);
+      if (!(page?.length === this.pageBytes)) violated(`page ${index} is missing`);
       bytes.set(page, index * this.pageBytes);
     }
     const length = new DataView(bytes.buffer).getUint32(0, true);
-    assert(LENGTH_BYTES + length <= bytes.length, `a state of ${length} bytes is cut off`);
+    if (!(LENGTH_BYTES + length <= bytes.length)) violated(`a state of ${length} bytes is cut off`);
     this.#state.decode(bytes.slice(LENGTH_BYTES, LENGTH_BYTES + length));
     this.#images = new Map();
     this.#before.clear();
@@ -117,7 +118,7 @@ export class JoinedPages implements PagedState {
 
   #place(list: number): { readonly part: PagedState; readonly list: number } {
     const place = this.#places[list];
-    assert(place !== undefined, `there is no list ${list}`);
+    if (place === undefined) violated(`there is no list ${list}`);
     return place;
   }
 
@@ -145,7 +146,7 @@ export class JoinedPages implements PagedState {
   }
 
   restore(from: OpNumber | null, content: readonly ListContent[]): void {
-    assert(content.length === this.lists, `content of ${content.length} lists`);
+    if (content.length !== this.lists) violated(`content of ${content.length} lists`);
     let first = 0;
     for (const part of this.#parts) {
       part.restore(from, content.slice(first, first + part.lists));

@@ -1,7 +1,7 @@
 // The services of a replica behind one StateMachine: the first byte of a request says whose it is. Only the key-value store keeps
 // state: the pages of its heap are list 0, the one there is.
 
-import { assert } from '../protocol/assert.js';
+import { violated } from '../protocol/assert.js';
 import type {
   ApplyContext,
   ListContent,
@@ -94,12 +94,13 @@ export class Services implements StateMachine, PagedState {
 
   restore(from: OpNumber | null, content: readonly ListContent[]): void {
     const [kv] = content;
-    assert(kv !== undefined && content.length === LISTS, `${content.length} lists of ${LISTS}`);
+    if (!(kv !== undefined && content.length === LISTS))
+      violated(`${content.length} lists of ${LISTS}`);
     this.kv.restore(from, kv);
   }
 }
 
 function heapOf(kv: KeyValueService, list: number): PagedHeap {
-  assert(list === 0, `there is no list ${list}`);
+  if (list !== 0) violated(`there is no list ${list}`);
   return kv.heap;
 }

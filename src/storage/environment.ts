@@ -6,7 +6,7 @@
 import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { open, type RootDatabase, type TransactionFlags } from 'lmdb';
-import { assert } from '../protocol/assert.js';
+import { violated } from '../protocol/assert.js';
 import { messageOf, StorageError } from './errors.js';
 import type { ExitGuard } from './exit-guard.js';
 
@@ -94,7 +94,7 @@ export class Environment {
   append(key: Uint8Array, value: Uint8Array): void {
     // Its declaration says void.
     const last: unknown = this.#database.putSync(key, value as Buffer, { append: true });
-    assert(last === true, `not the last key of ${this.#path}`);
+    if (last !== true) violated(`not the last key of ${this.#path}`);
   }
 
   /** Only within `commit`; nothing happens where there is nothing. */

@@ -8,7 +8,7 @@
 //  +----------+----------+-------------------+------------------+-----------------------+-------------
 //  record, 8-aligned: length u32 (of all but this header), kind u32, payload; kind WRAP: nothing up to the end
 
-import { assert } from '../protocol/assert.js';
+import { violated } from '../protocol/assert.js';
 import { STORAGE_ERROR_CODES, StorageError, type StorageErrorCode } from './errors.js';
 
 /** A word that the replica's thread sleeps on: the store sets it to 0 and notifies, as a doorbell does. */
@@ -144,7 +144,7 @@ export class HandoverWriter {
 
   /** @returns where in `bytes` a payload of `length` goes, or -1 while there is no room. */
   claim(kind: number, length: number): number {
-    assert(length <= this.payloadMax, `${length} bytes, the limit is ${this.payloadMax}`);
+    if (!(length <= this.payloadMax)) violated(`${length} bytes, the limit is ${this.payloadMax}`);
     const { capacity } = this.#shared;
     const space = spaceOf(length);
     const at = this.#tail & (capacity - 1);

@@ -15,7 +15,7 @@
 import { closeSync, fdatasyncSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { assert } from '../protocol/assert.js';
+import { violated } from '../protocol/assert.js';
 import { compareStamps, type ReplicaId, type Stamp, type StartNumber } from '../protocol/types.js';
 import { messageOf, StorageError } from './errors.js';
 
@@ -121,7 +121,7 @@ export class RegisterStore {
       after.start >= before.start &&
       (before.stamp === null ||
         (after.stamp !== null && compareStamps(after.stamp, before.stamp) >= 0));
-    assert(grows, `the register of replica ${this.#id} would shrink`);
+    if (!grows) violated(`the register of replica ${this.#id} would shrink`);
     const copy = encode(this.#id, after);
     // The copy that is whole stays until the other one is.
     const order = valid[0] ? [1, 0] : [0, 1];

@@ -3,7 +3,7 @@
 // be tried again.
 
 import { rmSync } from 'node:fs';
-import { assert } from '../protocol/assert.js';
+import { violated } from '../protocol/assert.js';
 import type { OpNumber } from '../protocol/types.js';
 import { Environment } from './environment.js';
 import { StorageError } from './errors.js';
@@ -180,13 +180,14 @@ export class StoreWriter {
           const at = queue.at;
           if (queue.kind === KIND.entry) {
             const op = queue.bytes.readDoubleLE(at + 8);
-            assert(op === meta.head + 1, `entry ${op} behind entry ${meta.head}`);
+            if (op !== meta.head + 1) violated(`entry ${op} behind entry ${meta.head}`);
             rooms.push(this.#putEntry(environment, op, queue));
             meta = { ...meta, head: op };
           } else if (queue.kind === KIND.page) staged.push(this.#putPage(environment, queue));
           else if (queue.kind === KIND.collect) {
             const front = takeCollect(queue);
-            assert(front.logStart <= meta.head + 1, `no entry ${front.logStart - 1} to begin at`);
+            if (!(front.logStart <= meta.head + 1))
+              violated(`no entry ${front.logStart - 1} to begin at`);
             if (front.logStart > meta.logStart) meta = { ...meta, ...front };
           } else if (queue.kind !== KIND.commit) break;
           if (queue.kind === KIND.entry || queue.kind === KIND.commit) {
@@ -221,7 +222,8 @@ export class StoreWriter {
     const cpOp = bytes.readDoubleLE(at);
     const list = bytes.readUInt32LE(at + 8);
     const index = bytes.readUInt32LE(at + 12);
-    assert(cpOp > this.#checkpointOp, `a page of checkpoint ${cpOp} after ${this.#checkpointOp}`);
+    if (!(cpOp > this.#checkpointOp))
+      violated(`a page of checkpoint ${cpOp} after ${this.#checkpointOp}`);
     const key = this.#keys.page(list, index, cpOp);
     const value = this.#stage(queue);
     environment.put(key, seal(key, value));
@@ -241,8 +243,9 @@ export class StoreWriter {
   /** The pages of `record` were put; from now on it is the newest checkpoint. Durable when it returns. @throws {StorageError} */
   finishCheckpoint(record: CheckpointRecord): void {
     const meta = this.#state();
-    assert(record.op <= meta.head, `checkpoint ${record.op} above the head ${meta.head}`);
-    assert(record.op > this.#checkpointOp, `checkpoint ${record.op} after ${this.#checkpointOp}`);
+    if (!(record.op <= meta.head)) violated(`checkpoint ${record.op} above the head ${meta.head}`);
+    if (!(record.op > this.#checkpointOp))
+      violated(`checkpoint ${record.op} after ${this.#checkpointOp}`);
     this.#commit((environment) => {
       this.#removePages(environment, this.#pages.strays(record.op));
       environment.put(CHECKPOINT_KEY, encodeCheckpoint(record));
@@ -264,24 +267,24 @@ export class StoreWriter {
     const before = this.#meta;
     // Below the old front or beyond the old head there is nothing to join.
     const joins = before !== null && base + 1 >= this.#log.first && base < this.#log.next;
-    assert(joins || base === meta.logStart - 1, `entries from ${base + 1} on join nothing`);
-    assert(base >= meta.logStart - 1, `base ${base} below the front ${meta.logStart}`);
+    if (!(joins || base === meta.logStart - 1))
+      violated(`entries from ${base + 1} on join nothing`);
+    if (!(base >= meta.logStart - 1)) violated(`base ${base} below the front ${meta.logStart}`);
     const newest = checkpoint?.op ?? this.#checkpointOp;
-    assert(newest <= meta.head, `checkpoint ${newest} above the head ${meta.head}`);
-    assert(
-      checkpoint === null || checkpoint.op > this.#checkpointOp,
-      `checkpoint ${newest} after ${this.#checkpointOp}`,
-    );
+    if (!(newest <= meta.head)) violated(`checkpoint ${newest} above the head ${meta.head}`);
+    if (!(checkpoint === null || checkpoint.op > this.#checkpointOp))
+      violated(`checkpoint ${newest} after ${this.#checkpointOp}`);
     const rooms: number[] = [];
     this.#commit((environment) => {
       const from = joins ? base + 1 : this.#log.first;
       for (let op = from; op < this.#log.next; op++) environment.remove(this.#keys.log(op));
       while (next()) {
         const op = queue.bytes.readDoubleLE(queue.at + 8);
-        assert(op === base + 1 + rooms.length, `entry ${op} behind ${base + rooms.length}`);
+        if (op !== base + 1 + rooms.length) violated(`entry ${op} behind ${base + rooms.length}`);
         rooms.push(this.#putEntry(environment, op, queue));
       }
-      assert(meta.head === base + rooms.length, `head ${meta.head}, not ${base + rooms.length}`);
+      if (meta.head !== base + rooms.length)
+        violated(`head ${meta.head}, not ${base + rooms.length}`);
       if (checkpoint !== null) {
         this.#removePages(environment, this.#pages.strays(checkpoint.op));
         environment.put(CHECKPOINT_KEY, encodeCheckpoint(checkpoint));

@@ -1,7 +1,7 @@
 // Frames of checkpoint transfer (CP6) that carry lists, hashes or pages: a fixed head, a list, and the bytes last, on a
 // multiple of 8 and copied once, like the bodies of hot frames. The limits below hold for senders and receivers alike.
 
-import { assert } from '../protocol/assert.js';
+import { violated } from '../protocol/assert.js';
 import { INDICES_MAX } from '../protocol/checkpoint/donate.js';
 import { FAN_OUT, HASH_BYTES } from '../protocol/checkpoint/merkle.js';
 import type {
@@ -144,7 +144,7 @@ export function writeCheckpoint(
   at: number,
 ): void {
   const wrong = fault(message);
-  assert(wrong === null, `${message.kind}: ${wrong}`);
+  if (wrong !== null) violated(`${message.kind}: ${wrong}`);
   const shape = SHAPES[message.kind];
   putReplicaHeader(view, at, message, shape.fields);
   putWhole(view, at + REQ_ID, message.reqId);

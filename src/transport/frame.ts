@@ -2,7 +2,7 @@
 // written by hand at fixed offsets, the cold ones by msgpackr. This file only chooses; with the codecs behind it, it is all
 // of the transport that knows a message.
 
-import { assert } from '../protocol/assert.js';
+import { violated } from '../protocol/assert.js';
 import type { Message, MessageKind, Prepare } from '../protocol/message.js';
 import { type BulkKind, bulkBytes, readBulk, writeBulk } from './bulk-frames.js';
 import {
@@ -79,7 +79,7 @@ export function frameBytes(message: Message): number {
  * `frameBytes(message)` bytes must be free there.
  */
 export function writeFrame(message: Message, bytes: Uint8Array, view: DataView, at: number): void {
-  assert((at & (BODY_ALIGNMENT - 1)) === 0, `a frame at ${at}`);
+  if (!((at & (BODY_ALIGNMENT - 1)) === 0)) violated(`a frame at ${at}`);
   switch (message.kind) {
     case 'prepare':
     case 'commit':

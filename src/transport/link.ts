@@ -2,7 +2,7 @@
 // several passes, with small messages in between; it never waits (BP1). An InLink hands messages to the actor and leaves those
 // unread that the actor cannot take now, which is the back-pressure (D25).
 
-import { assert } from '../protocol/assert.js';
+import { violated } from '../protocol/assert.js';
 import type { Message, MessageKind } from '../protocol/message.js';
 import type { Doorbell } from './doorbell.js';
 import { coveredBytes, frameBytes, isOrdered, readFrame, writeFrame } from './frame.js';
@@ -72,7 +72,8 @@ export class OutLink {
   }
 
   #stage(message: Message, length: number): boolean {
-    assert(length <= MESSAGE_BYTES_MAX, `${message.kind} of ${length} bytes is above every limit`);
+    if (!(length <= MESSAGE_BYTES_MAX))
+      violated(`${message.kind} of ${length} bytes is above every limit`);
     if (this.#staged !== null) return false;
     const { bytes, view } = takeBuffer(length);
     writeFrame(message, bytes, view, 0);

@@ -1,7 +1,7 @@
 // The shared memory of a cluster: which rings exist, which words, who owns what. Everything is allocated here and handed to
 // threads as one record that can be cloned; untouched pages cost no resident memory.
 
-import { assert } from '../protocol/assert.js';
+import { violated } from '../protocol/assert.js';
 import type { ClientId, ReplicaId, Stamp, StartNumber } from '../protocol/types.js';
 import { Doorbell } from './doorbell.js';
 import { ENTRY_COUNTERS_BYTES, EntryCounters } from './entry-counters.js';
@@ -140,7 +140,7 @@ export class ReplicaBlock {
   writeRegister(stamp: Stamp): void {
     const value = 1n + (BigInt(stamp.epoch) << 32n) + BigInt(stamp.view);
     const before = Atomics.load(this.#register, 0);
-    assert(value >= before, `the register would fall from ${before} to ${value}`);
+    if (!(value >= before)) violated(`the register would fall from ${before} to ${value}`);
     Atomics.store(this.#register, 0, value);
   }
 
@@ -150,7 +150,7 @@ export class ReplicaBlock {
 
   /** H1: only the supervisor, before it creates the thread. */
   set start(start: StartNumber) {
-    assert(start > this.start, `start ${start} after ${this.start}`);
+    if (!(start > this.start)) violated(`start ${start} after ${this.start}`);
     Atomics.store(this.#words, REPLICA_WORDS.start, start);
   }
 

@@ -3,7 +3,7 @@
 // visible (H5); a successor reads the positions from shared memory and goes on. A record whose checksum is wrong is for the reader
 // to drop (2.1). How to wait for data or room is not its affair.
 
-import { assert } from '../protocol/assert.js';
+import { violated } from '../protocol/assert.js';
 import { checksum } from './checksum.js';
 import {
   invalidCapacity,
@@ -100,7 +100,8 @@ export class RingWriter {
    */
   claim(length: number, covered: number = length): number {
     this.#seal();
-    assert(length <= this.frameMax, `a frame of ${length} bytes, the limit is ${this.frameMax}`);
+    if (!(length <= this.frameMax))
+      violated(`a frame of ${length} bytes, the limit is ${this.frameMax}`);
     const space = recordSpace(length);
     const at = this.#tail & (this.capacity - 1);
     const toEnd = this.capacity - at;

@@ -1,7 +1,7 @@
 // What a fetch compares with (CP6): the own state as it is now, not as it was at the newest checkpoint, or every page written since
 // would be fetched although most of them are the same elsewhere. It is frozen and hashed like a checkpoint, but nobody hears of it.
 
-import { assert } from '../assert.js';
+import { violated } from '../assert.js';
 import { type Core, mark } from '../core.js';
 import { entryAt } from '../log.js';
 import type { OpNumber } from '../types.js';
@@ -36,6 +36,6 @@ export function basisNow(core: Core): Checkpoint | 'nothing' | null {
 export function imageAt(core: Core, op: OpNumber): Checkpoint {
   const { checkpoints, saving, basis } = core.state;
   const known = [...checkpoints, saving, basis].find((image) => image?.op === op);
-  assert(known !== undefined && known !== null, `there is no own image at ${op}`);
+  if (!(known !== undefined && known !== null)) violated(`there is no own image at ${op}`);
   return known;
 }

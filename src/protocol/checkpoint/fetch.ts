@@ -2,7 +2,7 @@
 // into and only differing pages fetched, each verified on arrival. When the donor dies or has moved on, another checkpoint may be
 // the target; pages that are the same in it are not fetched again. Nothing of the own state changes before the Install's switch.
 
-import { assert } from '../assert.js';
+import { assert, violated } from '../assert.js';
 import { type Core, header, mark, nextRequest, notice, send } from '../core.js';
 import type { CheckpointAnswer, CheckpointMeta, Nodes, Pages } from '../message.js';
 import type { ListContent } from '../state-machine.js';
@@ -317,12 +317,12 @@ function complete(core: Core, fetch: Fetch): Shadow {
   const own = content.slice(0, OWN_LISTS).map(({ count, pages }, list) =>
     Array.from({ length: count }, (_, index) => {
       const page = pages.get(index) ?? (base === null ? null : pageOf(core, base, list, index));
-      assert(page !== null, `page ${list}.${index} of checkpoint ${cpOp} is missing`);
+      if (page === null) violated(`page ${list}.${index} of checkpoint ${cpOp} is missing`);
       return page;
     }),
   );
   const { op, ts } = decodeMeta(own[META_LIST]?.[0] as Uint8Array);
-  assert(op === cpOp, `the checkpoint at ${cpOp} says that it is of ${op}`);
+  if (op !== cpOp) violated(`the checkpoint at ${cpOp} says that it is of ${op}`);
   const all = trees.reduce((sum, tree) => sum + tree.pages, 0);
   mark(core, from === null ? 'checkpointFetched' : 'checkpointDelta');
   notice(core, { kind: 'fetched', op, pages: fetch.pages, bytes: fetch.bytes, of: all });
@@ -334,6 +334,6 @@ function contentOf(core: Core, tree: Tree, list: number): ListContent {
   const pages = new Map<number, Uint8Array>();
   for (const [index, { low, high, bytes }] of core.state.keptPages.get(list) ?? [])
     if (sameNode(tree, 0, index, [low, high])) pages.set(index, bytes);
-  assert(topHash(tree).length === 2, `list ${list} has no top`);
+  if (topHash(tree).length !== 2) violated(`list ${list} has no top`);
   return { count: tree.pages, pages };
 }

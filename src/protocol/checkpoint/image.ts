@@ -1,7 +1,7 @@
 // What a checkpoint is: the pages of the state after one op, and the trees over them. The first two lists are the core's own
 // (meta, sessions); the service's follow, and their pages stay in its images, named by the op (CP2).
 
-import { assert } from '../assert.js';
+import { assert, violated } from '../assert.js';
 import type { Core } from '../core.js';
 import type { PagedState } from '../state-machine.js';
 import type { Chain, Digest64, OpNumber } from '../types.js';
@@ -49,7 +49,7 @@ export function pageOf(
 ): Uint8Array {
   if (list < OWN_LISTS) {
     const page = checkpoint.own[list]?.[index];
-    assert(page !== undefined, `checkpoint ${checkpoint.op} has no page ${list}.${index}`);
+    if (page === undefined) violated(`checkpoint ${checkpoint.op} has no page ${list}.${index}`);
     return page;
   }
   const pages = pagesOf(core);

@@ -2,7 +2,7 @@
 // place is its level and index: leaf i is (0, i), its ancestors (k, i >> 4k), whatever the number of pages. So nodes of two trees
 // can be compared place by place, and equal hashes mean equal children.
 
-import { assert } from '../assert.js';
+import { violated } from '../assert.js';
 import type { Digest64 } from '../types.js';
 
 export const FAN_OUT = 16;
@@ -51,7 +51,7 @@ export function childrenOf(tree: Tree, level: number, index: number): number {
 
 export function putHash(tree: Tree, level: number, index: number, hash: ArrayLike<number>): void {
   const hashes = tree.levels[level];
-  assert(hashes !== undefined && 2 * index < hashes.length, `no node ${level}.${index}`);
+  if (!(hashes !== undefined && 2 * index < hashes.length)) violated(`no node ${level}.${index}`);
   hashes[2 * index] = hash[0] as number;
   hashes[2 * index + 1] = hash[1] as number;
 }
@@ -80,7 +80,7 @@ export function sameLeaf(one: Tree, other: Tree, index: number): boolean {
 /** Bytes of the hashes of the children of `(level, index)`, to be digested or sent. */
 export function childHashes(tree: Tree, level: number, index: number): Uint8Array {
   const hashes = tree.levels[level - 1];
-  assert(hashes !== undefined, `no level ${level - 1}`);
+  if (hashes === undefined) violated(`no level ${level - 1}`);
   const from = 2 * FAN_OUT * index;
   const words = hashes.subarray(from, from + 2 * childrenOf(tree, level, index));
   return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);

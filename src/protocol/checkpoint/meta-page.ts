@@ -2,7 +2,7 @@
 //
 //    op f64 | ts f64 | storeBytes f64 | epoch u32 | members u32 | member: id u32, role u32 ...      little-endian
 
-import { assert } from '../assert.js';
+import { violated } from '../assert.js';
 import type { Configuration, Member } from '../configuration.js';
 import type { OpNumber } from '../types.js';
 
@@ -35,7 +35,7 @@ export function encodeMeta(meta: Meta, pageBytes: number): Uint8Array {
 export function decodeMeta(page: Uint8Array): Meta {
   const view = new DataView(page.buffer, page.byteOffset, page.byteLength);
   const count = view.getUint32(28, true);
-  assert(AT_MEMBERS + 8 * count <= page.length, `a checkpoint of ${count} members`);
+  if (!(AT_MEMBERS + 8 * count <= page.length)) violated(`a checkpoint of ${count} members`);
   const members: Member[] = Array.from({ length: count }, (_, at) => ({
     id: view.getUint32(AT_MEMBERS + 8 * at, true),
     role: view.getUint32(AT_MEMBERS + 8 * at + 4, true) === 0 ? 'active' : 'witness',

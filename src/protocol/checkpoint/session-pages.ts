@@ -8,7 +8,7 @@
 //   +-------+---------+-------+-------+-----------+---------+-------+---+-------- - -
 //   reply:  op f64 | requestNumber u32 | idx u32 | code u32 | length u32 | result, padded with zeros to 8
 
-import { assert } from '../assert.js';
+import { assert, violated } from '../assert.js';
 import {
   type ClientTable,
   clientKey,
@@ -84,7 +84,7 @@ export function decodeRows(pages: readonly Uint8Array[], pageBytes: number): Cli
   const table = emptyTable();
   for (let at = 0; at < pages.length; ) {
     const { session, row, used } = decodeRow(pages, at, pageBytes);
-    assert(!table.rows.has(session), `session ${session} has two rows in the checkpoint`);
+    if (table.rows.has(session)) violated(`session ${session} has two rows in the checkpoint`);
     table.rows.set(session, row);
     table.byClient.set(clientKey(row.clientId), session);
     at += used;
@@ -99,7 +99,8 @@ function decodeRow(
 ): FrozenRow & { used: number } {
   const header = pages[first] as Uint8Array;
   const used = viewOf(header).getUint32(AT_PAGES, true);
-  assert(used > 0 && first + used <= pages.length, `a row of ${used} pages in the checkpoint`);
+  if (!(used > 0 && first + used <= pages.length))
+    violated(`a row of ${used} pages in the checkpoint`);
   const bytes = joined(pages, first, used, pageBytes);
   const view = viewOf(bytes);
   const replies: KeptReply[] = [];
@@ -140,7 +141,8 @@ function joined(
   const bytes = new Uint8Array(count * pageBytes);
   for (let page = 0; page < count; page++) {
     const piece = pages[first + page];
-    assert(piece !== undefined && piece.length === pageBytes, `no page ${first + page} of rows`);
+    if (!(piece !== undefined && piece.length === pageBytes))
+      violated(`no page ${first + page} of rows`);
     bytes.set(piece, page * pageBytes);
   }
   return bytes;

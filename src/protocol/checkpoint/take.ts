@@ -1,7 +1,7 @@
 // Taking a checkpoint (CP1): at fixed points of the log the state is frozen, which costs next to nothing, and then hashed in slices
 // between passes, while later entries are executed. Only pages written since the checkpoint before are hashed again.
 
-import { assert } from '../assert.js';
+import { assert, violated } from '../assert.js';
 import { type Core, mark } from '../core.js';
 import { entryCost } from '../log.js';
 import type { Entry } from '../message.js';
@@ -140,7 +140,7 @@ function hashPage(core: Core, taking: Taking, pages: PagedState, growth: Growth)
   const service = list - OWN_LISTS;
   if (service >= 0 && !pages.changed(op, service, index)) return 1 / LOOKS_PER_PAGE;
   const page = service < 0 ? taking.own[list]?.[index] : pages.page(op, service, index);
-  assert(page !== undefined, `no page ${list}.${index} to hash`);
+  if (page === undefined) violated(`no page ${list}.${index} to hash`);
   const out = new Uint32Array(2);
   core.digest64(page, 0, page.length, out);
   putLeaf(growth, index, out);
