@@ -163,7 +163,9 @@ export function keepReply(
     row.replyBytes -= row.replies[gone]?.result.length ?? 0;
     gone++;
   }
-  if (gone > 0) row.replies.splice(0, gone);
+  // Mostly one, for which there is no need of an array of what goes.
+  if (gone === 1) row.replies.shift();
+  else if (gone > 1) row.replies.splice(0, gone);
   // Older results go first and leave a marker; the newest always stays.
   for (let at = 0; at < row.replies.length - 1 && row.replyBytes > limits.sessionReplyBytes; at++) {
     const old = row.replies[at];

@@ -58,7 +58,7 @@ const PAUSE_DOUBLINGS = 5;
 
 export class ClientSession {
   readonly #options: ClientSessionOptions;
-  readonly #effects: ClientEffect[] = [];
+  #effects: ClientEffect[] = [];
   #clientId: ClientId;
   #nonce = 0;
   #phase: Phase = 'idle';
@@ -138,9 +138,8 @@ export class ClientSession {
     return this.#phase === 'open' && (this.#window.hasUnwritten || this.#reads.hasUnwritten);
   }
 
-  /** The returned array is reused by the next step. */
   step(event: ClientEvent): readonly ClientEffect[] {
-    this.#effects.length = 0;
+    if (this.#effects.length > 0) this.#effects = [];
     switch (event.type) {
       case 'open':
         this.#register();

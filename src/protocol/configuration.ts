@@ -54,10 +54,12 @@ export function makeConfiguration(
 
 /** `A[v mod a]`: the rotation skips witnesses (W3). */
 export function primaryOf(configuration: Configuration, view: ViewNumber): ReplicaId {
-  const actives = configuration.members.filter((member) => member.role === 'active');
-  const primary = actives[view % actives.length];
-  if (primary === undefined) violated(`no active member for view ${view}`);
-  return primary.id;
+  const { members } = configuration;
+  let actives = 0;
+  for (const { role } of members) if (role === 'active') actives++;
+  let left = view % actives;
+  for (const { id, role } of members) if (role === 'active' && left-- === 0) return id;
+  return violated(`no active member for view ${view}`);
 }
 
 export function roleOf(configuration: Configuration, id: ReplicaId): Role | null {

@@ -41,7 +41,8 @@ export interface Core {
   readonly mutations: Mutations;
   readonly marks: MarkSink | null;
   readonly entries: EntrySink | null;
-  readonly effects: Effect[];
+  /** Of the present step; each step has a list of its own. */
+  effects: Effect[];
 }
 
 /** A rare path is taken. */
@@ -122,6 +123,24 @@ export function noticeStatus(core: Core): void {
 
 export function peer(core: Core, id: ReplicaId): PeerProgress | undefined {
   return core.state.peers.find((progress) => progress.id === id);
+}
+
+/** The `nth` highest of a figure of `peers`: so many have reached it. Infinite for none at all, and when there are not so many, negative. */
+export function nthHighest(
+  peers: readonly PeerProgress[],
+  figure: (progress: PeerProgress) => number,
+  nth: number,
+): number {
+  if (nth === 0) return Number.POSITIVE_INFINITY;
+  let highest = Number.NEGATIVE_INFINITY;
+  for (const candidate of peers) {
+    const value = figure(candidate);
+    if (value <= highest) continue;
+    let reached = 0;
+    for (const other of peers) if (figure(other) >= value) reached++;
+    if (reached >= nth) highest = value;
+  }
+  return highest;
 }
 
 /** Request ids are `start * this + counter`, so that an answer to an earlier start never fits (BP4). */

@@ -12,12 +12,14 @@ import { localReadDue, serveLocalReads } from './local-reads.js';
 import { entryAt } from './log.js';
 import type { Entry, ReplyCode } from './message.js';
 import { echoedByQuorum } from './normal.js';
-import { nextRequest, openRequests, type RequestCursor } from './request-body.js';
+import { clientOf, nextRequest, openRequests, type RequestCursor } from './request-body.js';
 import type { WaitingRead } from './state.js';
 import type { ApplyContext, StateMachine } from './state-machine.js';
 import { behind } from './switch.js';
+import type { ClientId } from './types.js';
 
 const NO_BYTES = new Uint8Array(0);
+const NOBODY: ClientId = [0, 0, 0, 0];
 
 /** True when `execute` would do something. */
 export function hasWork(core: Core): boolean {
@@ -69,9 +71,11 @@ function openGate(core: Core): void {
 function applyEntry(core: Core, stateMachine: StateMachine, entry: Entry): void {
   const { state } = core;
   const cursor = openRequests(entry.body);
+  const at: Applied = { entry, cursor, idx: 0, context: contextOf(core, entry) };
   let idx = 0;
   while (nextRequest(cursor)) {
-    if (cursor.type === 'op') applyRequest(core, stateMachine, { entry, cursor, idx });
+    at.idx = idx;
+    if (cursor.type === 'op') applyRequest(core, stateMachine, at);
     else if (cursor.type === 'register') applyRegister(core, entry, cursor, idx);
     else applyUnregister(core, cursor);
     idx++;
@@ -81,22 +85,39 @@ function applyEntry(core: Core, stateMachine: StateMachine, entry: Entry): void 
   if (entry.op !== state.applied + 1) violated(`entry ${entry.op} executed after ${state.applied}`);
 }
 
+/** The request under execution; one record for all of an entry. */
 interface Applied {
   readonly entry: Entry;
   readonly cursor: RequestCursor;
-  readonly idx: number;
+  readonly context: Mutable<ApplyContext>;
+  idx: number;
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** What all requests of an entry are executed with; the rest is filled in for each. */
+function contextOf({ state, mutations, random }: Core, entry: Entry): Mutable<ApplyContext> {
+  return {
+    gen: state.gen,
+    op: entry.op,
+    idx: 0,
+    ts: mutations.ownClock === true ? state.clockUs : entry.ts,
+    seed: mutations.ownSeed === true ? random() : entry.seed,
+    clientId: NOBODY,
+    session: 0,
+  };
 }
 
 /** The authoritative check of N7: only the next number of a live session is executed. */
 function applyRequest(core: Core, stateMachine: StateMachine, at: Applied): void {
   const { state, mutations } = core;
-  const { entry, cursor, idx } = at;
+  const { entry, cursor, idx, context } = at;
   const { session, requestNumber } = cursor;
   const gone =
-    mutations.evictedExecuted === true ? strayRow(cursor.clientId, requestNumber) : undefined;
+    mutations.evictedExecuted === true ? strayRow(clientOf(cursor), requestNumber) : undefined;
   const row = state.table.rows.get(session) ?? gone;
   if (row === undefined) {
-    answer(core, at, 'sessionInvalid', NO_BYTES);
+    answer(core, at, 'sessionInvalid', clientOf(cursor), NO_BYTES);
     return;
   }
   if (requestNumber <= row.lastRequest && mutations.duplicatesExecuted !== true) {
@@ -107,33 +128,33 @@ function applyRequest(core: Core, stateMachine: StateMachine, at: Applied): void
   if (gap && mutations.gapsAdmitted !== true) return; // the gate of N2 keeps it out; both guards stand alone
   const { sink } = core;
   const from = sink.length;
-  const context: ApplyContext = {
-    gen: state.gen,
-    op: entry.op,
-    idx,
-    ts: mutations.ownClock === true ? state.clockUs : entry.ts,
-    seed: mutations.ownSeed === true ? core.random() : entry.seed,
-    clientId: cursor.clientId,
-    session,
-  };
+  context.idx = idx;
+  context.clientId = row.clientId;
+  context.session = session;
   stateMachine.apply(context, entry.body, cursor.from, cursor.to, sink);
   const result = sink.bytes.slice(from, sink.length);
   sink.length = from;
   const limits = mutations.fewReplies === true ? { ...core.limits, sessionWindow: 2 } : core.limits;
   keepReply(row, { requestNumber, op: entry.op, idx, result }, cursor.acked, limits);
   if (mutations.repliesAtPrimaryOnly === true && !leads(core)) row.replies.length = 0;
-  answer(core, at, 'ok', result);
+  answer(core, at, 'ok', row.clientId, result);
 }
 
 /** Only the primary replies, to wherever the session was last heard from. */
-function answer(core: Core, at: Applied, code: ReplyCode, result: Uint8Array): void {
+function answer(
+  core: Core,
+  at: Applied,
+  code: ReplyCode,
+  clientId: ClientId,
+  result: Uint8Array,
+): void {
   const { state } = core;
   if (!leads(core)) return;
   const { entry, cursor, idx } = at;
   const admission = state.admissions.get(cursor.session);
   if (admission === undefined) return;
   const { gen, epoch, view } = state;
-  const { clientId, session, requestNumber } = cursor;
+  const { session, requestNumber } = cursor;
   reply(core, admission.address, {
     kind: 'reply',
     clientId,
@@ -152,7 +173,7 @@ function answer(core: Core, at: Applied, code: ReplyCode, result: Uint8Array): v
 
 function applyRegister(core: Core, entry: Entry, cursor: RequestCursor, idx: number): void {
   const { state, limits, mutations } = core;
-  const { clientId } = cursor;
+  const clientId = clientOf(cursor);
   const nonce = cursor.session;
   const full = state.table.rows.size >= limits.maxSessions;
   if (full && sessionOf(state.table, clientId) === null) mark(core, 'sessionEvicted');
@@ -171,7 +192,8 @@ function applyRegister(core: Core, entry: Entry, cursor: RequestCursor, idx: num
 
 function applyUnregister(core: Core, cursor: RequestCursor): void {
   const { state } = core;
-  const { clientId, session } = cursor;
+  const { session } = cursor;
+  const clientId = clientOf(cursor);
   const known = sessionOf(state.table, clientId);
   unregister(state.table, clientId, session);
   if (known !== null && (session === 0 || session === known.session))

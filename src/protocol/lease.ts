@@ -2,7 +2,7 @@
 // and the primary, as long as a quorum's promises last by its own clock, answers reads without asking again. The clock is read at the
 // moment of each use: a time that was taken earlier in the pass would promise too little, or trust too long (E46).
 
-import { type Core, mark, primaryIn, quorum } from './core.js';
+import { type Core, mark, nthHighest, primaryIn, quorum } from './core.js';
 import type { Commit, Prepare, ReplicaMessage, StartViewChange } from './message.js';
 import type { PeerProgress } from './state.js';
 import type { ReplicaId, StartNumber } from './types.js';
@@ -129,13 +129,12 @@ export function holdsLease(core: Core): boolean {
   return now < leaseEnd(core);
 }
 
+const grantOf = (progress: PeerProgress): number => progress.grantedFrom;
+
 function leaseEnd(core: Core): number {
-  const needed = quorum(core) - 1;
-  if (needed === 0) return Number.POSITIVE_INFINITY;
-  const from = core.state.peers.map(({ grantedFrom }) => grantedFrom).sort((a, b) => b - a);
   const { leaseMs, clockDrift } = core.timing;
   const granted = (leaseMs * (1 - clockDrift)) / (1 + clockDrift);
-  return (from[needed - 1] ?? Number.NEGATIVE_INFINITY) + granted;
+  return nthHighest(core.state.peers, grantOf, quorum(core) - 1) + granted;
 }
 
 /** E46: what the mistakes take for the time. */

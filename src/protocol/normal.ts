@@ -8,12 +8,12 @@ import { NO_ROOT, newest } from './checkpoint/image.js';
 import { noteRoot } from './checkpoint/roots.js';
 import {
   type Core,
-  header,
   isPrimary,
   isWitness,
   leads,
   mark,
   members,
+  nthHighest,
   peer,
   primaryNow,
   quorum,
@@ -151,18 +151,28 @@ function sendPrepareOk(core: Core): void {
   const { state } = core;
   state.owesOk = false;
   const op = durableHead(core);
+  const checkpoint = newest(core);
+  const { clusterId, gen, epoch, view, id } = state;
+  // Not by spreading a header, here and below: what follows a spread is defined one by one, at a microsecond each.
   send(core, primaryNow(core), {
     kind: 'prepareOk',
-    ...header(core),
+    clusterId,
+    gen,
+    epoch,
+    view,
+    from: id,
     op,
     chain: chainAt(state.log, op),
-    cpOp: newest(core)?.op ?? 0,
-    cpRoot: newest(core)?.root ?? NO_ROOT,
+    cpOp: checkpoint?.op ?? 0,
+    cpRoot: checkpoint?.root ?? NO_ROOT,
     hbEcho: state.lastHbSeq,
   });
 }
 
 // ── primary ──
+
+const matchOf = (progress: PeerProgress): OpNumber => progress.matchOp;
+const echoOf = (progress: PeerProgress): number => progress.echo;
 
 /** N9. The caller has checked view and status. */
 export function onPrepareOk(core: Core, message: PrepareOk): void {
@@ -199,10 +209,9 @@ export function onPrepareOk(core: Core, message: PrepareOk): void {
 /** N6 at the primary: the highest op that a quorum holds, own log included. */
 export function countAcknowledgements(core: Core): void {
   const { state, mutations } = core;
-  const held = state.peers.map((progress) => progress.matchOp);
-  held.push(durableHead(core));
-  held.sort((a, b) => b - a);
-  const committed = held[mutations.commitAlone === true ? 0 : quorum(core) - 1] ?? 0;
+  const needed = mutations.commitAlone === true ? 1 : quorum(core);
+  const withOwn = Math.min(durableHead(core), nthHighest(state.peers, matchOf, needed - 1));
+  const committed = Math.max(withOwn, nthHighest(state.peers, matchOf, needed));
   if (core.marks !== null && committed > state.commitMax) markQuorum(core, committed);
   state.commitMax = Math.max(state.commitMax, committed);
   advanceCommit(core);
@@ -219,9 +228,7 @@ function markQuorum(core: Core, op: OpNumber): void {
 export function echoedByQuorum(core: Core): number {
   const { state } = core;
   if (core.mutations.readsWithoutQuorum === true) return Number.MAX_SAFE_INTEGER;
-  const echoes = state.peers.map((progress) => progress.echo).sort((a, b) => b - a);
-  const needed = quorum(core) - 1;
-  return needed === 0 ? Number.MAX_SAFE_INTEGER : (echoes[needed - 1] ?? 0);
+  return nthHighest(state.peers, echoOf, quorum(core) - 1);
 }
 
 /** Cuts what was taken, streams what fits, and sends heartbeats to whoever got nothing (N3, HB1, SP2). */
@@ -288,9 +295,14 @@ function stream(core: Core, progress: PeerProgress, hbSeq: number, room: number)
     const entries = slice(state.log, { fromOp: first, toOp: last, bytes });
     left -= ENVELOPE_BYTES;
     for (const entry of entries) left -= entryCost(entry);
+    const { clusterId, gen, epoch, view, id } = state;
     send(core, progress.id, {
       kind: 'prepare',
-      ...header(core),
+      clusterId,
+      gen,
+      epoch,
+      view,
+      from: id,
       start: state.start,
       first,
       prevChain: chainAt(state.log, first - 1),
@@ -309,9 +321,14 @@ function stream(core: Core, progress: PeerProgress, hbSeq: number, room: number)
 function sendCommit(core: Core, progress: PeerProgress, hbSeq: number): void {
   const { state } = core;
   progress.sentTick = state.now;
+  const { clusterId, gen, epoch, view, id } = state;
   send(core, progress.id, {
     kind: 'commit',
-    ...header(core),
+    clusterId,
+    gen,
+    epoch,
+    view,
+    from: id,
     start: state.start,
     op: head(state.log),
     commitMax: state.commitMax,

@@ -29,7 +29,6 @@ export interface RequestCursor {
   /** Offset of the following request. */
   at: number;
   type: RequestType;
-  clientId: ClientId;
   /** Session, or the nonce of a Register. */
   session: number;
   requestNumber: RequestNumber;
@@ -56,7 +55,6 @@ export function openRequests(body: Uint8Array): RequestCursor {
     end: body.byteLength,
     at: 0,
     type: 'op',
-    clientId: [0, 0, 0, 0],
     session: 0,
     requestNumber: 0,
     acked: 0,
@@ -79,12 +77,6 @@ export function nextRequest(cursor: RequestCursor): boolean {
   const type = TYPES[view.getUint8(at + 4)];
   if (type === undefined) violated(`unknown request type ${view.getUint8(at + 4)} at ${at}`);
   cursor.type = type;
-  cursor.clientId = [
-    view.getUint32(at + 8, true),
-    view.getUint32(at + 12, true),
-    view.getUint32(at + 16, true),
-    view.getUint32(at + 20, true),
-  ];
   cursor.session = view.getUint32(at + 24, true) + view.getUint32(at + 28, true) * 2 ** 32;
   cursor.requestNumber = view.getUint32(at + 32, true);
   cursor.acked = view.getUint32(at + 36, true);
@@ -94,6 +86,17 @@ export function nextRequest(cursor: RequestCursor): boolean {
   if (!(cursor.at <= end))
     violated(`the body ends at ${end}, inside the padding of the request at ${at}`);
   return true;
+}
+
+/** Of the request under the cursor: for an operation its session knows it as well, and no object is made. */
+export function clientOf({ view, from }: RequestCursor): ClientId {
+  const at = from - REQUEST_HEADER_BYTES + 8;
+  return [
+    view.getUint32(at, true),
+    view.getUint32(at + 4, true),
+    view.getUint32(at + 8, true),
+    view.getUint32(at + 12, true),
+  ];
 }
 
 /**

@@ -2,6 +2,7 @@
 // doorbell. Strategies know neither rings nor messages: the actor says whether there is data, and what is left to do
 // before it may sleep.
 
+import { performance } from 'node:perf_hooks';
 import type { Doorbell } from './doorbell.js';
 
 export interface IdleStrategy {

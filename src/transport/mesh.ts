@@ -212,6 +212,12 @@ export class ReplicaBlock {
 }
 
 /** Counters of one replica: plain stores by its thread, so a reader may see a pass half counted. */
+/** Looked up for every counter after every pass. */
+const PLACES = Object.fromEntries(METRICS.map((metric, place) => [metric, place])) as Record<
+  Metric,
+  number
+>;
+
 export class ReplicaCounters {
   readonly entries: EntryCounters;
   readonly #values: Float64Array;
@@ -222,10 +228,10 @@ export class ReplicaCounters {
   }
 
   get(metric: Metric): number {
-    return this.#values[METRICS.indexOf(metric)] ?? 0;
+    return this.#values[PLACES[metric]] ?? 0;
   }
 
   set(metric: Metric, value: number): void {
-    this.#values[METRICS.indexOf(metric)] = value;
+    this.#values[PLACES[metric]] = value;
   }
 }

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ProtocolViolation } from '../../src/protocol/assert.js';
 import {
+  clientOf,
   nextRequest,
   openRequests,
   REQUEST_HEADER_BYTES,
@@ -51,7 +52,8 @@ function walk(body: Uint8Array): (Written | ProtocolViolation | null)[] {
   const found: (Written | ProtocolViolation | null)[] = [];
   try {
     while (nextRequest(cursor)) {
-      const { type, clientId, session, requestNumber, acked, from, to } = cursor;
+      const { type, session, requestNumber, acked, from, to } = cursor;
+      const clientId = clientOf(cursor);
       if (from > to || to > body.length) throw new Error(`bytes from ${from} to ${to}`);
       const bytes = body.slice(from, to);
       found.push({ type, clientId, session, requestNumber, acked, bytes });

@@ -2,6 +2,7 @@
 // then it sleeps on its doorbell. It moves what its outbox holds through the session of the protocol's client half and over the
 // rings. No rule of the protocol stands here, and no call is kept here.
 
+import { performance } from 'node:perf_hooks';
 import type { ClientSession } from '../../protocol/client.js';
 import type { ClientEffect, ClientEvent, LocalLevel } from '../../protocol/client-event.js';
 import { TICK_MS } from '../../protocol/limits.js';

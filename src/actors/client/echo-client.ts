@@ -1,5 +1,6 @@
 // The echo service: a value through one full replication round and back. For measuring, and for trying a cluster out.
 
+import { performance } from 'node:perf_hooks';
 import { SERVICE_ECHO } from '../../service/operation.js';
 import type { CallOptions, Echo } from '../api.js';
 import { checkCall, timeout } from '../call-options.js';

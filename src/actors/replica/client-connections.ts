@@ -26,6 +26,7 @@ export class ClientConnections {
   readonly #parts: ActorParts;
   readonly #accept: (kind: MessageKind) => boolean;
   readonly #all: Connection[] = [];
+  readonly #byAddress = new Map<ClientAddress, Connection>();
   #turn = 0;
 
   /** `accept`: whether the core takes a message of this kind now; others stay unread (N1). */
@@ -40,19 +41,22 @@ export class ClientConnections {
     const replies = link.replies[this.#replica];
     if (!requests || !replies)
       throw new Error(`no rings between ${this.#replica} and client ${address}`);
-    this.#all.push({
+    const connection: Connection = {
       address,
       requests: new InLink(new RingReader(requests)),
       replies: new OutLink(this.#parts.writer(replies), clientDoorbell(link)),
       waiting: [],
-    });
+    };
+    this.#all.push(connection);
+    this.#byAddress.set(address, connection);
   }
 
   /** @returns whether there was such a client */
   remove(address: ClientAddress): boolean {
-    const at = this.#all.findIndex((client) => client.address === address);
-    if (at < 0) return false;
-    this.#all.splice(at, 1);
+    const connection = this.#byAddress.get(address);
+    if (connection === undefined) return false;
+    this.#byAddress.delete(address);
+    this.#all.splice(this.#all.indexOf(connection), 1);
     return true;
   }
 
@@ -99,7 +103,7 @@ export class ClientConnections {
   }
 
   reply(address: ClientAddress, message: ServerMessage): void {
-    const client = this.#all.find((connection) => connection.address === address);
+    const client = this.#byAddress.get(address);
     if (client !== undefined) this.#send(client, message);
   }
 

@@ -2,6 +2,7 @@
 // for real (Atomics.wait): waking an event loop costs several times as much, in both threads. So the event loop has its turn every
 // few milliseconds under load, after every sleep that nobody ended, and whenever a control call asks for it.
 
+import { performance } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { SpinThenBlock } from '../../transport/idle.js';
 import type { ReplicaBlock } from '../../transport/mesh.js';

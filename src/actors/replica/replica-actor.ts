@@ -2,6 +2,7 @@
 // of pass, publish; then execute a bounded number of entries, publish again. No rule of the protocol stands here.
 
 import { readFileSync, readlinkSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
 import { touchedSegments } from '../../protocol/arena.js';
 import { roleOf } from '../../protocol/configuration.js';
 import type { Effect } from '../../protocol/effect.js';

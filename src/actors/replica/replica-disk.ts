@@ -1,6 +1,7 @@
 // A replica's disk, seen from its thread: what the core wants stored goes to the store in the order of its effects, and what is flushed
 // comes back as events. Pages of a checkpoint are handed over in slices. Only promises and switches wait for the disk.
 
+import { performance } from 'node:perf_hooks';
 import { type Checkpoint, OWN_LISTS } from '../../protocol/checkpoint/image.js';
 import { sameLeaf, type Tree } from '../../protocol/checkpoint/merkle.js';
 import type { Effect, Event } from '../../protocol/effect.js';

@@ -3,6 +3,7 @@
 // user thread cannot delay it. It decides nothing about the protocol.
 
 import { randomBytes } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
 import { type Configuration, makeConfiguration, quorumSize } from '../../protocol/configuration.js';
 import type { ViewReason } from '../../protocol/effect.js';
 import { allocateMesh, ClusterBlock, type MeshMemory } from '../../transport/mesh.js';
