@@ -23,6 +23,7 @@ import {
   WRITE_RESULT_HEADER,
 } from './operation.js';
 import { utf8BytesMax, wellFormed, writeUtf8 } from './utf8.js';
+import { viewOf } from './words.js';
 
 /** Why an operation was not written. */
 export type Refusal = 'key-empty' | 'key-malformed' | 'key-too-long' | 'value-too-long';
@@ -45,17 +46,23 @@ const EXTRA_BYTES = 8;
 
 /** Where a writer gets the memory of its next request, when it hands over that of the last one. */
 export interface WriterMemory {
-  /** At least `bytes` bytes, the whole of their buffer; what they hold does not matter. */
+  /** At least `bytes` bytes; what they hold does not matter. */
   take(bytes: number): Uint8Array;
+  /** They were too few. */
+  give(bytes: Uint8Array): void;
 }
 
-const FRESH: WriterMemory = { take: (bytes) => new Uint8Array(bytes) };
+const FRESH: WriterMemory = { take: (bytes) => new Uint8Array(bytes), give: () => undefined };
+const NO_BYTES = new Uint8Array(0);
+const NO_VIEW: DataView = viewOf(NO_BYTES);
 
 export class OperationWriter {
   readonly #limits: WriterLimits;
   readonly #memory: WriterMemory;
-  #bytes: Uint8Array;
-  #view: DataView;
+  // Nothing until the first operation is written: many a pipeline has only reads, or only writes.
+  #bytes: Uint8Array = NO_BYTES;
+  #view: DataView = NO_VIEW;
+  #firstBytes: number;
   #at = REQUEST_HEADER;
   #count = 0;
   #replyBytes = WRITE_RESULT_HEADER;
@@ -67,8 +74,7 @@ export class OperationWriter {
   ) {
     this.#limits = limits;
     this.#memory = memory;
-    this.#bytes = memory.take(firstBytes);
-    this.#view = new DataView(this.#bytes.buffer);
+    this.#firstBytes = firstBytes;
   }
 
   /** Operations written since `reset`. */
@@ -104,6 +110,7 @@ export class OperationWriter {
 
   /** The finished request; it views this writer's memory, which stays the writer's. */
   finish(atomic: boolean): Uint8Array {
+    this.#reserve(0);
     this.#header(atomic);
     return this.#bytes.subarray(0, this.#at);
   }
@@ -111,9 +118,10 @@ export class OperationWriter {
   /** The finished request, in memory that is not the writer's any more; the writer begins anew. */
   take(atomic: boolean): Uint8Array {
     const bytes = this.finish(atomic);
-    // As much as this one took, unless it was an exception.
-    this.#bytes = this.#memory.take(Math.min(this.#bytes.length, NEXT_BYTES_MAX));
-    this.#view = new DataView(this.#bytes.buffer);
+    // The next one will be as large as this one was, unless that was an exception.
+    this.#firstBytes = Math.min(2 ** (32 - Math.clz32(this.#at)), NEXT_BYTES_MAX);
+    this.#bytes = NO_BYTES;
+    this.#view = NO_VIEW;
     this.reset();
     return bytes;
   }
@@ -129,10 +137,14 @@ export class OperationWriter {
   #reserve(bytes: number): void {
     const needed = this.#at + bytes;
     if (needed <= this.#bytes.length) return;
-    const grown = this.#memory.take(Math.max(needed, this.#bytes.length * 2));
-    grown.set(this.#bytes.subarray(0, this.#at));
+    const before = this.#bytes;
+    const fresh = before.length === 0;
+    const grown = this.#memory.take(Math.max(needed, fresh ? this.#firstBytes : before.length * 2));
     this.#bytes = grown;
-    this.#view = new DataView(grown.buffer);
+    this.#view = viewOf(grown);
+    if (fresh) return;
+    grown.set(before.subarray(0, this.#at));
+    this.#memory.give(before);
   }
 
   /** Writes the key at `at`. @returns its length, or -1 when it has no UTF-8. */

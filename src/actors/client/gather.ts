@@ -12,7 +12,7 @@ import { allDone, expireWaiting, ReadSubmission, WriteSubmission } from './submi
 
 /** A request is sealed once it has so many bytes, so that it fits into an entry beside others. */
 const REQUEST_BYTES_AIM = 64 << 10;
-const FIRST_BYTES = 8 << 10;
+const FIRST_BYTES = 256;
 
 class RequestHolder implements Holder, Withdrawing {
   sent = false;

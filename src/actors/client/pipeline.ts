@@ -15,7 +15,9 @@ import { READ, type ReadPart, Results, WRITE, type WritePart } from './pipeline-
 import { restOfRead } from './submissions.js';
 
 const REQUEST_BYTES_AIM = 64 << 10;
-const FIRST_BYTES = 16 << 10;
+const FIRST_BYTES = 256;
+/** Arrays of so few bytes need no memory of their own. */
+const FIRST_SORTS = 64;
 
 /** One promise over all requests of a pipeline. */
 class PipelineCall extends Call {
@@ -58,22 +60,16 @@ class PipelinePart implements Submission {
   readonly #first: number;
 
   constructor(
-    what: {
-      body: Uint8Array;
-      read: boolean;
-      replyBytes: number;
-      operations: number;
-      first: number;
-      level: LocalLevel | null;
-    },
+    what: Sealed,
+    how: { readonly read: boolean; readonly level: LocalLevel | null },
     call: PipelineCall,
   ) {
     this.body = what.body;
-    this.read = what.read;
+    this.read = how.read;
     this.replyBytes = what.replyBytes;
     this.operations = what.operations;
     this.#first = what.first;
-    this.level = what.level;
+    this.level = how.level;
     this.#call = call;
     this.deadline = call.deadline;
     call.open++;
@@ -121,12 +117,11 @@ class PipelinePart implements Submission {
       rest = new PipelinePart(
         {
           body: restOfRead(this.body, answered),
-          read: true,
           replyBytes: 0,
           operations: this.operations - answered,
           first: this.#first + answered,
-          level: this.level,
         },
+        this,
         this.#call,
       );
     this.#call.partDone();
@@ -141,6 +136,8 @@ class PipelinePart implements Submission {
     if (this.#call.deadline <= nowMs) this.#call.fail(timedOut(this.#call.giveUp()));
   }
 }
+
+const WRITING = { read: false, level: null };
 
 interface Sealed {
   readonly body: Uint8Array;
@@ -159,7 +156,7 @@ export class OperationPipeline<V> implements Pipeline<V> {
   readonly #reader: OperationWriter;
   readonly #maxOps: number;
   readonly #replyBytesMax: number;
-  #sorts = new Uint8Array(512);
+  #sorts = new Uint8Array(FIRST_SORTS);
   #size = 0;
   #writes = 0;
   #reads = 0;
@@ -228,7 +225,7 @@ export class OperationPipeline<V> implements Pipeline<V> {
 
   #note(sort: number): void {
     if (this.#size === this.#sorts.length) {
-      const grown = new Uint8Array(this.#sorts.length * 2);
+      const grown = new Uint8Array(this.#sorts.length * 4);
       grown.set(this.#sorts);
       this.#sorts = grown;
     }
@@ -291,10 +288,10 @@ export class OperationPipeline<V> implements Pipeline<V> {
       const call = new PipelineCall(finish, resolve as (value: never) => void, reject);
       call.deadline = this.#actor.deadline(timeoutMs);
       call.follow(options);
-      const parts = [
-        ...writes.map((sealed) => new PipelinePart({ ...sealed, read: false, level: null }, call)),
-        ...reads.map((sealed) => new PipelinePart({ ...sealed, read: true, level }, call)),
-      ];
+      const parts: PipelinePart[] = [];
+      for (const sealed of writes) parts.push(new PipelinePart(sealed, WRITING, call));
+      const reading = { read: true, level };
+      for (const sealed of reads) parts.push(new PipelinePart(sealed, reading, call));
       if (parts.length === 0) {
         call.open = 1;
         call.partDone();
