@@ -315,18 +315,22 @@ export function cut(core: Core): void {
   const body = arena.segment.subarray(arena.used, arena.used + building.bytes);
   arena.used += building.bytes;
   const previousTs = headTs(log);
-  const entry = {
+  const ts =
+    core.mutations.tsBackwards === true ? state.clockUs : Math.max(previousTs + 1, state.clockUs);
+  const { epoch, view } = state;
+  const { count } = building;
+  const header = {
     op: top + 1,
-    epoch: state.epoch,
-    view: state.view,
-    ts:
-      core.mutations.tsBackwards === true ? state.clockUs : Math.max(previousTs + 1, state.clockUs),
+    epoch,
+    view,
+    ts,
     seed: core.random(),
     kind: 'batch' as const,
-    count: building.count,
-    body,
+    count,
   };
-  appendOwned(log, { ...entry, chain: core.hasher.next(chainAt(log, top), entry, body) });
+  const { op, seed, kind } = header;
+  const chain = core.hasher.next(chainAt(log, top), header, body);
+  appendOwned(log, { op, epoch, view, ts, seed, kind, count, body, chain });
   core.entries?.(building.count, building.bytes);
   building.count = 0;
   building.bytes = 0;
