@@ -7,7 +7,7 @@ export default defineConfig({
         test: {
           name: 'pure',
           include: [
-            'test/{protocol,transport,service,simulation,fuzz,cli}/**/*.test.ts',
+            'test/{protocol,transport,service,simulation,actors,fuzz,cli}/**/*.test.ts',
             'test/storage/*.test.ts',
           ],
         },

@@ -91,7 +91,10 @@ class Sender {
   /** @returns what sleeps until `ready`; the receiver has to ring then. */
   waiting(ready: () => boolean): () => void {
     const idler = { doorbell: this.#doorbell, hasData: ready, beforePark: () => 0 };
-    const idle = new SpinThenBlock(idler, { spinMicros: this.#spinMicros, timeoutMs: STUCK_MS });
+    const idle = new SpinThenBlock(idler, {
+      spinMicros: this.#spinMicros,
+      timeoutMs: () => STUCK_MS,
+    });
     return () => {
       const begin = performance.now();
       while (!ready()) {

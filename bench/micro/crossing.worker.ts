@@ -79,7 +79,7 @@ function receive(source: Source): never {
   const { spinMicros } = boot;
   const doorbell = new Doorbell(words, CONSUMER_WORD);
   const idler = { doorbell, hasData: () => source.hasData(), beforePark: () => 0 };
-  const idle = new SpinThenBlock(idler, { spinMicros, timeoutMs: SLEEP_MS });
+  const idle = new SpinThenBlock(idler, { spinMicros, timeoutMs: () => SLEEP_MS });
   for (;;) {
     const frames = source.poll();
     if (frames > 0) count(frames);

@@ -58,7 +58,7 @@ function produce(): StressResult {
     hasData: () => ring.awaitRoom(ring.capacity / 2),
     beforePark: () => 0,
   };
-  const options = { spinMicros: boot.spinMicros, timeoutMs: OVERSLEPT_MS };
+  const options = { spinMicros: boot.spinMicros, timeoutMs: () => OVERSLEPT_MS };
   const idle = new SpinThenBlock(idler, options);
   let bytes = 0;
   let sent = 0;
@@ -160,7 +160,10 @@ async function consume(): Promise<StressResult> {
     hasData: () => checker.ring.hasData(),
     beforePark: () => 0,
   };
-  const block = new SpinThenBlock(idler, { spinMicros: boot.spinMicros, timeoutMs: OVERSLEPT_MS });
+  const block = new SpinThenBlock(idler, {
+    spinMicros: boot.spinMicros,
+    timeoutMs: () => OVERSLEPT_MS,
+  });
   const park = new SpinThenPark(idler, { spinMicros: boot.spinMicros });
   // Waiting on the doorbell keeps no thread alive by itself. It never rings: a lost wake-up must stay lost.
   const alive = setInterval(() => {}, 1000);

@@ -337,10 +337,15 @@ function sendCommit(core: Core, progress: PeerProgress, hbSeq: number): void {
   });
 }
 
+/** HB7: something was committed since the others were told last. */
+export function hasNews(core: Core): boolean {
+  return gateOpen(core) && core.state.commitMax > core.state.announcedCommit;
+}
+
 /** HB7: the commit number rides on the next Prepare; only before sleep it is worth a message of its own. */
 export function onIdle(core: Core): void {
   const { state } = core;
-  if (!gateOpen(core) || state.commitMax <= state.announcedCommit) return;
+  if (!hasNews(core)) return;
   state.hbSeq++;
   noteBeat(core, state.hbSeq);
   state.announcedCommit = state.commitMax;

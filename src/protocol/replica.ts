@@ -30,7 +30,15 @@ import type {
   ReplicaMessage,
 } from './message.js';
 import type { Mutations } from './mutations.js';
-import { endPass, onCommit, onIdle, onPrepare, onPrepareOk, repeatStreams } from './normal.js';
+import {
+  endPass,
+  hasNews,
+  onCommit,
+  onIdle,
+  onPrepare,
+  onPrepareOk,
+  repeatStreams,
+} from './normal.js';
 import {
   boot,
   onStartViewWhileRecovering,
@@ -179,6 +187,11 @@ export class Replica {
   /** True: an `execute` event would do something. */
   get hasWork(): boolean {
     return hasWork(this.#core);
+  }
+
+  /** True: an `idle` event would tell the others what is committed (HB7). */
+  get hasNews(): boolean {
+    return hasNews(this.#core);
   }
 
   /** True: a `checkpoint` event would do something. */

@@ -70,16 +70,19 @@ export class SpinThenPark implements IdleStrategy {
   }
 }
 
-/** For threads without an event loop to serve: sleeps in `Atomics.wait`, at most `timeoutMs` at a time. */
+/** For threads without an event loop to serve: sleeps in `Atomics.wait`, at most `timeoutMs()` at a time, asked before each. */
 export class SpinThenBlock implements IdleStrategy {
   sleeps = 0;
   /** Sleeps that nobody ended although there was data: a lost wake-up each. */
   overslept = 0;
   readonly #idler: Idler;
-  readonly #options: { readonly spinMicros: number; readonly timeoutMs: number };
+  readonly #options: { readonly spinMicros: number; readonly timeoutMs: () => number };
   readonly #hasData: () => boolean;
 
-  constructor(idler: Idler, options: { readonly spinMicros: number; readonly timeoutMs: number }) {
+  constructor(
+    idler: Idler,
+    options: { readonly spinMicros: number; readonly timeoutMs: () => number },
+  ) {
     this.#idler = idler;
     this.#options = options;
     this.#hasData = () => idler.hasData();
@@ -88,7 +91,7 @@ export class SpinThenBlock implements IdleStrategy {
   idle(workDone: number): null {
     if (workDone > 0 || spin(this.#options.spinMicros, this.#hasData)) return null;
     if (this.#idler.beforePark() > 0) return null;
-    const outcome = this.#idler.doorbell.parkBlocking(this.#hasData, this.#options.timeoutMs);
+    const outcome = this.#idler.doorbell.parkBlocking(this.#hasData, this.#options.timeoutMs());
     if (outcome !== 'awake') this.sleeps++;
     if (outcome === 'timed-out' && this.#idler.hasData()) this.overslept++;
     return null;

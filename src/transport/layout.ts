@@ -57,6 +57,8 @@ export const REPLICA_WORDS = {
   status: 36,
   /** int32: asks for a turn of the thread's event loop, which it sleeps through otherwise. */
   turns: 40,
+  /** int32: 1 while a backup has a reader that waits for what is committed. */
+  newsWanted: 41,
   /** int32 pair, 8-aligned: the promise register, 1 + epoch * 2^32 + view, 0 = empty (R0). */
   register: 38,
 } as const;

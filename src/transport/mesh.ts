@@ -193,6 +193,15 @@ export class ReplicaBlock {
     Atomics.store(this.#words, REPLICA_WORDS.paused, paused ? 1 : 0);
   }
 
+  /** A reader at a backup waits for what this replica, the primary, knows to be committed. */
+  get newsWanted(): boolean {
+    return Atomics.load(this.#words, REPLICA_WORDS.newsWanted) === 1;
+  }
+
+  set newsWanted(wanted: boolean) {
+    Atomics.store(this.#words, REPLICA_WORDS.newsWanted, wanted ? 1 : 0);
+  }
+
   countPass(): void {
     Atomics.add(this.#words, REPLICA_WORDS.passes, 1);
   }
@@ -211,13 +220,12 @@ export class ReplicaBlock {
   }
 }
 
-/** Counters of one replica: plain stores by its thread, so a reader may see a pass half counted. */
-/** Looked up for every counter after every pass. */
-const PLACES = Object.fromEntries(METRICS.map((metric, place) => [metric, place])) as Record<
-  Metric,
-  number
->;
+/** Where each counter stands: who writes many of them names the places, and looks nothing up. */
+export const PLACES: Readonly<Record<Metric, number>> = Object.fromEntries(
+  METRICS.map((metric, place) => [metric, place]),
+) as Record<Metric, number>;
 
+/** Counters of one replica: plain stores by its thread, so a reader may see a pass half counted. */
 export class ReplicaCounters {
   readonly entries: EntryCounters;
   readonly #values: Float64Array;
@@ -231,7 +239,8 @@ export class ReplicaCounters {
     return this.#values[PLACES[metric]] ?? 0;
   }
 
-  set(metric: Metric, value: number): void {
-    this.#values[PLACES[metric]] = value;
+  /** `place`: one of {@link PLACES}. */
+  put(place: number, value: number): void {
+    this.#values[place] = value;
   }
 }

@@ -93,7 +93,7 @@ const CASES: readonly Case[] = [
   },
   {
     name: 'SpinThenBlock',
-    make: (idler) => new SpinThenBlock(idler, { spinMicros: 5, timeoutMs: 1 }),
+    make: (idler) => new SpinThenBlock(idler, { spinMicros: 5, timeoutMs: () => 1 }),
   },
 ];
 
@@ -157,7 +157,7 @@ test('a sleep that nobody ends beside data is counted: the stress run must not s
   const hasData = (): boolean => ++looks > 2; // none while it falls asleep, some when it wakes by itself
   const strategy = new SpinThenBlock(
     { doorbell, hasData, beforePark: () => 0 },
-    { spinMicros: 0, timeoutMs: 1 },
+    { spinMicros: 0, timeoutMs: () => 1 },
   );
   strategy.idle(0);
   expect(strategy.overslept).toBe(1);

@@ -14,6 +14,7 @@ import {
   allocateMesh,
   ClusterBlock,
   clientDoorbell,
+  PLACES,
   ReplicaBlock,
   ReplicaCounters,
   readClientId,
@@ -147,7 +148,7 @@ test('counters are apart by replica and by name', () => {
   const counters = [0, 1, 2].map((id) => new ReplicaCounters(memory, id));
   METRICS.forEach((metric, index) => {
     counters.forEach((one, id) => {
-      one.set(metric, id * 1000 + index);
+      one.put(PLACES[metric], id * 1000 + index);
     });
   });
   METRICS.forEach((metric, index) => {

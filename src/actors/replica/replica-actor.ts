@@ -1,15 +1,14 @@
 // A replica on its thread: polls rings, steps the core, performs its effects in their order. One pass is SP2: drain, tick, end
 // of pass, publish; then execute a bounded number of entries, publish again. No rule of the protocol stands here.
 
-import { readFileSync, readlinkSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { touchedSegments } from '../../protocol/arena.js';
 import { roleOf } from '../../protocol/configuration.js';
 import type { Effect } from '../../protocol/effect.js';
 import { TICK_MS } from '../../protocol/limits.js';
-import { head } from '../../protocol/log.js';
 import type { ClientMessage, Message, ReplicaMessage } from '../../protocol/message.js';
 import { Replica } from '../../protocol/replica.js';
+import type { ReplicaState } from '../../protocol/state.js';
 import type { ClientAddress, Digest64, ReplicaId } from '../../protocol/types.js';
 import { InLink, OutLink, type PollLimit } from '../../transport/link.js';
 import {
@@ -21,7 +20,9 @@ import {
 import { RingReader } from '../../transport/ring.js';
 import { type ReplicaBoot, STATUS_CODES } from '../boot.js';
 import { random32 } from '../random.js';
+import { ActorCounters } from './actor-counters.js';
 import { ClientConnections } from './client-connections.js';
+import { CommitNews } from './commit-news.js';
 import { EntryGuard } from './entry-guard.js';
 import { Pauses, TimedServices } from './pauses.js';
 import { ReplicaDisk } from './replica-disk.js';
@@ -34,13 +35,13 @@ const EXECUTE_PER_PASS = 16;
 const EXECUTE_MS = 2;
 /** Entries between two looks at the clock. */
 const EXECUTE_STEP = 2;
+/** How often an idle thread wakes for its ticks; ticks are counted from the time that has passed, so this need not be one. */
+const WAKE_MS = 20;
 /** Elapsed time that may become ticks in one pass (SP3). */
 const TICKS_PER_PASS_MS = 100;
 /** Pages hashed between two looks at the clock, and the time for it in one pass (CP1). */
 const CHECKPOINT_STEP = 8;
 const CHECKPOINT_MS = 0.5;
-/** Passes between two looks at the thread's CPU time. */
-const CPU_EVERY_PASSES = 256;
 
 interface PeerConnection {
   readonly id: ReplicaId;
@@ -60,7 +61,7 @@ export class ReplicaActor {
   readonly #guard: EntryGuard;
   readonly #block: ReplicaBlock;
   readonly #cluster: ClusterBlock;
-  readonly #counters: ReplicaCounters;
+  readonly #counters: ActorCounters;
   readonly #services: TimedServices | null;
   readonly #disk: ReplicaDisk | null;
   readonly #peers: PeerConnection[];
@@ -68,14 +69,11 @@ export class ReplicaActor {
   readonly #room: number[];
   readonly #onMessage: (message: Message) => void;
   readonly #onClientMessage: (address: ClientAddress, message: ClientMessage) => void;
+  readonly #news: CommitNews;
+  #sleepMs = WAKE_MS;
   #tickedMs: number;
-  #entries = 0;
-  #passes = 0;
-  #sleeps = 0;
-  #readsOnLease = 0;
-  #fetched = { pages: 0, bytes: 0 };
+  #toldStatus: ReplicaState['status'] | null = null;
   readonly #pauses = new Pauses();
-  #cpuFile: string | null;
 
   constructor(boot: ReplicaBoot, digest64: Digest64, parts: ActorParts = PLAIN_PARTS) {
     const { id, configuration, mesh } = boot;
@@ -84,7 +82,7 @@ export class ReplicaActor {
     this.#guard = new EntryGuard(digest64);
     this.#block = parts.block(mesh, id);
     this.#cluster = new ClusterBlock(mesh);
-    this.#counters = new ReplicaCounters(mesh, id);
+    const counters = new ReplicaCounters(mesh, id);
     const active = roleOf(configuration, id) === 'active';
     const { storeBytes } = configuration;
     this.#services = active ? new TimedServices({ storeBytes }, this.#pauses) : null;
@@ -115,9 +113,15 @@ export class ReplicaActor {
       stateMachine: this.#services,
       logSegments: touchedSegments(boot.pretouchBytes),
       reusesLogMemory: true,
-      entries: (requests, bytes) => this.#counters.entries.count(requests, bytes),
+      entries: (requests, bytes) => counters.entries.count(requests, bytes),
     });
     const { replica } = this;
+    this.#counters = new ActorCounters(counters, replica.state, this.#services);
+    this.#news = new CommitNews(
+      replica,
+      this.#block,
+      (other) => this.#peers.find((peer) => peer.id === other)?.block,
+    );
     this.#disk?.attach(replica);
     this.#clients = new ClientConnections(id, parts, (kind) => replica.takes(kind));
     this.#onMessage = (message) => this.#take(message as ReplicaMessage);
@@ -125,12 +129,12 @@ export class ReplicaActor {
       this.#perform(replica.step({ type: 'client', address, message }));
     for (const client of boot.clients) this.addClient(client.address, client.link);
     this.#tickedMs = performance.now();
-    this.#cpuFile = threadStatFile();
     const damage = this.#disk?.damage ?? null;
     if (damage !== null) this.#perform([{ type: 'notice', notice: { kind: 'damaged', damage } }]);
     this.#perform(replica.step({ type: 'boot' }));
     this.#flush();
-    this.#publishStatus();
+    this.#tellStatus();
+    this.#counters.publish();
   }
 
   #connectPeer(id: ReplicaId): PeerConnection {
@@ -180,7 +184,7 @@ export class ReplicaActor {
   /** SP2. @returns how much was done. */
   pass(): number {
     this.#block.countPass();
-    this.#passes++;
+    this.#counters.passes++;
     if (this.#block.paused) return 0;
     const began = performance.now();
     let work = this.#hints();
@@ -203,8 +207,10 @@ export class ReplicaActor {
       this.#flush();
       work++;
     }
-    this.#publishStatus();
-    this.#pauses.passed(performance.now() - began);
+    this.#tellStatus();
+    const ended = performance.now();
+    this.#counters.passed(ended);
+    this.#pauses.passed(ended - began);
     return work;
   }
 
@@ -234,16 +240,27 @@ export class ReplicaActor {
       this.#perform(replica.step({ type: 'execute', budget: EXECUTE_STEP }));
       if (performance.now() >= until) break;
     }
-    this.#entries += replica.state.applied - before;
+    this.#counters.entries += replica.state.applied - before;
   }
 
   /** What must be said before sleep (HB7). */
   beforePark(): number {
+    this.#sleepMs = WAKE_MS;
     if (this.#block.paused) return 0;
-    this.#sleeps++;
+    this.#counters.sleeps++;
+    this.#counters.publish();
+    this.#news.askFor();
+    const patienceMs = this.#news.patienceMs(performance.now());
+    this.#sleepMs = Math.min(WAKE_MS, patienceMs);
+    if (patienceMs > 0) return 0;
     this.#perform(this.replica.step({ type: 'idle' }));
     this.#flush();
+    this.#sleepMs = WAKE_MS;
     return 0;
+  }
+
+  get sleepMs(): number {
+    return this.#sleepMs;
   }
 
   /** False: there is nothing to do until somebody rings. */
@@ -337,7 +354,7 @@ export class ReplicaActor {
           break;
         case 'reply':
           this.#clients.reply(effect.address, effect.message);
-          if (effect.leased === true) this.#readsOnLease++;
+          if (effect.leased === true) this.#counters.readsOnLease++;
           break;
         case 'announce':
           this.#clients.announce(effect.message);
@@ -346,8 +363,8 @@ export class ReplicaActor {
           const { id, start, notices } = this.#boot;
           const { notice } = effect;
           if (notice.kind === 'fetched') {
-            this.#fetched.pages += notice.pages;
-            this.#fetched.bytes += notice.bytes;
+            this.#counters.pagesFetched += notice.pages;
+            this.#counters.bytesFetched += notice.bytes;
           }
           notices.postMessage({ id, start, notice });
           break;
@@ -365,70 +382,23 @@ export class ReplicaActor {
     this.#clients.flush();
   }
 
-  #publishStatus(): void {
-    const { state } = this.replica;
-    this.#block.status = STATUS_CODES.indexOf(state.status);
-    const counters = this.#counters;
-    counters.set('passes', this.#passes);
-    counters.set('entriesExecuted', this.#entries);
-    counters.set('requestsExecuted', this.#services?.requests ?? 0);
-    counters.set('readsExecuted', this.#services?.reads ?? 0);
-    counters.set('readsOnLease', this.#readsOnLease);
-    counters.set('opNumber', head(state.log));
-    counters.set('commitNumber', state.commit);
-    counters.set('appliedNumber', state.applied);
-    counters.set('view', state.view);
-    counters.set('logBytes', state.log.bytes);
-    counters.set('storeBytes', this.#services?.usedBytes ?? 0);
-    counters.set('sleeps', this.#sleeps);
-    counters.set('logStart', state.log.start);
-    counters.set('checkpointOp', state.checkpoints[state.checkpoints.length - 1]?.op ?? 0);
-    if (this.#passes % CPU_EVERY_PASSES === 0) this.publishTraffic();
+  #tellStatus(): void {
+    const { status } = this.replica.state;
+    if (status === this.#toldStatus) return;
+    this.#toldStatus = status;
+    this.#block.status = STATUS_CODES.indexOf(status);
   }
 
-  /** The slower half of the counters; also called by the owner's timer. */
+  /** Also called by the owner's timer. */
   publishTraffic(): void {
-    const totals = {
-      framesIn: 0,
-      framesOut: 0,
-      bytesIn: 0,
-      bytesOut: 0,
-      framesDropped: this.#clients.dropped,
-      framesCorrupt: this.#guard.broken,
-      pagesFetched: this.#fetched.pages,
-      bytesFetched: this.#fetched.bytes,
-      ...this.#pauses.summary,
-    };
-    const add = (inbound: InLink, outbound: OutLink): void => {
-      totals.framesIn += inbound.framesIn;
-      totals.bytesIn += inbound.bytesIn;
-      totals.framesOut += outbound.framesOut;
-      totals.bytesOut += outbound.bytesOut;
-      totals.framesDropped += outbound.dropped + inbound.bad;
-      totals.framesCorrupt += inbound.corrupt;
-    };
-    for (const peer of this.#peers) add(peer.in, peer.out);
-    this.#clients.forEach(add);
-    for (const [name, value] of Object.entries(totals))
-      this.#counters.set(name as keyof typeof totals, value);
-    if (this.#cpuFile !== null) this.#counters.set('cpuNs', readCpuNs(this.#cpuFile));
-  }
-}
-
-/** Where Linux counts this thread's CPU time; null elsewhere. */
-function threadStatFile(): string | null {
-  try {
-    const thread = readlinkSync('/proc/thread-self');
-    return `/proc/${thread}/schedstat`;
-  } catch {
-    return null;
-  }
-}
-
-function readCpuNs(file: string): number {
-  try {
-    return Number(readFileSync(file, 'latin1').split(' ')[0]);
-  } catch {
-    return 0;
+    const framesDropped = this.#clients.dropped;
+    const framesCorrupt = this.#guard.broken;
+    this.#counters.publishTraffic(
+      { framesDropped, framesCorrupt, ...this.#pauses.summary },
+      (visit) => {
+        for (const peer of this.#peers) visit(peer.in, peer.out);
+        this.#clients.forEach(visit);
+      },
+    );
   }
 }
