@@ -183,7 +183,7 @@ function makeReplica(id: ReplicaId, digest64: Digest64): Replica {
     },
     digest64,
     stateMachine: new Services({ storeBytes: STORE_BYTES }),
-    reusesLogMemory: true,
+    reusesMemory: true,
   });
   replica.step({ type: 'boot' });
   return replica;

@@ -262,7 +262,7 @@ function onRead(core: Core, address: ClientAddress, message: Read): void {
     answerEvicted(core, address, message);
     return;
   }
-  const body = message.body.slice();
+  const body = core.bodies?.copy(message.body) ?? message.body.slice();
   const { clientId, session, afterRequest, readId } = message;
   state.reads.push({
     need: core.mutations.oldEchoesCount === true ? state.hbSeq : state.hbSeq + 1,

@@ -1,6 +1,7 @@
 // What every sub-protocol works on: the state record, what was handed in at construction, and the list of effects of the
 // present step. Helpers here only read, send or draw; they decide nothing.
 
+import type { BodyPool } from './body-pool.js';
 import type { ChainHasher } from './chain.js';
 import { type Member, primaryOf, quorumSize } from './configuration.js';
 import type { Durability } from './durability.js';
@@ -41,6 +42,8 @@ export interface Core {
   readonly mutations: Mutations;
   readonly marks: MarkSink | null;
   readonly entries: EntrySink | null;
+  /** For bodies of reads; null: somebody may keep them, or a copy of the state. */
+  readonly bodies: BodyPool | null;
   /** Of the present step; each step has a list of its own. */
   effects: Effect[];
 }

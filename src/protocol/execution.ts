@@ -218,6 +218,7 @@ function serveReads(core: Core, stateMachine: StateMachine, budget: number): voi
   const leased = holdsLease(core);
   /** How things stood before the first read on the lease. */
   let sure: { at: number; effects: number; bytes: number; blocked: number } | null = null;
+  const blocked = state.blockedReads.length;
   let served = 0;
   let at = 0;
   for (; at < state.reads.length && served < budget; at++) {
@@ -242,6 +243,9 @@ function serveReads(core: Core, stateMachine: StateMachine, budget: number): voi
     state.readBytes = sure.bytes;
     state.blockedReads.length = sure.blocked;
   }
+  // Those set aside keep their bodies, and are few.
+  if (core.bodies !== null && state.blockedReads.length === blocked)
+    for (let done = 0; done < at; done++) core.bodies.give((state.reads[done] as WaitingRead).body);
   if (at > 0) state.reads = state.reads.slice(at);
 }
 

@@ -3,6 +3,7 @@
 
 import { laterView, onClient, takesReads, takesRequests } from './admission.js';
 import { violated } from './assert.js';
+import { BodyPool } from './body-pool.js';
 import { ChainHasher } from './chain.js';
 import { tickPins } from './checkpoint/collect.js';
 import { onGetCheckpoint, onGetNodes, onGetPages } from './checkpoint/donate.js';
@@ -104,8 +105,8 @@ export interface ReplicaOptions {
   readonly alone?: boolean;
   /** Memory that the log takes first, from `touchedSegments`. */
   readonly logSegments?: readonly Uint8Array[];
-  /** Nobody keeps a body of the log beyond the step that handed it out: memory of dropped entries is written again. */
-  readonly reusesLogMemory?: boolean;
+  /** Nobody keeps a body beyond the step that handed it out, nor a clone: memory of dropped entries and answered reads is written again. */
+  readonly reusesMemory?: boolean;
   /** Mistakes to switch on; only tests pass it. */
   readonly mutations?: Mutations;
   /** Hears of rare paths; only simulations pass it. */
@@ -142,7 +143,7 @@ export class Replica {
     const state = from ?? emptyState({ id, role, clusterId, gen, start, configuration, origin });
     if (from === undefined) {
       state.log.arena.spare.push(...(options.logSegments ?? []));
-      state.log.arena.reuses = options.reusesLogMemory === true;
+      state.log.arena.reuses = options.reusesMemory === true;
     }
     this.#core = {
       state,
@@ -160,6 +161,7 @@ export class Replica {
       mutations: options.mutations ?? {},
       marks: options.marks ?? null,
       entries: options.entries ?? null,
+      bodies: options.reusesMemory === true ? new BodyPool() : null,
       effects: [],
     };
   }

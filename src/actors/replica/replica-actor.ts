@@ -112,7 +112,7 @@ export class ReplicaActor {
       digest64: this.#guard.digest64,
       stateMachine: this.#services,
       logSegments: touchedSegments(boot.pretouchBytes),
-      reusesLogMemory: true,
+      reusesMemory: true,
       entries: (requests, bytes) => counters.entries.count(requests, bytes),
     });
     const { replica } = this;
