@@ -31,6 +31,8 @@ export interface Size {
   readonly logBytes: number;
   /** Of a process that is started for one round. */
   readonly freshMs: number;
+  /** The same where one operation follows the other: there are few, and code gets fast by being called often. */
+  readonly freshSingleMs: number;
   readonly kills: number;
   /** Before each of them. */
   readonly loadMs: number;
@@ -45,6 +47,7 @@ export const FULL_SIZE: Size = {
   logBytes: LOG_IN_USE,
   times: { warmUpMs: 200, measureMs: 1000 },
   freshMs: 2000,
+  freshSingleMs: 5000,
   kills: 3,
   loadMs: 1000,
   few: 1e3,
@@ -57,6 +60,7 @@ export const SMOKE_SIZE: Size = {
   logBytes: 0,
   times: { warmUpMs: 5, measureMs: 20 },
   freshMs: 20,
+  freshSingleMs: 20,
   kills: 1,
   loadMs: 20,
   few: 500,
@@ -95,7 +99,7 @@ function single(
 ): Entrant<SingleLatency> {
   const script = new URL('./single.child.js', import.meta.url);
   return fresh(name, async ({ measureMs }) => {
-    const request: RoundTimes = { warmUpMs: size.freshMs, measureMs };
+    const request: RoundTimes = { warmUpMs: size.freshSingleMs, measureMs };
     return (await askChild<SingleLatency>(script, { request, starter })).answer;
   });
 }

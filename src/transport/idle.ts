@@ -31,6 +31,8 @@ const SPARE_CORE_SPIN_MICROS = 50;
 const SHARED_CORE_SPIN_MICROS = 5;
 
 export function spinBudgetMicros(threads: number, cores: number): number {
+  // Nobody else runs while this one looks.
+  if (cores === 1) return 0;
   return threads <= cores ? SPARE_CORE_SPIN_MICROS : SHARED_CORE_SPIN_MICROS;
 }
 

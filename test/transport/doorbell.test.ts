@@ -164,6 +164,7 @@ test('a sleep that nobody ends beside data is counted: the stress run must not s
 });
 
 test('the spin is short where threads share cores', () => {
+  expect(spinBudgetMicros(4, 1)).toBe(0);
   expect(spinBudgetMicros(4, 2)).toBe(5);
   expect(spinBudgetMicros(5, 4)).toBe(5);
   expect(spinBudgetMicros(4, 4)).toBeGreaterThan(5);
