@@ -13,6 +13,19 @@ export function jsonFile(text: string): string {
   return path;
 }
 
+/** How long one turn may be measured. */
+export const SECONDS = { least: 0.05, most: 60 } as const;
+
+/** Of `--seconds`. @throws UsageError */
+export function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (text.trim() === '' || !(seconds >= SECONDS.least && seconds <= SECONDS.most))
+    throw new UsageError(
+      `'${text}' is not a number of seconds from ${SECONDS.least} to ${SECONDS.most}`,
+    );
+  return seconds;
+}
+
 /** There is nothing to drain: what servers and children hold is of no use, and they end with this process. */
 export function endOnSignals(): void {
   for (const [name, code] of Object.entries(SIGNALS))

@@ -9,15 +9,14 @@ import { oneOf, value } from '#dist/cli/flags.js';
 import { guardStreams } from '#dist/cli/output.js';
 import { startProgress } from '#dist/cli/progress.js';
 import { parseCount, parseList } from '#dist/cli/units.js';
-import { EXIT_UNAVAILABLE, UsageError } from '#dist/cli/usage.js';
-import { endOnSignals, jsonFile, runProgram } from '../program.js';
+import { EXIT_UNAVAILABLE } from '#dist/cli/usage.js';
+import { endOnSignals, jsonFile, parseSeconds, runProgram, SECONDS } from '../program.js';
 import { comparePeers, obstacle, PEERS, type PeerComparison } from './comparison.js';
 import type { Peer, PeerId } from './peer.js';
 import { peersTable } from './report.js';
 import { VIEWSTAMP } from './threads.js';
 
 const ROUNDS_MOST = 1000;
-const SECONDS = { least: 0.05, most: 60 };
 const SETTLE_MS = 2000;
 /** Before each measurement, as a part of it: after its turn a peer was idle. */
 const WARM_UP_SHARE = 0.15;
@@ -43,15 +42,6 @@ interface Report extends PeerComparison {
   readonly rounds: number;
   readonly seconds: number;
   readonly skipped: readonly Skipped[];
-}
-
-function parseSeconds(text: string): number {
-  const seconds = Number(text);
-  if (text.trim() === '' || !(seconds >= SECONDS.least && seconds <= SECONDS.most))
-    throw new UsageError(
-      `'${text}' is not a number of seconds from ${SECONDS.least} to ${SECONDS.most}`,
-    );
-  return seconds;
 }
 
 const OTHERS = PEERS.filter((peer) => peer !== VIEWSTAMP).map(({ id }) => id);
