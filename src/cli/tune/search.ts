@@ -236,7 +236,9 @@ export class Search {
 /** Members of every rung; between the first and the last one as many as it takes to try neighbours at every distance. */
 function rungs(first: number, stride: number): number[] {
   const sizes = [first];
-  for (let size = first, step = stride; size > FINALISTS || step > 1; step /= 2) {
+  // The first rung and the last one take in nobody.
+  const least = stride === 1 ? 1 : Math.log2(stride) + 2;
+  for (let size = first; size > FINALISTS || sizes.length < least; ) {
     size = Math.max(FINALISTS, Math.ceil(size * KEEP));
     sizes.push(size);
   }
