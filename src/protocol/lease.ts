@@ -129,7 +129,8 @@ export function holdsLease(core: Core): boolean {
   return now < leaseEnd(core);
 }
 
-const grantOf = (progress: PeerProgress): number => progress.grantedFrom;
+/** Since when, by the own clock, a peer's promise runs at the latest. */
+export const grantOf = (progress: PeerProgress): number => progress.grantedFrom;
 
 function leaseEnd(core: Core): number {
   const { leaseMs, clockDrift } = core.timing;

@@ -1,7 +1,8 @@
 // Reads at any active (RD8, RD9): of a past committed state, which is no older than what the reader has seen, or than a bound in real
 // time. Nobody is asked. A replica that cannot say so much of itself answers `behind`, and the client asks the primary.
 
-import { type Core, isPrimary, leads, mark, quorum, reply } from './core.js';
+import { type Core, isPrimary, leads, mark, nthHighest, quorum, reply } from './core.js';
+import { grantOf } from './lease.js';
 import { ANY_AGE, type LocalRead, type ReadCode } from './message.js';
 import type { WaitingLocalRead } from './state.js';
 import type { StateMachine } from './state-machine.js';
@@ -45,9 +46,7 @@ function inTouchSince(core: Core): number {
   const { state } = core;
   if (!isPrimary(core)) return state.lease.heardAt;
   const needed = quorum(core) - 1;
-  if (needed === 0) return core.clock();
-  const from = state.peers.map(({ grantedFrom }) => grantedFrom).sort((a, b) => b - a);
-  return from[needed - 1] ?? Number.NEGATIVE_INFINITY;
+  return needed === 0 ? core.clock() : nthHighest(state.peers, grantOf, needed);
 }
 
 /** True: `serveLocalReads` would do something. */

@@ -65,7 +65,8 @@ export async function runDutyCycle(options: {
       await nextTurn();
       continue;
     }
-    // What a pass did leaves nothing to the next one that could not be seen: half of all passes would find nothing to do.
-    idle.idle(work > 0 && actor.hasData() ? work : 0);
+    // What a pass leaves to the next one can be seen: without a look, half of all passes would find nothing to do.
+    const more = work > 0 && (actor.hasData() || actor.waitsForRoom);
+    idle.idle(more ? work : 0);
   }
 }
