@@ -91,8 +91,8 @@ export function checkSameShape({ path, document }: Baseline, now: MeasuredShape)
       `--baseline ${path} is of another configuration: ${what} was ${shown(before)}, and is ${shown(after)} now`,
     );
   for (const part of ['cluster', 'load'] as const) {
-    const before = document[part] as Readonly<Record<string, unknown>>;
-    const after = now[part] as Readonly<Record<string, unknown>>;
+    const before: Readonly<Record<string, unknown>> = { ...document[part] };
+    const after: Readonly<Record<string, unknown>> = { ...now[part] };
     for (const name of new Set([...Object.keys(after), ...Object.keys(before)]))
       if (!NOT_COMPARED.has(name) && !isDeepStrictEqual(before[name], after[name]))
         throw differs(`${part}.${name}`, before[name], after[name]);

@@ -2,7 +2,7 @@
 // compared with it or be drawn beside it.
 
 import { createHash } from 'node:crypto';
-import type { EntrySizes } from '../index.js';
+import type { Consistency, EntrySizes } from '../index.js';
 import type { BaselineComparison } from './baseline.js';
 import type { BenchFlags, BenchPlan, Configuration } from './bench-plan.js';
 import {
@@ -23,9 +23,16 @@ export const SCHEMA_VERSION = 1;
 
 /** What is measured: equal for two runs of the same command. */
 export interface MeasuredShape {
-  readonly cluster: { readonly replicas: number; readonly witnesses: number };
+  readonly cluster: ClusterDocument;
   readonly load: LoadDocument;
   readonly configurations: readonly Configuration[];
+}
+
+export interface ClusterDocument {
+  readonly replicas: number;
+  readonly witnesses: number;
+  /** Not there: as `open()` has it. */
+  readonly leaseMs?: number;
 }
 
 export interface LoadDocument {
@@ -43,6 +50,8 @@ export interface LoadDocument {
   readonly rate: number | null;
   readonly backlog: number | null;
   readonly flushIntervalMs?: number;
+  /** Of reads; not there: linearizable. */
+  readonly consistency?: Consistency;
   readonly input?: true;
   readonly inputSha256?: string;
   readonly mix?: WorkloadShape['mix'];
@@ -91,7 +100,11 @@ export interface BenchDocument extends Omit<MeasuredShape, 'configurations'> {
 /** What `flags` ask for, before anything is measured. */
 export function shapeOf(flags: BenchFlags, plan: BenchPlan): MeasuredShape {
   return {
-    cluster: { replicas: flags.replicas, witnesses: flags.witnesses },
+    cluster: {
+      replicas: flags.replicas,
+      witnesses: flags.witnesses,
+      ...(flags.lease === undefined ? {} : { leaseMs: flags.lease }),
+    },
     load: {
       api: plan.api,
       clients: plan.clients,
@@ -105,6 +118,7 @@ export function shapeOf(flags: BenchFlags, plan: BenchPlan): MeasuredShape {
       rate: plan.rate,
       backlog: plan.backlog,
       ...(flags.data === undefined ? {} : { flushIntervalMs: flags.interval }),
+      ...(flags.consistency === undefined ? {} : { consistency: flags.consistency }),
       ...(plan.source.type === 'workload'
         ? plan.source.shape
         : { input: true, inputSha256: digestOf(plan.source.operations) }),

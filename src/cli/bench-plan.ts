@@ -1,6 +1,6 @@
 // From flags to the plan of a benchmark. Everything is checked here, flags against each other included, before a thread starts.
 
-import type { DiskOptions, OpenOptions } from '../index.js';
+import type { Consistency, DiskOptions, OpenOptions } from '../index.js';
 import type { Distribution } from './distributions.js';
 import { checkWitnesses, type FsyncMode } from './flags.js';
 import { inputBytes, readInput } from './input.js';
@@ -43,6 +43,10 @@ export interface BenchFlags {
   readonly mix: Mix;
   readonly dist?: Distribution;
   readonly api: LoadApi;
+  /** Of reads; without it linearizable. */
+  readonly consistency?: Consistency;
+  /** Milliseconds; without it that of `open()`. */
+  readonly lease?: number;
   readonly runs: number;
   readonly seed: number;
   readonly pretouch?: number;
@@ -279,6 +283,17 @@ function durabilityOf(
   return fsync === 'memory' ? fsync : { dir, fsync, intervalMs: flags.interval };
 }
 
+/** What of the flags is about reads, as `open()` takes it. */
+export function readingOptions({
+  consistency,
+  lease,
+}: BenchFlags): Pick<OpenOptions, 'consistency' | 'timing'> {
+  return {
+    ...(consistency === undefined ? {} : { consistency }),
+    ...(lease === undefined ? {} : { timing: { leaseMs: lease } }),
+  };
+}
+
 function openOptions(
   flags: BenchFlags,
   configuration: Configuration,
@@ -288,6 +303,7 @@ function openOptions(
     name: 'bench',
     replicas: flags.replicas,
     witnesses: flags.witnesses,
+    ...readingOptions(flags),
     batch: {
       maxOps: configuration.batch,
       window: configuration.window,

@@ -41,6 +41,7 @@ import {
   formatMicros,
   formatMix,
   formatValueSizes,
+  parseConsistency,
   parseCount,
   parseList,
   parseMicros,
@@ -63,6 +64,8 @@ interface Flags extends BenchFlags {
 const MINUTE_MS = 60_000;
 const VALUE_MAX = 2 ** 20;
 const RATE_MAX = 10_000_000;
+/** The silence before a view change, which is not a flag. */
+const LEASE_MOST_MS = 500;
 
 function count(least: number, most: number): (text: string) => number {
   return value((text) => parseCount(text, { least, most }));
@@ -166,6 +169,16 @@ export function loadFlags(command: Command, defaults: LoadDefaults): Command {
       new Option('--api <name>', 'many operations per request, or one promise per operation')
         .choices(['pipeline', 'promise'])
         .default('pipeline'),
+    )
+    .option(
+      '--consistency <level>',
+      'of reads: linearizable, session, local, or how old the answer may be, like 50ms (default: linearizable)',
+      value(parseConsistency),
+    )
+    .option(
+      '--lease <time>',
+      'lease of the primary for reads; 0: each read asks a quorum (default: 300ms)',
+      value((text) => parseMillis(text, { least: 0, most: LEASE_MOST_MS })),
     )
     .option('--seed <number>', 'seed of the operations', count(0, 2 ** 31 - 1), CANONICAL.seed)
     .option(

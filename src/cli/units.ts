@@ -1,6 +1,7 @@
 // Counts, sizes, durations, lists and mixes as people type them, and back. Units are never guessed: `10` is no duration and `64K`
 // no size, for a benchmark that ran with other numbers than its user meant is worse than none.
 
+import type { Consistency } from '../index.js';
 import { UsageError } from './usage.js';
 import type { ValueSizes } from './values.js';
 import { KINDS, type Kind, type Mix } from './workload.js';
@@ -14,6 +15,10 @@ export interface SizeRange {
   readonly least: number;
   readonly most: number;
 }
+
+/** Levels of reads that have a name. */
+const CONSISTENCY_WORDS = ['linearizable', 'session', 'local'] as const;
+const STALE_MOST_MS = 3_600_000;
 
 const COUNT_FACTORS: Readonly<Record<string, number>> = { '': 1, k: 1e3, M: 1e6, G: 1e9 };
 const SIZE_FACTORS: Readonly<Record<string, number>> = {
@@ -92,6 +97,17 @@ export function parseMicros(text: string, bounds: Bounds): number {
 export function parseMillis(text: string, bounds: Bounds): number {
   const micros = parseMicros(text, { least: bounds.least * 1e3, most: bounds.most * 1e3 });
   return micros / 1e3;
+}
+
+/** What a read asks of whoever answers it: a word, or for a stale one its age. @throws UsageError */
+export function parseConsistency(text: string): Consistency {
+  const level = CONSISTENCY_WORDS.find((known) => known === text);
+  if (level !== undefined) return level;
+  if (!/^\d/.test(text))
+    throw new UsageError(
+      `'${text}' is not one of ${CONSISTENCY_WORDS.join(', ')}, nor an age like 50ms`,
+    );
+  return { maxStaleMs: parseMillis(text, { least: 1, most: STALE_MOST_MS }) };
 }
 
 /** `1,8,64`: every item through `parse`, none empty, none twice. @throws UsageError */

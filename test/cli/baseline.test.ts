@@ -77,6 +77,8 @@ describe('a result of another configuration', () => {
     [{ mix: { get: 1 } }, 'load.mix was {"get":50,"set":50}, and is {"get":1} now'],
     [{ requests: 10 }, 'load.operations was null, and is 10 now'],
     [{ pretouch: 0 }, 'load.pretouch was auto, and is 0 now'],
+    [{ consistency: 'local' }, 'load.consistency was not there, and is local now'],
+    [{ lease: 0 }, 'cluster.leaseMs was not there, and is 0 now'],
     [
       { batch: [1, 8] },
       'the sweep was memory, batch auto, window 32, linger 0us, and is memory, batch 1, window',

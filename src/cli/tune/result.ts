@@ -4,7 +4,7 @@
 import { inspect } from 'node:util';
 import type { OpenOptions } from '../../index.js';
 import { benchDocument } from '../bench-document.js';
-import type { Configuration } from '../bench-plan.js';
+import { type Configuration, readingOptions } from '../bench-plan.js';
 import { type BenchReport, nameOf, summaries } from '../bench-report.js';
 import { CAPACITY_GOOD } from '../capacity.js';
 import { table } from '../output.js';
@@ -43,6 +43,7 @@ function optionsOf({ report: { flags } }: Tuned, point: Configuration): OpenOpti
   return {
     ...(flags.replicas === 3 ? {} : { replicas: flags.replicas }),
     ...(flags.witnesses === 0 ? {} : { witnesses: flags.witnesses }),
+    ...readingOptions(flags),
     batch: { maxOps: batch, window, lingerMicros },
   };
 }
