@@ -2,7 +2,8 @@
 // thread, no copy, no turn of the event loop: what is left is what the work itself costs.
 
 import { codecFor } from '#dist/actors/client/codecs.js';
-import { READ, Results, WRITE } from '#dist/actors/client/pipeline-results.js';
+import { Memory, MemoryPool } from '#dist/actors/client/memory-pool.js';
+import { OperationSorts, ResultPart, Results } from '#dist/actors/client/pipeline-results.js';
 import { PIPELINE_AUTO } from '#dist/cli/bench-plan.js';
 import {
   CANONICAL,
@@ -12,10 +13,9 @@ import {
   type WorkloadShape,
 } from '#dist/cli/workload.js';
 import { makeSink } from '#dist/protocol/core.js';
-import type { ApplyContext } from '#dist/protocol/state-machine.js';
+import type { ApplyContext, ResultSink } from '#dist/protocol/state-machine.js';
 import { VALUE_BYTES_MAX } from '#dist/service/operation.js';
 import { OperationWriter } from '#dist/service/operation-writer.js';
-import { WriteResult } from '#dist/service/result-reader.js';
 import { Services } from '#dist/service/services.js';
 import type { Contender, Round, RoundTimes, Running } from './contender.js';
 import { measureHere } from './rounds.js';
@@ -32,6 +32,25 @@ const CONTEXT: ApplyContext = {
 const STORE_BYTES = 2 ** 30;
 const FIRST_BYTES = 64 << 10;
 
+const BYTES = codecFor('bytes');
+
+/** What a sink holds, for results to read: made anew when the sink has grown. */
+class SinkMemory {
+  readonly #sink: ResultSink;
+  #memory: Memory;
+
+  constructor(sink: ResultSink) {
+    this.#sink = sink;
+    this.#memory = new Memory(Buffer.from(sink.bytes.buffer), true);
+  }
+
+  get memory(): Memory {
+    const { buffer } = this.#sink.bytes;
+    if (this.#memory.bytes.buffer !== buffer) this.#memory = new Memory(Buffer.from(buffer), true);
+    return this.#memory;
+  }
+}
+
 /** Pipelines against a store in the same thread. */
 export class UnreplicatedStore implements OperationSink<Uint8Array> {
   readonly #services = new Services({ storeBytes: STORE_BYTES });
@@ -39,26 +58,28 @@ export class UnreplicatedStore implements OperationSink<Uint8Array> {
   readonly #reads = new OperationWriter(undefined, FIRST_BYTES);
   readonly #writeSink = makeSink(FIRST_BYTES);
   readonly #readSink = makeSink(FIRST_BYTES);
-  readonly #sorts = new Uint8Array(PIPELINE_AUTO);
-  #count = 0;
+  readonly #writeResults = new SinkMemory(this.#writeSink);
+  readonly #readResults = new SinkMemory(this.#readSink);
+  readonly #memory = new MemoryPool();
+  #sorts = new OperationSorts();
 
   get(key: string): void {
-    this.#sorts[this.#count++] = READ;
+    this.#sorts.addRead();
     this.#reads.get(key);
   }
 
   set(key: string, value: Uint8Array): void {
-    this.#sorts[this.#count++] = WRITE;
+    this.#sorts.addWrite();
     this.#writes.set(key, value);
   }
 
   delete(key: string): void {
-    this.#sorts[this.#count++] = WRITE;
+    this.#sorts.addWrite();
     this.#writes.delete(key);
   }
 
   incr(key: string, by = 1): void {
-    this.#sorts[this.#count++] = WRITE;
+    this.#sorts.addWrite();
     this.#writes.incr(key, by);
   }
 
@@ -71,17 +92,14 @@ export class UnreplicatedStore implements OperationSink<Uint8Array> {
     const reads = this.#reads.finish(false);
     this.#readSink.length = 0;
     this.#services.read(reads, 0, reads.length, this.#readSink);
-    const count = this.#reads.count;
     this.#reads.reset();
-    const sorts = this.#sorts.subarray(0, this.#count);
-    this.#count = 0;
-    const { buffer } = this.#readSink.bytes;
-    return new Results({
-      writes: [{ first: 0, result: new WriteResult(this.#writeSink.bytes, false) }],
-      reads: [{ first: 0, count, bytes: Buffer.from(buffer, 0, this.#readSink.length) }],
-      sorts,
-      codec: codecFor('bytes'),
-    });
+    const sorts = this.#sorts;
+    this.#sorts = new OperationSorts();
+    const parts = {
+      writes: [new ResultPart(this.#writeResults.memory, 0, sorts.writes)],
+      reads: [new ResultPart(this.#readResults.memory, 0, sorts.reads)],
+    };
+    return new Results(parts, sorts, BYTES, this.#memory);
   }
 }
 

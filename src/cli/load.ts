@@ -34,6 +34,8 @@ export interface LoadAnswer {
   ok(i: number): boolean;
   copyValue(i: number, target: Uint8Array): number;
   error(i: number): Error | undefined;
+  /** Gives its memory back, where it can. */
+  release?(): void;
 }
 
 export interface StageResult {
@@ -223,7 +225,8 @@ export class LoadGenerator<V> {
       try {
         const answer = await pipeline.submit();
         record(stage.result.histogram, this.#clock.now() - startedAt);
-        this.#read(stage, answer, kinds.subarray(0, count));
+        this.#read(stage, answer, kinds, count);
+        answer.release?.();
       } catch (error) {
         this.#fail(stage, error, count);
       }
@@ -244,9 +247,9 @@ export class LoadGenerator<V> {
     return slot;
   }
 
-  #read(stage: Stage, answer: LoadAnswer, kinds: Uint8Array): void {
+  #read(stage: Stage, answer: LoadAnswer, kinds: Uint8Array, count: number): void {
     const { result } = stage;
-    for (let index = 0; index < kinds.length; index++) {
+    for (let index = 0; index < count; index++) {
       if (!answer.ok(index)) this.#fail(stage, answer.error(index), 1);
       else if (kinds[index] === GET) {
         const bytes = answer.copyValue(index, this.#value);

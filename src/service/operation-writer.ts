@@ -44,15 +44,33 @@ const FIRST_BYTES = 256;
 const NEXT_BYTES_MAX: number = 128 << 10;
 const EXTRA_BYTES = 8;
 
+/** Room for a request: bytes `from` to `to`; what they hold does not matter. */
+export interface WriterRoom {
+  readonly bytes: Uint8Array;
+  /** Of all of `bytes`. */
+  readonly view: DataView;
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Where a writer gets the memory of its next request, when it hands over that of the last one. */
 export interface WriterMemory {
-  /** At least `bytes` bytes; what they hold does not matter. */
-  take(bytes: number): Uint8Array;
+  /** At least `bytes` bytes; the answer may say something else after the next call. */
+  take(bytes: number): WriterRoom;
+  /** Of the room in `bytes` that ended at `to`, nothing was needed from `end` on. */
+  trim(bytes: Uint8Array, end: number, to: number): void;
   /** They were too few. */
   give(bytes: Uint8Array): void;
 }
 
-const FRESH: WriterMemory = { take: (bytes) => new Uint8Array(bytes), give: () => undefined };
+const FRESH: WriterMemory = {
+  take: (length) => {
+    const bytes = new Uint8Array(length);
+    return { bytes, view: viewOf(bytes), from: 0, to: length };
+  },
+  trim: () => undefined,
+  give: () => undefined,
+};
 const NO_BYTES = new Uint8Array(0);
 const NO_VIEW: DataView = viewOf(NO_BYTES);
 
@@ -63,6 +81,9 @@ export class OperationWriter {
   #bytes: Uint8Array = NO_BYTES;
   #view: DataView = NO_VIEW;
   #firstBytes: number;
+  /** The request begins here, and must end before `#end`. */
+  #start = 0;
+  #end = 0;
   #at = REQUEST_HEADER;
   #count = 0;
   #replyBytes = WRITE_RESULT_HEADER;
@@ -84,7 +105,7 @@ export class OperationWriter {
 
   /** Bytes of the request so far. */
   get byteLength(): number {
-    return this.#at;
+    return this.#at - this.#start;
   }
 
   /** Largest result that a service can give to what was written (CS6); of no meaning for reads. */
@@ -93,57 +114,72 @@ export class OperationWriter {
   }
 
   reset(): void {
-    this.#at = REQUEST_HEADER;
+    this.#at = this.#start + REQUEST_HEADER;
     this.#count = 0;
     this.#replyBytes = WRITE_RESULT_HEADER;
   }
 
   /** Withdraws the operation that began at `offset`; it keeps its place in the result. */
   skip(offset: number): void {
-    skipOperation(this.#bytes, offset);
+    skipOperation(this.#bytes, this.#start + offset);
   }
 
   /** Withdraws `count` operations from the `first` on. */
   skipRun(first: number, count: number): void {
-    skipRun(this.#bytes, first, count);
+    skipRun(this.#body(), first, count);
   }
 
   /** The finished request; it views this writer's memory, which stays the writer's. */
   finish(atomic: boolean): Uint8Array {
     this.#reserve(0);
     this.#header(atomic);
-    return this.#bytes.subarray(0, this.#at);
+    return this.#body();
   }
 
   /** The finished request, in memory that is not the writer's any more; the writer begins anew. */
   take(atomic: boolean): Uint8Array {
     const bytes = this.finish(atomic);
+    this.#memory.trim(this.#bytes, this.#at, this.#end);
     // The next one will be as large as this one was, unless that was an exception.
-    this.#firstBytes = Math.min(2 ** (32 - Math.clz32(this.#at)), NEXT_BYTES_MAX);
+    this.#firstBytes = Math.min(1 << (32 - Math.clz32(bytes.length)), NEXT_BYTES_MAX);
     this.#bytes = NO_BYTES;
     this.#view = NO_VIEW;
+    this.#start = 0;
+    this.#end = 0;
     this.reset();
     return bytes;
   }
 
+  #body(): Uint8Array {
+    const { buffer, byteOffset } = this.#bytes;
+    return new Uint8Array(buffer, byteOffset + this.#start, this.#at - this.#start);
+  }
+
   #header(atomic: boolean): void {
-    this.#bytes[0] = SERVICE_KV;
-    this.#bytes[1] = atomic ? FLAG_ATOMIC : 0;
-    this.#bytes[2] = 0;
-    this.#bytes[3] = 0;
-    this.#view.setUint32(4, this.#count, true);
+    const view = this.#view;
+    view.setUint8(this.#start, SERVICE_KV);
+    view.setUint8(this.#start + 1, atomic ? FLAG_ATOMIC : 0);
+    view.setUint16(this.#start + 2, 0);
+    view.setUint32(this.#start + 4, this.#count, true);
   }
 
   #reserve(bytes: number): void {
-    const needed = this.#at + bytes;
-    if (needed <= this.#bytes.length) return;
+    if (this.#at + bytes > this.#end) this.#grow(bytes);
+  }
+
+  #grow(bytes: number): void {
     const before = this.#bytes;
-    const fresh = before.length === 0;
-    const grown = this.#memory.take(Math.max(needed, fresh ? this.#firstBytes : before.length * 2));
-    this.#bytes = grown;
-    this.#view = viewOf(grown);
+    const fresh = before === NO_BYTES;
+    const [start, at] = [this.#start, this.#at];
+    const aim = fresh ? this.#firstBytes : (this.#end - start) * 2;
+    const room = this.#memory.take(Math.max(at - start + bytes, aim));
+    this.#bytes = room.bytes;
+    this.#view = room.view;
+    this.#start = room.from;
+    this.#end = room.to;
+    this.#at = room.from + at - start;
     if (fresh) return;
-    grown.set(before.subarray(0, this.#at));
+    room.bytes.set(before.subarray(start, at), room.from);
     this.#memory.give(before);
   }
 
@@ -295,9 +331,10 @@ export class OperationWriter {
 
   /** Appends operation bytes written by another writer; `count` and `replyBytes` as that one says. */
   append(from: OperationWriter): void {
-    const length = from.#at - REQUEST_HEADER;
+    const begin = from.#start + REQUEST_HEADER;
+    const length = from.#at - begin;
     this.#reserve(length);
-    this.#bytes.set(from.#bytes.subarray(REQUEST_HEADER, from.#at), this.#at);
+    this.#bytes.set(from.#bytes.subarray(begin, from.#at), this.#at);
     this.#at += length;
     this.#count += from.#count;
     this.#replyBytes += from.#replyBytes - WRITE_RESULT_HEADER;

@@ -22,6 +22,8 @@ export class WriteResult {
   readonly count: number;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  /** Where the statuses begin. */
+  readonly #statuses: number;
   readonly #base: number;
   readonly #atomic: boolean;
   // The walk so far: changes and extras among the operations below #at.
@@ -29,24 +31,32 @@ export class WriteResult {
   #changes = 0;
   #extras = 0;
 
-  constructor(bytes: Uint8Array, atomic: boolean) {
+  /** The result begins at `from` of `bytes`, all of which `view` covers. */
+  constructor(
+    bytes: Uint8Array,
+    atomic: boolean,
+    from: number = 0,
+    view: DataView = viewOf(bytes),
+  ) {
     this.#bytes = bytes;
-    this.#view = viewOf(bytes);
+    this.#view = view;
     this.#atomic = atomic;
-    this.count = bytes.length < WRITE_RESULT_HEADER ? 0 : this.#view.getUint32(4, true);
-    this.#base = bytes.length < WRITE_RESULT_HEADER ? 0 : this.#view.getFloat64(8, true);
+    this.#statuses = from + WRITE_RESULT_HEADER;
+    const whole = bytes.length >= this.#statuses;
+    this.count = whole ? view.getUint32(from + 4, true) : 0;
+    this.#base = whole ? view.getFloat64(from + 8, true) : 0;
   }
 
   get malformed(): boolean {
-    return this.#bytes[0] === RESULT_MALFORMED;
+    return this.#bytes[this.#statuses - WRITE_RESULT_HEADER] === RESULT_MALFORMED;
   }
 
   get aborted(): boolean {
-    return this.#bytes[0] === RESULT_ABORTED;
+    return this.#bytes[this.#statuses - WRITE_RESULT_HEADER] === RESULT_ABORTED;
   }
 
   status(i: number): number {
-    return this.#bytes[WRITE_RESULT_HEADER + i] as number;
+    return this.#bytes[this.#statuses + i] as number;
   }
 
   #walk(i: number): void {
@@ -74,7 +84,7 @@ export class WriteResult {
   /** The new value of a counter, or the stored revision where a condition failed. */
   extra(i: number): number {
     this.#walk(i);
-    return this.#view.getFloat64(WRITE_RESULT_HEADER + this.count + this.#extras * 8, true);
+    return this.#view.getFloat64(this.#statuses + this.count + this.#extras * 8, true);
   }
 }
 

@@ -219,14 +219,18 @@ describe('input', () => {
 });
 
 describe('a generator', () => {
+  const memory = { taken: 0, released: 0 };
+
   /** Answers every pipeline in the next turn, or refuses it. */
   function target(refusal: Error | null): LoadTarget<Uint8Array> {
     const call = (): Promise<unknown> => turn();
     const sink = { get: call, set: call, delete: call, incr: call };
-    const answer = { ok: () => true, copyValue: () => 0, error: () => undefined };
+    const release = (): number => memory.released++;
+    const answer = { ok: () => true, copyValue: () => 0, error: () => undefined, release };
     const submit = async () => {
       await turn();
       if (refusal !== null) throw refusal;
+      memory.taken++;
       return answer;
     };
     return { ...sink, pipeline: () => ({ ...sink, submit }) };
@@ -267,5 +271,11 @@ describe('a generator', () => {
     expect(done.length).toBeGreaterThan(0);
     expect(done).toEqual([...done].sort((a, b) => a - b));
     expect(done[0]).toBeLessThan(0.5);
+  });
+
+  test('gives back the memory of all that it has read', async () => {
+    await run(null);
+    expect(memory.taken).toBeGreaterThan(1000);
+    expect(memory.released).toBe(memory.taken);
   });
 });

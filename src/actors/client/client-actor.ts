@@ -22,6 +22,7 @@ import { ClientRings } from './client-rings.js';
 import { newSession } from './client-session.js';
 import type { ValueCodec } from './codecs.js';
 import type { ReadGather, WriteGather } from './gather.js';
+import { MemoryPool } from './memory-pool.js';
 import { Outbox } from './outbox.js';
 import { RequestBuffers } from './request-buffers.js';
 
@@ -39,6 +40,8 @@ export class ClientActor {
   readonly boot: ClientBoot;
   /** Of requests; they come back when the request is answered. */
   readonly buffers: RequestBuffers = new RequestBuffers();
+  /** Of results of pipelines; they come back when the user releases them. */
+  readonly results: MemoryPool = new MemoryPool();
   /** An operation is written here before `gatheredWrite` or `joinedWrite`; for reads see `reads`. */
   readonly writes: WriteGather;
   readonly #outbox: Outbox;

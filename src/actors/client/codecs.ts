@@ -17,9 +17,11 @@ import { VrError } from '../errors.js';
 /** What the clients need of an encoding, beyond a user's Codec. */
 export interface ValueCodec {
   readonly name: string;
+  /** What it decodes may view the bytes that it was given. */
+  readonly views: boolean;
   /** @throws {VrError} VR_CODEC */
   encode(value: unknown): Uint8Array;
-  /** `bytes[from..to)` is private memory that nobody writes any more. @throws {VrError} VR_CODEC */
+  /** `bytes[from..to)` is private memory; where the codec `views` it, nobody writes it any more. @throws {VrError} VR_CODEC */
   decode(bytes: Buffer, from: number, to: number): unknown;
   /** Writes a set straight into a request. @throws {VrError} VR_CODEC */
   writeSet(writer: OperationWriter, key: Key, value: unknown): Refusal | null;
@@ -154,6 +156,7 @@ function undecodable(codec: string, cause: unknown): VrError {
 
 const msgpack: ValueCodec = {
   name: 'msgpack',
+  views: false,
   encode: encodeMsgpack,
   decode: decodeMsgpack,
   writeSet(writer, key, value) {
@@ -165,6 +168,7 @@ const msgpack: ValueCodec = {
 
 const utf8: ValueCodec = {
   name: 'utf8',
+  views: false,
   encode(value) {
     if (typeof value !== 'string') throw refuse('utf8', `a string is needed, got ${typeof value}`);
     checkText('utf8', value, 'the value');
@@ -179,7 +183,7 @@ const utf8: ValueCodec = {
 };
 
 /** A codec without a short way of its own. */
-function plainCodec(codec: Codec<unknown>): ValueCodec {
+function plainCodec(codec: Codec<unknown>, views: boolean): ValueCodec {
   const encode = (value: unknown): Uint8Array => {
     let bytes: unknown;
     try {
@@ -192,6 +196,7 @@ function plainCodec(codec: Codec<unknown>): ValueCodec {
   };
   return {
     name: codec.name,
+    views,
     encode,
     decode(bytes, from, to) {
       try {
@@ -204,15 +209,18 @@ function plainCodec(codec: Codec<unknown>): ValueCodec {
   };
 }
 
-const json = plainCodec({
-  name: 'json',
-  encode(value) {
-    const text = JSON.stringify(value);
-    if (text === undefined) throw new TypeError(`${typeof value} has no JSON form`);
-    return Buffer.from(text, 'utf8');
+const json = plainCodec(
+  {
+    name: 'json',
+    encode(value) {
+      const text = JSON.stringify(value);
+      if (text === undefined) throw new TypeError(`${typeof value} has no JSON form`);
+      return Buffer.from(text, 'utf8');
+    },
+    decode: (bytes) => JSON.parse(Buffer.from(bytes).toString('utf8')),
   },
-  decode: (bytes) => JSON.parse(Buffer.from(bytes).toString('utf8')),
-});
+  false,
+);
 
 function checkBytes(value: unknown): Uint8Array {
   if (value instanceof Uint8Array) return value;
@@ -254,6 +262,7 @@ function chunkOf(length: number): Uint8Array {
 
 const bytes: ValueCodec = {
   name: 'bytes',
+  views: false,
   encode: checkBytes,
   decode: copyBytes,
   writeSet: (writer, key, value) => writer.set(key, checkBytes(value)),
@@ -277,7 +286,7 @@ export function codecFor(encoding: Encoding<unknown> | undefined): ValueCodec {
         typeof encoding?.encode === 'function' &&
         typeof encoding.decode === 'function'
       )
-        return plainCodec(encoding);
+        return plainCodec(encoding, true);
       throw new VrError(
         'VR_CONFIG',
         `encoding must be msgpack, json, utf8, bytes or a codec, got ${String(encoding)}`,

@@ -36,7 +36,7 @@ import { VrError } from '../errors.js';
 import { aborted, BatchCall, type Call, ReadCall, SingleWriteCall } from './calls.js';
 import type { ClientActor } from './client-actor.js';
 import { codecFor, type ValueCodec } from './codecs.js';
-import { notAnInteger, OperationPipeline } from './pipeline.js';
+import { notAnInteger, OperationPipeline, type PipelineHost } from './pipeline.js';
 import { WriteSubmission } from './submissions.js';
 
 /** Attempts of `update` unless the caller says otherwise. */
@@ -49,6 +49,7 @@ export class KvClient<V = unknown> implements Kv<V> {
   readonly #defaults: ClientDefaults;
   readonly #prefix: string;
   readonly #codec: ValueCodec;
+  readonly #pipelines: PipelineHost;
 
   constructor(
     actor: ClientActor,
@@ -57,7 +58,10 @@ export class KvClient<V = unknown> implements Kv<V> {
     this.#actor = actor;
     this.#defaults = options.defaults;
     this.#prefix = options.prefix;
-    this.#codec = codecFor(options.encoding as Encoding<unknown> | undefined);
+    const codec = codecFor(options.encoding as Encoding<unknown> | undefined);
+    this.#codec = codec;
+    const { defaults } = options;
+    this.#pipelines = { actor, codec, prefix: this.#key, defaults, refuse: this.#refuse };
   }
 
   namespace<V2 = V>(prefix: string, options: { encoding?: Encoding<V2> } = {}): Kv<V2> {
@@ -181,7 +185,7 @@ export class KvClient<V = unknown> implements Kv<V> {
   async getMany(keys: readonly Key[], options?: ReadOptions): Promise<Many<V>> {
     checkCall(options, READ_NAMES);
     if (!Array.isArray(keys)) throw notAList('getMany', keys);
-    const pipeline = this.#pipeline(options);
+    const pipeline = new OperationPipeline<V>(this.#pipelines);
     for (const key of keys) pipeline.get(key);
     const result = await pipeline.submit(options);
     const values: (V | undefined)[] = [];
@@ -190,6 +194,7 @@ export class KvClient<V = unknown> implements Kv<V> {
       value: result.snapshots <= 1,
       enumerable: false,
     });
+    result.release();
     return values as Many<V>;
   }
 
@@ -376,20 +381,7 @@ export class KvClient<V = unknown> implements Kv<V> {
   }
 
   pipeline(): Pipeline<V> {
-    return this.#pipeline(undefined);
-  }
-
-  #pipeline(options: CallOptions | undefined): OperationPipeline<V> {
-    return new OperationPipeline<V>({
-      actor: this.#actor,
-      codec: this.#codec,
-      prefix: this.#key,
-      defaults: {
-        timeoutMs: timeout(options?.timeoutMs, this.#defaults.timeoutMs),
-        level: this.#defaults.level,
-      },
-      refuse: this.#refuse,
-    });
+    return new OperationPipeline<V>(this.#pipelines);
   }
 }
 

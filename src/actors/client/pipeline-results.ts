@@ -8,27 +8,82 @@ import {
   READ_RESULT_HEADER,
   UNCHANGED,
 } from '../../service/operation.js';
-import type { WriteResult } from '../../service/result-reader.js';
+import { WriteResult } from '../../service/result-reader.js';
 import type { PipelineResult } from '../api.js';
 import { VrError } from '../errors.js';
 import { statusError } from './calls.js';
 import type { ValueCodec } from './codecs.js';
+import { Memory, type MemoryPool } from './memory-pool.js';
 
-/** Sorts of operations: each has its own requests. */
-export const WRITE = 0;
-export const READ = 1;
+/** Bytes of the first bits: up to 64 an array lives in the heap of its thread. */
+const FIRST_SORTS = 64;
 
-/** Results of one request; `first` is the ordinal of its first operation among those of its sort. */
-export interface WritePart {
-  readonly first: number;
-  readonly result: WriteResult;
+/** Which operations of a pipeline read and which write, in their order: a bit each, and none as long as all are of one sort. */
+export class OperationSorts {
+  count = 0;
+  reads = 0;
+  /** Null: all are of one sort. 1: reads. */
+  #bits: Uint8Array | null = null;
+
+  get writes(): number {
+    return this.count - this.reads;
+  }
+
+  addRead(): void {
+    const at = this.count++;
+    if (this.reads++ === at) return;
+    const bits = this.#room(at);
+    bits[at >> 3] = (bits[at >> 3] as number) | (1 << (at & 7));
+  }
+
+  addWrite(): void {
+    const at = this.count++;
+    if (this.reads === 0) return;
+    const mixed = this.#bits !== null;
+    const bits = this.#room(at);
+    if (!mixed)
+      for (let i = 0; i < at; i++) bits[i >> 3] = (bits[i >> 3] as number) | (1 << (i & 7));
+  }
+
+  #room(at: number): Uint8Array {
+    const before = this.#bits;
+    if (before !== null && at >> 3 < before.length) return before;
+    const bits = new Uint8Array(Math.max(FIRST_SORTS, (at >> 1) & ~7));
+    if (before !== null) bits.set(before);
+    this.#bits = bits;
+    return bits;
+  }
+
+  isRead(i: number): boolean {
+    const bits = this.#bits;
+    return bits === null ? this.reads > 0 : (((bits[i >> 3] as number) >> (i & 7)) & 1) === 1;
+  }
 }
 
-export interface ReadPart {
+/** The answer to one request, in private memory. */
+export class ResultPart {
+  readonly memory: Memory;
+  readonly from: number;
+  /** Ordinal of its first operation among those of its sort. */
   readonly first: number;
   /** Operations answered. */
   readonly count: number;
-  readonly bytes: Buffer;
+  #writes: WriteResult | null = null;
+
+  /** It lies in the room of `memory` that was taken last. */
+  constructor(memory: Memory, first: number, count: number) {
+    this.memory = memory;
+    this.from = memory.from;
+    this.first = first;
+    this.count = count;
+  }
+
+  /** Of a request that wrote. */
+  get writes(): WriteResult {
+    const { bytes, view } = this.memory;
+    this.#writes ??= new WriteResult(bytes, false, this.from, view);
+    return this.#writes;
+  }
 }
 
 const OK = new Uint8Array(256);
@@ -36,47 +91,56 @@ for (const status of [CHANGED, UNCHANGED, COUNTED, CONDITION_FAILED]) OK[status]
 
 /** Operations between two marks of the walk. */
 const MARK_EVERY = 64;
-/** Words of a mark: write, writePart, read, readPart, from. */
-const MARK_WORDS = 5;
+/** Words of a mark: read, readPart, from. */
+const MARK_WORDS = 3;
 const LENGTH_BYTES = 4;
 /** Longer values are copied by the engine. */
 const SHORT_COPY_BYTES = 256;
 const NO_BYTES = new Uint8Array(0);
-const NO_VIEW = new DataView(NO_BYTES.buffer);
+const NO_MEMORY = new Memory(Buffer.alloc(0), true);
+
+const NO_PARTS: readonly never[] = [];
+/** In place of the number of operations that can be asked for. */
+const RELEASED = -1;
 
 export class Results<V> implements PipelineResult<V> {
   readonly count: number;
-  readonly #sorts: Uint8Array;
-  readonly #writes: readonly WritePart[];
-  readonly #reads: readonly ReadPart[];
+  readonly #sorts: OperationSorts;
   readonly #codec: ValueCodec;
-  // The walk: operation #at is write number #write, or read number #read whose answer begins at #from of its part.
+  readonly #memory: MemoryPool;
+  #writes: readonly ResultPart[];
+  #reads: readonly ResultPart[];
+  #end: number;
+  // The walk: #read reads lie before operation #at. The answer to the next one begins at #from of its part.
   #at = 0;
-  #write = 0;
-  #writePart = 0;
   #read = 0;
   #readPart = 0;
-  #from = READ_RESULT_HEADER;
-  /** Bytes of the current part of the reads. */
-  #bytes: Uint8Array = NO_BYTES;
-  #view: DataView = NO_VIEW;
+  /** Ordinal of the first read behind this part. */
+  #readsEnd = 0;
+  #from = 0;
+  #bytes: Buffer = NO_MEMORY.bytes;
+  #view: DataView = NO_MEMORY.view;
+  #writePart = 0;
   #marks: Uint32Array | null = null;
   #target: Uint8Array = NO_BYTES;
-  #targetView: DataView = NO_VIEW;
+  #targetView: DataView | null = null;
+  /** A value that was handed out may view the memory. */
+  #viewed = false;
 
   /** @internal */
-  constructor(what: {
-    writes: WritePart[];
-    reads: ReadPart[];
-    sorts: Uint8Array;
-    codec: ValueCodec;
-  }) {
-    this.count = what.sorts.length;
-    this.#sorts = what.sorts;
-    this.#codec = what.codec;
-    const byFirst = (a: { first: number }, b: { first: number }): number => a.first - b.first;
-    this.#writes = what.writes.sort(byFirst);
-    this.#reads = what.reads.sort(byFirst);
+  constructor(
+    parts: { readonly writes: ResultPart[] | null; readonly reads: ResultPart[] | null },
+    sorts: OperationSorts,
+    codec: ValueCodec,
+    memory: MemoryPool,
+  ) {
+    this.count = sorts.count;
+    this.#sorts = sorts;
+    this.#codec = codec;
+    this.#memory = memory;
+    this.#writes = inOrder(parts.writes);
+    this.#reads = inOrder(parts.reads);
+    this.#end = sorts.count;
     this.#openReads(0);
   }
 
@@ -85,37 +149,52 @@ export class Results<V> implements PipelineResult<V> {
     return this.#reads.length;
   }
 
-  #openReads(part: number): void {
-    this.#readPart = part;
-    const bytes = this.#reads[part]?.bytes;
-    if (bytes === undefined) return;
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  release(): void {
+    if (this.#end === RELEASED) return;
+    this.#end = RELEASED;
+    if (!this.#viewed) {
+      for (const { memory } of this.#writes) this.#memory.give(memory);
+      for (const { memory } of this.#reads) this.#memory.give(memory);
+    }
+    this.#writes = NO_PARTS;
+    this.#reads = NO_PARTS;
+    this.#bytes = NO_MEMORY.bytes;
+    this.#view = NO_MEMORY.view;
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 
   // ── the walk ──
 
+  #openReads(place: number): void {
+    this.#readPart = place;
+    const part = this.#reads[place];
+    if (part === undefined) return;
+    this.#bytes = part.memory.bytes;
+    this.#view = part.memory.view;
+    this.#from = part.from + READ_RESULT_HEADER;
+    this.#readsEnd = part.first + part.count;
+  }
+
   #goTo(i: number): void {
-    if (i === this.#at && i < this.count) return;
-    if (!(i >= 0 && i < this.count && Number.isInteger(i)))
-      throw new VrError('VR_CONFIG', `operation must be from 0 to ${this.count - 1}, got ${i}`);
+    if (i === this.#at && i < this.#end) return;
+    if (!(i >= 0 && i < this.#end && Number.isInteger(i))) throw this.#refusal(i);
     if (i < this.#at || (this.#marks !== null && i - this.#at > MARK_EVERY)) this.#jump(i);
     while (this.#at < i) this.#step();
   }
 
+  #refusal(i: number): VrError {
+    if (this.#end === RELEASED)
+      return new VrError('VR_CONFIG', 'the results were released: nothing can be read any more');
+    return new VrError('VR_CONFIG', `operation must be from 0 to ${this.count - 1}, got ${i}`);
+  }
+
   #step(): void {
-    if (this.#sorts[this.#at++] === WRITE) {
-      this.#write++;
-      const part = this.#writes[this.#writePart];
-      if (part !== undefined && this.#write - part.first >= part.result.count) this.#writePart++;
-      return;
-    }
-    this.#read++;
+    if (!this.#sorts.isRead(this.#at++)) return;
     this.#from += this.#bytes[this.#from] === 0 ? 1 : 1 + LENGTH_BYTES + this.#length();
-    const part = this.#reads[this.#readPart];
-    if (part === undefined || this.#read - part.first < part.count) return;
-    this.#openReads(this.#readPart + 1);
-    this.#from = READ_RESULT_HEADER;
+    if (++this.#read === this.#readsEnd) this.#openReads(this.#readPart + 1);
   }
 
   #length(): number {
@@ -125,49 +204,55 @@ export class Results<V> implements PipelineResult<V> {
   /** To the last mark at or before `i`. */
   #jump(i: number): void {
     this.#marks ??= this.#mark();
-    const mark = Math.floor(i / MARK_EVERY);
-    this.#restore(this.#marks.subarray(mark * MARK_WORDS), mark * MARK_EVERY);
+    this.#restore(this.#marks, Math.floor(i / MARK_EVERY));
   }
 
   #mark(): Uint32Array {
     const marks = new Uint32Array(Math.ceil(this.count / MARK_EVERY) * MARK_WORDS);
-    this.#restore([0, 0, 0, 0, READ_RESULT_HEADER], 0);
+    this.#at = 0;
+    this.#read = 0;
+    this.#openReads(0);
     for (; this.#at < this.count; this.#step()) {
       if (this.#at % MARK_EVERY !== 0) continue;
-      marks.set(
-        [this.#write, this.#writePart, this.#read, this.#readPart, this.#from],
-        (this.#at / MARK_EVERY) * MARK_WORDS,
-      );
+      const mark = (this.#at / MARK_EVERY) * MARK_WORDS;
+      marks.set([this.#read, this.#readPart, this.#from], mark);
     }
     return marks;
   }
 
-  #restore(mark: ArrayLike<number>, at: number): void {
-    this.#at = at;
-    [this.#write, this.#writePart, this.#read] = [mark[0], mark[1], mark[2]] as [
-      number,
-      number,
-      number,
-    ];
-    this.#openReads(mark[3] as number);
-    this.#from = mark[4] as number;
+  #restore(marks: Uint32Array, mark: number): void {
+    const at = mark * MARK_WORDS;
+    this.#at = mark * MARK_EVERY;
+    this.#read = marks[at] as number;
+    this.#openReads(marks[at + 1] as number);
+    this.#from = marks[at + 2] as number;
   }
 
   #isRead(i: number): boolean {
     this.#goTo(i);
-    return this.#sorts[i] === READ;
+    return this.#sorts.isRead(i);
   }
 
-  /** Of the operation under the cursor. */
-  #writeAt(): { result: WriteResult; at: number } {
-    const part = this.#writes[this.#writePart];
-    if (part === undefined) throw new Error(`no result for write ${this.#write}`);
-    return { result: part.result, at: this.#write - part.first };
+  /** The request of the write under the cursor. */
+  #written(): ResultPart {
+    const write = this.#at - this.#read;
+    let part = this.#writes[this.#writePart] as ResultPart;
+    if (write < part.first) {
+      this.#writePart = 0;
+      part = this.#writes[0] as ResultPart;
+    }
+    while (write >= part.first + part.count) part = this.#writes[++this.#writePart] as ResultPart;
+    return part;
+  }
+
+  /** Place in `part` of the write under the cursor. */
+  #place(part: ResultPart): number {
+    return this.#at - this.#read - part.first;
   }
 
   #status(): number {
-    const { result, at } = this.#writeAt();
-    return result.status(at);
+    const part = this.#written();
+    return part.writes.status(this.#place(part));
   }
 
   // ── what users ask ──
@@ -178,12 +263,14 @@ export class Results<V> implements PipelineResult<V> {
 
   value(i: number): V | number | undefined {
     if (!this.#isRead(i)) {
-      const { result, at } = this.#writeAt();
-      return result.status(at) === COUNTED ? result.extra(at) : undefined;
+      const part = this.#written();
+      const place = this.#place(part);
+      return part.writes.status(place) === COUNTED ? part.writes.extra(place) : undefined;
     }
     if (this.#bytes[this.#from] === 0) return undefined;
+    this.#viewed ||= this.#codec.views;
     const from = this.#from + 1 + LENGTH_BYTES;
-    return this.#codec.decode(this.#bytes as Buffer, from, from + this.#length()) as V;
+    return this.#codec.decode(this.#bytes, from, from + this.#length()) as V;
   }
 
   copyValue(i: number, target: Uint8Array, offset = 0): number {
@@ -205,27 +292,47 @@ export class Results<V> implements PipelineResult<V> {
 
   /** Word by word: for what is mostly copied, cheaper than making a view of it. */
   #copyShort(from: number, length: number, target: Uint8Array, offset: number): void {
-    // A target can grow with its buffer.
-    if (this.#target !== target || this.#targetView.byteLength !== target.length) {
-      this.#target = target;
-      this.#targetView = new DataView(target.buffer, target.byteOffset, target.byteLength);
+    let copied = 0;
+    // A view of the target is worth its while from the second value on.
+    if (this.#target === target) {
+      const view = this.#viewOf(target);
+      const source = this.#view;
+      for (const words = length & ~3; copied < words; copied += 4)
+        view.setInt32(offset + copied, source.getInt32(from + copied, true), true);
     }
-    const source = this.#view;
-    const view = this.#targetView;
-    const words = length & ~3;
-    for (let at = 0; at < words; at += 4)
-      view.setInt32(offset + at, source.getInt32(from + at, true), true);
-    for (let at = words; at < length; at++) target[offset + at] = this.#bytes[from + at] as number;
+    this.#target = target;
+    const bytes = this.#bytes;
+    for (; copied < length; copied++) target[offset + copied] = bytes[from + copied] as number;
+  }
+
+  #viewOf(target: Uint8Array): DataView {
+    const { buffer, byteOffset, length } = target;
+    const known = this.#targetView;
+    // A target can grow with its buffer.
+    if (
+      known !== null &&
+      known.buffer === buffer &&
+      known.byteOffset === byteOffset &&
+      known.byteLength === length
+    )
+      return known;
+    this.#targetView = new DataView(buffer, byteOffset, length);
+    return this.#targetView;
   }
 
   revision(i: number): number | undefined {
     if (this.#isRead(i)) return undefined;
-    const { result, at } = this.#writeAt();
-    return result.revision(at);
+    const part = this.#written();
+    return part.writes.revision(this.#place(part));
   }
 
   error(i: number): Error | undefined {
     if (this.#isRead(i)) return undefined;
     return statusError(this.#status()) ?? undefined;
   }
+}
+
+function inOrder(parts: ResultPart[] | null): readonly ResultPart[] {
+  if (parts === null) return NO_PARTS;
+  return parts.length > 1 ? parts.sort((a, b) => a.first - b.first) : parts;
 }

@@ -1,40 +1,59 @@
 // The fast path: operations written straight into request bytes, one promise for all of them, results read in place. A pipeline
 // is split where a request would become too large; writes and reads travel in requests of their own (reads never enter the log).
+// Many a pipeline has one operation: nothing is made that this one does not need.
 
 import type { LocalLevel } from '../../protocol/client-event.js';
-import { READ_RESULT_HEADER, RESULT_MALFORMED } from '../../service/operation.js';
+import {
+  READ_RESULT_HEADER,
+  RESULT_MALFORMED,
+  WRITE_RESULT_HEADER,
+} from '../../service/operation.js';
 import { OperationWriter, type Refusal } from '../../service/operation-writer.js';
-import { WriteResult } from '../../service/result-reader.js';
 import type { Key, Pipeline, ReadOptions } from '../api.js';
 import { type ClientDefaults, checkCall, levelOf, timeout } from '../call-options.js';
 import { type Outcome, VrError } from '../errors.js';
 import { aborted, Call, type Submission, timedOut } from './calls.js';
 import type { ClientActor } from './client-actor.js';
 import type { ValueCodec } from './codecs.js';
-import { READ, type ReadPart, Results, WRITE, type WritePart } from './pipeline-results.js';
+import type { MemoryPool } from './memory-pool.js';
+import { OperationSorts, ResultPart, Results } from './pipeline-results.js';
 import { restOfRead } from './submissions.js';
 
 const REQUEST_BYTES_AIM = 64 << 10;
 const FIRST_BYTES = 256;
-/** Arrays of so few bytes need no memory of their own. */
-const FIRST_SORTS = 64;
+const OPTION_NAMES = ['consistency'];
+const NONE: readonly never[] = [];
+
+/** What the pipelines of one store have in common. */
+export interface PipelineHost {
+  readonly actor: ClientActor;
+  readonly codec: ValueCodec;
+  readonly prefix: (key: Key) => Key;
+  readonly defaults: ClientDefaults;
+  readonly refuse: (refusal: Refusal, key: Key) => VrError;
+}
 
 /** One promise over all requests of a pipeline. */
 class PipelineCall extends Call {
-  readonly writes: WritePart[] = [];
-  readonly reads: ReadPart[] = [];
   open = 0;
   /** One of its requests may have reached a replica. */
   started = false;
-  readonly #finish: () => unknown;
+  readonly memory: MemoryPool;
+  readonly #codec: ValueCodec;
+  readonly #sorts: OperationSorts;
+  #writes: ResultPart[] | null = null;
+  #reads: ResultPart[] | null = null;
 
   constructor(
-    finish: (call: PipelineCall) => unknown,
+    host: PipelineHost,
+    sorts: OperationSorts,
     resolve: (value: never) => void,
     reject: (error: unknown) => void,
   ) {
     super(resolve, reject);
-    this.#finish = () => finish(this);
+    this.memory = host.actor.results;
+    this.#codec = host.codec;
+    this.#sorts = sorts;
   }
 
   /** Requests that are not sent yet follow no more; about the others nothing is known. */
@@ -42,37 +61,49 @@ class PipelineCall extends Call {
     return this.started ? 'unknown' : 'not-executed';
   }
 
-  partDone(): void {
+  answered(part: ResultPart, read: boolean): void {
+    if (read) this.#reads = added(this.#reads, part);
+    else this.#writes = added(this.#writes, part);
     this.open--;
-    if (this.open === 0) this.resolve(this.#finish());
+    this.finishIfDone();
+  }
+
+  finishIfDone(): void {
+    if (this.open > 0) return;
+    const parts = { writes: this.#writes, reads: this.#reads };
+    this.resolve(new Results(parts, this.#sorts, this.#codec, this.memory));
   }
 }
 
 class PipelinePart implements Submission {
   readonly body: Uint8Array;
   readonly read: boolean;
-  readonly level: LocalLevel | null;
   readonly replyBytes: number;
   readonly operations: number;
-  readonly deadline: number;
-  #sent = false;
-  readonly #call: PipelineCall;
+  level: LocalLevel | null = null;
+  /** Ordinal of its first operation among those of its sort. */
   readonly #first: number;
+  #sent = false;
+  /** From `begin` on; nobody looks at it before. */
+  #call!: PipelineCall;
 
-  constructor(
-    what: Sealed,
-    how: { readonly read: boolean; readonly level: LocalLevel | null },
-    call: PipelineCall,
-  ) {
-    this.body = what.body;
-    this.read = how.read;
-    this.replyBytes = what.replyBytes;
-    this.operations = what.operations;
-    this.#first = what.first;
-    this.level = how.level;
+  constructor(body: Uint8Array, read: boolean, operations: Operations) {
+    this.body = body;
+    this.read = read;
+    this.replyBytes = operations.replyBytes;
+    this.operations = operations.count;
+    this.#first = operations.first;
+  }
+
+  begin(call: PipelineCall, level: LocalLevel | null): this {
     this.#call = call;
-    this.deadline = call.deadline;
+    this.level = level;
     call.open++;
+    return this;
+  }
+
+  get deadline(): number {
+    return this.#call.deadline;
   }
 
   get sent(): boolean {
@@ -93,39 +124,35 @@ class PipelinePart implements Submission {
   }
 
   settle(bytes: Uint8Array): Submission | null {
+    const call = this.#call;
+    if (call.done) return null;
+    const whole = bytes.length >= (this.read ? READ_RESULT_HEADER : WRITE_RESULT_HEADER);
+    if (!whole || bytes[0] === RESULT_MALFORMED) return this.#refused();
     // Private memory: the ring's is reused, and results are read whenever the user likes.
-    const copy = Buffer.from(bytes);
-    if (!this.read) {
-      const result = new WriteResult(copy, false);
-      if (result.malformed) {
-        this.fail(new VrError('VR_UNSUPPORTED', 'the service refused the form of the request'));
-        return null;
-      }
-      this.#call.writes.push({ first: this.#first, result });
-      this.#call.partDone();
-      return null;
-    }
-    const malformed = copy.length < READ_RESULT_HEADER || copy[0] === RESULT_MALFORMED;
-    const answered = malformed ? 0 : copy.readUInt32LE(4);
-    if (answered === 0) {
-      this.fail(new VrError('VR_UNSUPPORTED', 'the service refused the form of the request'));
-      return null;
-    }
-    this.#call.reads.push({ first: this.#first, count: answered, bytes: copy });
-    let rest: PipelinePart | null = null;
-    if (answered < this.operations)
-      rest = new PipelinePart(
-        {
-          body: restOfRead(this.body, answered),
-          replyBytes: 0,
-          operations: this.operations - answered,
-          first: this.#first + answered,
-        },
-        this,
-        this.#call,
-      );
-    this.#call.partDone();
+    const memory = call.memory.take(bytes.length);
+    const { from } = memory;
+    memory.bytes.set(bytes, from);
+    const answered = memory.view.getUint32(from + 4, true);
+    if (answered === 0) return this.#refused();
+    const rest = answered < this.operations ? this.#rest(answered) : null;
+    call.answered(new ResultPart(memory, this.#first, answered), this.read);
     return rest;
+  }
+
+  #refused(): null {
+    this.fail(new VrError('VR_UNSUPPORTED', 'the service refused the form of the request'));
+    return null;
+  }
+
+  /** What a read that was answered in part has still to ask. */
+  #rest(answered: number): PipelinePart {
+    const rest = {
+      count: this.operations - answered,
+      first: this.#first + answered,
+      replyBytes: 0,
+    };
+    const body = restOfRead(this.body, answered);
+    return new PipelinePart(body, true, rest).begin(this.#call, this.level);
   }
 
   fail(error: VrError): void {
@@ -137,170 +164,153 @@ class PipelinePart implements Submission {
   }
 }
 
-const WRITING = { read: false, level: null };
-
-interface Sealed {
-  readonly body: Uint8Array;
-  readonly replyBytes: number;
-  readonly operations: number;
+/** Those of one request. */
+interface Operations {
+  readonly count: number;
   readonly first: number;
+  readonly replyBytes: number;
+}
+
+/** Nearly always the only one, and an array that is made with its element has no room to spare. */
+function added<T>(list: T[] | null, item: T): T[] {
+  if (list === null) return [item];
+  list.push(item);
+  return list;
 }
 
 export class OperationPipeline<V> implements Pipeline<V> {
-  readonly #actor: ClientActor;
+  readonly #host: PipelineHost;
   readonly #codec: ValueCodec;
   readonly #prefix: (key: Key) => Key;
-  readonly #defaults: ClientDefaults;
-  readonly #refuse: (refusal: Refusal, key: Key) => VrError;
-  readonly #writer: OperationWriter;
-  readonly #reader: OperationWriter;
-  readonly #maxOps: number;
-  readonly #replyBytesMax: number;
-  #sorts = new Uint8Array(FIRST_SORTS);
-  #size = 0;
-  #writes = 0;
-  #reads = 0;
-  #sealedWrites: Sealed[] = [];
-  #sealedReads: Sealed[] = [];
+  // Many a pipeline has only reads, or only writes.
+  #writer: OperationWriter | null = null;
+  #reader: OperationWriter | null = null;
+  #sorts = new OperationSorts();
+  #sealedWrites: PipelinePart[] | null = null;
+  #sealedReads: PipelinePart[] | null = null;
 
-  constructor(options: {
-    actor: ClientActor;
-    codec: ValueCodec;
-    prefix: (key: Key) => Key;
-    defaults: ClientDefaults;
-    refuse: (refusal: Refusal, key: Key) => VrError;
-  }) {
-    const { settings } = options.actor.boot;
-    this.#actor = options.actor;
-    this.#codec = options.codec;
-    this.#prefix = options.prefix;
-    this.#defaults = options.defaults;
-    this.#refuse = options.refuse;
-    this.#writer = new OperationWriter(settings, FIRST_BYTES, options.actor.buffers);
-    this.#reader = new OperationWriter(settings, FIRST_BYTES, options.actor.buffers);
-    this.#maxOps = settings.maxOps;
-    this.#replyBytesMax = settings.sessionReplyBytes / 4;
+  constructor(host: PipelineHost) {
+    this.#host = host;
+    this.#codec = host.codec;
+    this.#prefix = host.prefix;
   }
 
   get size(): number {
-    return this.#size;
+    return this.#sorts.count;
   }
 
   set(key: Key, value: V): this {
-    return this.#wrote(this.#codec.writeSet(this.#writer, this.#prefix(key), value), key);
+    const writer = this.#writing();
+    return this.#wrote(writer, this.#codec.writeSet(writer, this.#prefix(key), value), key);
   }
 
   delete(key: Key): this {
-    return this.#wrote(this.#writer.delete(this.#prefix(key)), key);
+    const writer = this.#writing();
+    return this.#wrote(writer, writer.delete(this.#prefix(key)), key);
   }
 
   incr(key: Key, by = 1): this {
     if (!Number.isSafeInteger(by)) throw notAnInteger(by);
-    return this.#wrote(this.#writer.incr(this.#prefix(key), by), key);
+    const writer = this.#writing();
+    return this.#wrote(writer, writer.incr(this.#prefix(key), by), key);
   }
 
   get(key: Key): this {
-    const refusal = this.#reader.get(this.#prefix(key));
-    if (refusal !== null) throw this.#refuse(refusal, key);
-    this.#note(READ);
-    this.#reads++;
-    if (this.#reader.count >= this.#maxOps || this.#reader.byteLength >= REQUEST_BYTES_AIM)
-      this.#sealReads();
+    const reader = this.#reading();
+    const refusal = reader.get(this.#prefix(key));
+    if (refusal !== null) throw this.#host.refuse(refusal, key);
+    this.#sorts.addRead();
+    const { maxOps } = this.#host.actor.boot.settings;
+    if (reader.count >= maxOps || reader.byteLength >= REQUEST_BYTES_AIM) this.#sealReads();
     return this;
   }
 
-  #wrote(refusal: Refusal | null, key: Key): this {
-    if (refusal !== null) throw this.#refuse(refusal, key);
-    this.#note(WRITE);
-    this.#writes++;
-    const writer = this.#writer;
+  #writing(): OperationWriter {
+    this.#writer ??= this.#newWriter();
+    return this.#writer;
+  }
+
+  #reading(): OperationWriter {
+    this.#reader ??= this.#newWriter();
+    return this.#reader;
+  }
+
+  #newWriter(): OperationWriter {
+    const { actor } = this.#host;
+    return new OperationWriter(actor.boot.settings, FIRST_BYTES, actor.buffers);
+  }
+
+  #wrote(writer: OperationWriter, refusal: Refusal | null, key: Key): this {
+    if (refusal !== null) throw this.#host.refuse(refusal, key);
+    this.#sorts.addWrite();
+    const { maxOps, sessionReplyBytes } = this.#host.actor.boot.settings;
     if (
-      writer.count >= this.#maxOps ||
+      writer.count >= maxOps ||
       writer.byteLength >= REQUEST_BYTES_AIM ||
-      writer.replyBytesMax >= this.#replyBytesMax
+      writer.replyBytesMax >= sessionReplyBytes / 4
     )
       this.#sealWrites();
     return this;
   }
 
-  #note(sort: number): void {
-    if (this.#size === this.#sorts.length) {
-      const grown = new Uint8Array(this.#sorts.length * 4);
-      grown.set(this.#sorts);
-      this.#sorts = grown;
-    }
-    this.#sorts[this.#size++] = sort;
-  }
-
   #sealWrites(): void {
-    const { count, replyBytesMax } = this.#writer;
-    if (count === 0) return;
-    const first = this.#writes - count;
-    this.#sealedWrites.push({
-      body: this.#writer.take(false),
-      replyBytes: replyBytesMax,
-      operations: count,
-      first,
-    });
+    const writer = this.#writer;
+    if (writer === null || writer.count === 0) return;
+    const { count, replyBytesMax: replyBytes } = writer;
+    const operations = { count, first: this.#sorts.writes - count, replyBytes };
+    const part = new PipelinePart(writer.take(false), false, operations);
+    this.#sealedWrites = added(this.#sealedWrites, part);
   }
 
   #sealReads(): void {
-    const { count } = this.#reader;
-    if (count === 0) return;
-    const first = this.#reads - count;
-    this.#sealedReads.push({
-      body: this.#reader.take(false),
-      replyBytes: 0,
-      operations: count,
-      first,
-    });
+    const reader = this.#reader;
+    if (reader === null || reader.count === 0) return;
+    const { count } = reader;
+    const operations = { count, first: this.#sorts.reads - count, replyBytes: 0 };
+    const part = new PipelinePart(reader.take(false), true, operations);
+    this.#sealedReads = added(this.#sealedReads, part);
   }
 
-  async submit(options?: ReadOptions): Promise<Results<V>> {
-    // Before anything is taken out: a refused call leaves the pipeline as it was.
-    checkCall(options, ['consistency']);
-    const timeoutMs = timeout(options?.timeoutMs, this.#defaults.timeoutMs);
-    const { viewTimeoutMs } = this.#actor.boot.settings;
-    const level = levelOf(options?.consistency, this.#defaults.level, viewTimeoutMs);
+  /** What is refused is so by the promise: an executor that throws rejects. */
+  submit(options?: ReadOptions): Promise<Results<V>> {
+    return new Promise((resolve, reject) => this.#submit(options, resolve as Resolve, reject));
+  }
+
+  #submit(options: ReadOptions | undefined, resolve: Resolve, reject: Reject): void {
+    const { actor, defaults } = this.#host;
+    let { timeoutMs, level } = defaults;
+    if (options !== undefined) {
+      // Before anything is taken out: a refused call leaves the pipeline as it was.
+      checkCall(options, OPTION_NAMES);
+      timeoutMs = timeout(options.timeoutMs, timeoutMs);
+      level = levelOf(options.consistency, level, actor.boot.settings.viewTimeoutMs);
+    }
     this.#sealWrites();
     this.#sealReads();
-    const sorts = this.#sorts.slice(0, this.#size);
-    const writes = this.#sealedWrites;
-    const reads = this.#sealedReads;
-    this.#sealedWrites = [];
-    this.#sealedReads = [];
-    const operations = this.#size;
-    this.#size = 0;
-    this.#writes = 0;
-    this.#reads = 0;
-    return await new Promise((resolve, reject) => {
-      if (options?.signal?.aborted) {
-        reject(aborted(options.signal, 'not-executed'));
-        return;
-      }
-      const refusal = this.#actor.refusal(operations, writes.length > 0);
-      if (refusal !== null) {
-        reject(refusal);
-        return;
-      }
-      const finish = (call: PipelineCall): unknown =>
-        new Results<V>({ writes: call.writes, reads: call.reads, sorts, codec: this.#codec });
-      const call = new PipelineCall(finish, resolve as (value: never) => void, reject);
-      call.deadline = this.#actor.deadline(timeoutMs);
-      call.follow(options);
-      const parts: PipelinePart[] = [];
-      for (const sealed of writes) parts.push(new PipelinePart(sealed, WRITING, call));
-      const reading = { read: true, level };
-      for (const sealed of reads) parts.push(new PipelinePart(sealed, reading, call));
-      if (parts.length === 0) {
-        call.open = 1;
-        call.partDone();
-        return;
-      }
-      this.#actor.submit(parts);
-    });
+    const [sorts, writes, reads] = [this.#sorts, this.#sealedWrites, this.#sealedReads];
+    this.#sorts = new OperationSorts();
+    this.#sealedWrites = null;
+    this.#sealedReads = null;
+    if (options?.signal?.aborted) throw aborted(options.signal, 'not-executed');
+    const refusal = actor.refusal(sorts.count, writes !== null);
+    if (refusal !== null) throw refusal;
+    const call = new PipelineCall(this.#host, sorts, resolve, reject);
+    if (sorts.count === 0) {
+      call.finishIfDone();
+      return;
+    }
+    call.deadline = actor.deadline(timeoutMs);
+    call.follow(options);
+    for (const part of writes ?? NONE) part.begin(call, null);
+    for (const part of reads ?? NONE) part.begin(call, level);
+    actor.submit(
+      writes === null || reads === null ? (writes ?? reads ?? NONE) : [...writes, ...reads],
+    );
   }
 }
+
+type Resolve = (value: never) => void;
+type Reject = (error: unknown) => void;
 
 export function notAnInteger(by: unknown): VrError {
   return new VrError(
