@@ -151,7 +151,8 @@ export class OperationWriter {
   }
 
   #body(): Uint8Array {
-    const { buffer, byteOffset } = this.#bytes;
+    // All views are of one shape; `#bytes` may be a Buffer or not.
+    const { buffer, byteOffset } = this.#view;
     return new Uint8Array(buffer, byteOffset + this.#start, this.#at - this.#start);
   }
 

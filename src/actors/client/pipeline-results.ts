@@ -23,7 +23,7 @@ export class OperationSorts {
   count = 0;
   reads = 0;
   /** Null: all are of one sort. 1: reads. */
-  #bits: Uint8Array | null = null;
+  bits: Uint8Array | null = null;
 
   get writes(): number {
     return this.count - this.reads;
@@ -39,24 +39,19 @@ export class OperationSorts {
   addWrite(): void {
     const at = this.count++;
     if (this.reads === 0) return;
-    const mixed = this.#bits !== null;
+    const mixed = this.bits !== null;
     const bits = this.#room(at);
     if (!mixed)
       for (let i = 0; i < at; i++) bits[i >> 3] = (bits[i >> 3] as number) | (1 << (i & 7));
   }
 
   #room(at: number): Uint8Array {
-    const before = this.#bits;
+    const before = this.bits;
     if (before !== null && at >> 3 < before.length) return before;
     const bits = new Uint8Array(Math.max(FIRST_SORTS, (at >> 1) & ~7));
     if (before !== null) bits.set(before);
-    this.#bits = bits;
+    this.bits = bits;
     return bits;
-  }
-
-  isRead(i: number): boolean {
-    const bits = this.#bits;
-    return bits === null ? this.reads > 0 : (((bits[i >> 3] as number) >> (i & 7)) & 1) === 1;
   }
 }
 
@@ -98,6 +93,7 @@ const LENGTH_BYTES = 4;
 const SHORT_COPY_BYTES = 256;
 const NO_BYTES = new Uint8Array(0);
 const NO_MEMORY = new Memory(Buffer.alloc(0), true);
+const NO_WRITES = new WriteResult(NO_BYTES, false);
 
 const NO_PARTS: readonly never[] = [];
 /** In place of the number of operations that can be asked for. */
@@ -105,7 +101,8 @@ const RELEASED = -1;
 
 export class Results<V> implements PipelineResult<V> {
   readonly count: number;
-  readonly #sorts: OperationSorts;
+  readonly #bits: Uint8Array | null;
+  readonly #onlyReads: boolean;
   readonly #codec: ValueCodec;
   readonly #memory: MemoryPool;
   #writes: readonly ResultPart[];
@@ -121,8 +118,11 @@ export class Results<V> implements PipelineResult<V> {
   #bytes: Buffer = NO_MEMORY.bytes;
   #view: DataView = NO_MEMORY.view;
   #writePart = 0;
+  #writesFirst = 0;
+  #result: WriteResult = NO_WRITES;
   #marks: Uint32Array | null = null;
   #target: Uint8Array = NO_BYTES;
+  #targetBytes = 0;
   #targetView: DataView | null = null;
   /** A value that was handed out may view the memory. */
   #viewed = false;
@@ -135,7 +135,8 @@ export class Results<V> implements PipelineResult<V> {
     memory: MemoryPool,
   ) {
     this.count = sorts.count;
-    this.#sorts = sorts;
+    this.#bits = sorts.bits;
+    this.#onlyReads = sorts.writes === 0;
     this.#codec = codec;
     this.#memory = memory;
     this.#writes = inOrder(parts.writes);
@@ -158,6 +159,7 @@ export class Results<V> implements PipelineResult<V> {
     }
     this.#writes = NO_PARTS;
     this.#reads = NO_PARTS;
+    this.#result = NO_WRITES;
     this.#bytes = NO_MEMORY.bytes;
     this.#view = NO_MEMORY.view;
   }
@@ -192,7 +194,7 @@ export class Results<V> implements PipelineResult<V> {
   }
 
   #step(): void {
-    if (!this.#sorts.isRead(this.#at++)) return;
+    if (!this.#readsAt(this.#at++)) return;
     this.#from += this.#bytes[this.#from] === 0 ? 1 : 1 + LENGTH_BYTES + this.#length();
     if (++this.#read === this.#readsEnd) this.#openReads(this.#readPart + 1);
   }
@@ -228,31 +230,40 @@ export class Results<V> implements PipelineResult<V> {
     this.#from = marks[at + 2] as number;
   }
 
+  #readsAt(i: number): boolean {
+    const bits = this.#bits;
+    return bits === null ? this.#onlyReads : ((bits[i >> 3] as number) & (1 << (i & 7))) !== 0;
+  }
+
   #isRead(i: number): boolean {
     this.#goTo(i);
-    return this.#sorts.isRead(i);
+    return this.#readsAt(i);
   }
 
-  /** The request of the write under the cursor. */
-  #written(): ResultPart {
+  /** The results of the request of the write under the cursor. */
+  #written(): WriteResult {
+    const place = this.#at - this.#read - this.#writesFirst;
+    return place >= 0 && place < this.#result.count ? this.#result : this.#openWrites();
+  }
+
+  #openWrites(): WriteResult {
     const write = this.#at - this.#read;
-    let part = this.#writes[this.#writePart] as ResultPart;
-    if (write < part.first) {
-      this.#writePart = 0;
-      part = this.#writes[0] as ResultPart;
-    }
-    while (write >= part.first + part.count) part = this.#writes[++this.#writePart] as ResultPart;
-    return part;
+    let at = write < this.#writesFirst ? 0 : this.#writePart;
+    while (write >= endOf(this.#writes[at] as ResultPart)) at++;
+    this.#writePart = at;
+    const part = this.#writes[at] as ResultPart;
+    this.#writesFirst = part.first;
+    this.#result = part.writes;
+    return this.#result;
   }
 
-  /** Place in `part` of the write under the cursor. */
-  #place(part: ResultPart): number {
-    return this.#at - this.#read - part.first;
+  /** Place in its request of the write under the cursor. */
+  #place(): number {
+    return this.#at - this.#read - this.#writesFirst;
   }
 
   #status(): number {
-    const part = this.#written();
-    return part.writes.status(this.#place(part));
+    return this.#written().status(this.#place());
   }
 
   // ── what users ask ──
@@ -263,9 +274,9 @@ export class Results<V> implements PipelineResult<V> {
 
   value(i: number): V | number | undefined {
     if (!this.#isRead(i)) {
-      const part = this.#written();
-      const place = this.#place(part);
-      return part.writes.status(place) === COUNTED ? part.writes.extra(place) : undefined;
+      const result = this.#written();
+      const place = this.#place();
+      return result.status(place) === COUNTED ? result.extra(place) : undefined;
     }
     if (this.#bytes[this.#from] === 0) return undefined;
     this.#viewed ||= this.#codec.views;
@@ -292,38 +303,27 @@ export class Results<V> implements PipelineResult<V> {
 
   /** Word by word: for what is mostly copied, cheaper than making a view of it. */
   #copyShort(from: number, length: number, target: Uint8Array, offset: number): void {
-    let copied = 0;
-    // A view of the target is worth its while from the second value on.
-    if (this.#target === target) {
-      const view = this.#viewOf(target);
-      const source = this.#view;
-      for (const words = length & ~3; copied < words; copied += 4)
-        view.setInt32(offset + copied, source.getInt32(from + copied, true), true);
-    }
-    this.#target = target;
     const bytes = this.#bytes;
-    for (; copied < length; copied++) target[offset + copied] = bytes[from + copied] as number;
-  }
-
-  #viewOf(target: Uint8Array): DataView {
-    const { buffer, byteOffset, length } = target;
-    const known = this.#targetView;
-    // A target can grow with its buffer.
-    if (
-      known !== null &&
-      known.buffer === buffer &&
-      known.byteOffset === byteOffset &&
-      known.byteLength === length
-    )
-      return known;
-    this.#targetView = new DataView(buffer, byteOffset, length);
-    return this.#targetView;
+    // A view of the target is worth its while from the second value on. A target can grow with its buffer.
+    if (this.#target !== target || this.#targetBytes !== target.length) {
+      this.#target = target;
+      this.#targetBytes = target.length;
+      this.#targetView = null;
+      for (let at = 0; at < length; at++) target[offset + at] = bytes[from + at] as number;
+      return;
+    }
+    this.#targetView ??= new DataView(target.buffer, target.byteOffset, target.byteLength);
+    const view = this.#targetView;
+    const source = this.#view;
+    const words = length & ~3;
+    for (let at = 0; at < words; at += 4)
+      view.setInt32(offset + at, source.getInt32(from + at, true), true);
+    for (let at = words; at < length; at++) target[offset + at] = bytes[from + at] as number;
   }
 
   revision(i: number): number | undefined {
     if (this.#isRead(i)) return undefined;
-    const part = this.#written();
-    return part.writes.revision(this.#place(part));
+    return this.#written().revision(this.#place());
   }
 
   error(i: number): Error | undefined {
@@ -335,4 +335,8 @@ export class Results<V> implements PipelineResult<V> {
 function inOrder(parts: ResultPart[] | null): readonly ResultPart[] {
   if (parts === null) return NO_PARTS;
   return parts.length > 1 ? parts.sort((a, b) => a.first - b.first) : parts;
+}
+
+function endOf(part: ResultPart): number {
+  return part.first + part.count;
 }
