@@ -1,7 +1,7 @@
 // Memory for the bytes of requests. Long ones use theirs again once the request is answered: 20 KB of fresh memory each time cost more in
 // clearing and collecting than in filling them. Requests that are never answered keep theirs.
 
-import type { WriterMemory } from '../../service/operation-writer.js';
+import type { WriterMemory } from '../../service/writer-memory.js';
 import { type Memory, MemoryPool } from './memory-pool.js';
 
 /** Up to here a request shares memory, or lies in memory that was to hold more; it is not given back. */
