@@ -134,7 +134,7 @@ class PipelinePart implements Submission {
     memory.bytes.set(bytes, from);
     const answered = memory.view.getUint32(from + 4, true);
     if (answered === 0) return this.#refused();
-    const rest = answered < this.operations ? this.#rest(answered) : null;
+    const rest = this.read && answered < this.operations ? this.#rest(answered) : null;
     call.answered(new ResultPart(memory, this.#first, answered), this.read);
     return rest;
   }
