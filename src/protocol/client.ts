@@ -5,7 +5,7 @@ import { assert } from './assert.js';
 import type { ClientEffect, ClientEvent, ClientOutcome, LocalLevel } from './client-event.js';
 import { TICK_MS } from './limits.js';
 import { LocalLane } from './local-lane.js';
-import type { ReadReply, Reply, ServerMessage } from './message.js';
+import type { ClientMessage, ReadReply, Reply, ServerMessage } from './message.js';
 import { type OpenRead, ReadIds, ReadWindow } from './read-window.js';
 import { type OpenRequest, RequestWindow } from './request-window.js';
 import type { ClientId, Random32, ReplicaId, SessionNumber, ViewNumber } from './types.js';
@@ -55,10 +55,14 @@ type Phase = 'idle' | 'registering' | 'open' | 'closing' | 'closed';
 const ENVELOPE_BYTES = 128;
 /** The pause before another registration grows to this power of two. */
 const PAUSE_DOUBLINGS = 5;
+/** Attempts that still lengthen a timeout. */
+const ATTEMPT_DOUBLINGS = 16;
+/** Of most steps; never added to. */
+const NO_EFFECTS: ClientEffect[] = [];
 
 export class ClientSession {
   readonly #options: ClientSessionOptions;
-  #effects: ClientEffect[] = [];
+  #effects: ClientEffect[] = NO_EFFECTS;
   #clientId: ClientId;
   #nonce = 0;
   #phase: Phase = 'idle';
@@ -139,7 +143,7 @@ export class ClientSession {
   }
 
   step(event: ClientEvent): readonly ClientEffect[] {
-    if (this.#effects.length > 0) this.#effects = [];
+    this.#effects = NO_EFFECTS;
     switch (event.type) {
       case 'open':
         this.#register();
@@ -164,6 +168,12 @@ export class ClientSession {
         break;
     }
     return this.#effects;
+  }
+
+  /** An array of one has room for one: to push into an empty one would take room for seventeen, for each reply. */
+  #emit(effect: ClientEffect): void {
+    if (this.#effects.length === 0) this.#effects = [effect];
+    else this.#effects.push(effect);
   }
 
   // ── what the host wants ──
@@ -197,7 +207,7 @@ export class ClientSession {
     if (this.#phase === 'closed') return;
     if (this.#phase === 'idle') {
       this.#phase = 'closed';
-      this.#effects.push({ type: 'closed' });
+      this.#emit({ type: 'closed' });
       return;
     }
     assert(!this.#waits && this.#local.count === 0, 'closed with calls open');
@@ -263,7 +273,7 @@ export class ClientSession {
     if (this.#phase === 'closing' && message.nonce === 0) {
       this.#phase = 'closed';
       this.#sessionMessageDue = false;
-      this.#effects.push({ type: 'closed' });
+      this.#emit({ type: 'closed' });
       return;
     }
     if (this.#phase !== 'registering' || message.nonce !== this.#nonce) return;
@@ -274,7 +284,7 @@ export class ClientSession {
     // What they were to follow belongs to the session that is gone.
     this.#askPrimary(this.#local.giveUp());
     this.#progress();
-    this.#effects.push({ type: 'opened' });
+    this.#emit({ type: 'opened' });
   }
 
   #onReadReply(message: ReadReply): void {
@@ -315,7 +325,7 @@ export class ClientSession {
 
   #settle(token: number, outcome: ClientOutcome): void {
     if (outcome.code === 'ok') this.#lostSessions = 0;
-    this.#effects.push({ type: 'settle', token, outcome });
+    this.#emit({ type: 'settle', token, outcome });
   }
 
   /** CL2: a sign of a higher view sends everything that is open there, once per view. */
@@ -324,7 +334,7 @@ export class ClientSession {
     if (later) {
       this.#view = view;
       this.#waitUntil = 0;
-      this.#effects.push({ type: 'view', epoch: 0, view, primaryId });
+      this.#emit({ type: 'view', epoch: 0, view, primaryId });
     }
     if (view !== this.#view) return;
     const begun = primaryId !== null && this.#resentView < view;
@@ -352,14 +362,14 @@ export class ClientSession {
   }
 
   #noteLogFull(full: boolean): void {
-    if (this.#reads.noteLogFull(full)) this.#effects.push({ type: 'logFull', full });
+    if (this.#reads.noteLogFull(full)) this.#emit({ type: 'logFull', full });
   }
 
   /** CL3: what is open ran once or never; a new client id begins a new session. */
   #onEvicted(): void {
     if (this.#phase === 'closing') {
       this.#phase = 'closed';
-      this.#effects.push({ type: 'closed' });
+      this.#emit({ type: 'closed' });
       return;
     }
     if (this.#phase !== 'open') return;
@@ -386,7 +396,7 @@ export class ClientSession {
     this.#window.rewind();
     this.#reads.rewind();
     if (this.#phase === 'registering' || this.#phase === 'closing') this.#sessionMessageDue = true;
-    if (this.#waits) this.#effects.push({ type: 'resent', requests: this.#window.count });
+    if (this.#waits) this.#emit({ type: 'resent', requests: this.#window.count });
   }
 
   #progress(): void {
@@ -398,7 +408,7 @@ export class ClientSession {
 
   #restartTimer(): void {
     const { retry, retryMax } = this.#options.timing;
-    const ticks = Math.min(retryMax, retry * 2 ** this.#attempt);
+    const ticks = Math.min(retryMax, retry * (1 << Math.min(this.#attempt, ATTEMPT_DOUBLINGS)));
     const spread = 0.8 + (0.4 * this.#options.random()) / 2 ** 32;
     this.#deadline = this.#now + Math.max(1, Math.round(ticks * spread));
   }
@@ -438,24 +448,20 @@ export class ClientSession {
       open !== null && left > 0;
       open = window.nextUnwritten()
     ) {
-      const request = open;
-      const cost = request.body.length + ENVELOPE_BYTES;
+      const cost = open.body.length + ENVELOPE_BYTES;
       if (cost > left && left !== room[target]) return;
       window.advance();
       left -= cost;
-      this.#sendRequest(target, request);
-      if (this.#toAll) this.#others(room, target, (id) => this.#sendRequest(id, request));
+      this.#send(room, target, this.#request(open));
     }
     if (window.nextUnwritten() !== null) return;
     const reads = this.#reads;
     for (let open = reads.nextUnwritten(); open !== null; open = reads.nextUnwritten()) {
-      const read = open;
-      const cost = read.body.length + ENVELOPE_BYTES;
+      const cost = open.body.length + ENVELOPE_BYTES;
       if (left <= 0 || (cost > left && left !== room[target])) return;
       reads.advance();
       left -= cost;
-      this.#sendRead(target, read);
-      if (this.#toAll) this.#others(room, target, (id) => this.#sendRead(id, read));
+      this.#send(room, target, this.#linearizableRead(open));
     }
     this.#toAll = false;
   }
@@ -469,7 +475,7 @@ export class ClientSession {
       if (left <= 0 || (cost > left && left !== room[target])) return;
       local.advance();
       left -= cost;
-      this.#effects.push({
+      this.#emit({
         type: 'send',
         to: target,
         message: {
@@ -486,66 +492,56 @@ export class ClientSession {
     }
   }
 
-  #others(room: readonly number[], target: ReplicaId, send: (id: ReplicaId) => void): void {
-    for (let id = 0; id < this.#options.replicas; id++)
-      if (id !== target && (room[id] ?? 0) > 0) send(id);
+  /** To the supposed primary, and to all with room when it stays silent. */
+  #send(room: readonly number[], target: ReplicaId, message: ClientMessage): void {
+    this.#emit({ type: 'send', to: target, message });
+    if (!this.#toAll) return;
+    for (let to = 0; to < this.#options.replicas; to++)
+      if (to !== target && (room[to] ?? 0) > 0) this.#emit({ type: 'send', to, message });
   }
 
-  #sendRequest(to: ReplicaId, open: OpenRequest): void {
-    this.#effects.push({
-      type: 'send',
-      to,
-      message: {
-        kind: 'request',
-        clientId: this.#clientId,
-        session: this.#session,
-        requestNumber: open.requestNumber,
-        acked: this.#window.answered,
-        epoch: 0,
-        seenView: this.#view,
-        body: open.body,
-      },
-    });
+  #request(open: OpenRequest): ClientMessage {
+    return {
+      kind: 'request',
+      clientId: this.#clientId,
+      session: this.#session,
+      requestNumber: open.requestNumber,
+      acked: this.#window.answered,
+      epoch: 0,
+      seenView: this.#view,
+      body: open.body,
+    };
   }
 
-  #sendRead(to: ReplicaId, read: OpenRead): void {
-    this.#effects.push({
-      type: 'send',
-      to,
-      message: {
-        kind: 'read',
-        clientId: this.#clientId,
-        session: this.#session,
-        afterRequest: read.afterRequest,
-        readId: read.readId,
-        epoch: 0,
-        seenView: this.#view,
-        body: read.body,
-      },
-    });
+  #linearizableRead(open: OpenRead): ClientMessage {
+    return {
+      kind: 'read',
+      clientId: this.#clientId,
+      session: this.#session,
+      afterRequest: open.afterRequest,
+      readId: open.readId,
+      epoch: 0,
+      seenView: this.#view,
+      body: open.body,
+    };
   }
 
   #sendSessionMessage(room: readonly number[]): void {
     const target = this.primary;
+    if ((room[target] ?? 0) <= 0) return;
+    this.#sessionMessageDue = false;
     const message = {
       clientId: this.#clientId,
       epoch: 0,
       seenView: this.#view,
     };
-    const send = (to: ReplicaId): void => {
-      this.#effects.push({
-        type: 'send',
-        to,
-        message:
-          this.#phase === 'closing'
-            ? { kind: 'unregister', ...message, session: this.#session }
-            : { kind: 'register', ...message, nonce: this.#nonce },
-      });
-    };
-    if ((room[target] ?? 0) <= 0) return;
-    this.#sessionMessageDue = false;
-    send(target);
-    if (this.#toAll) this.#others(room, target, send);
+    this.#send(
+      room,
+      target,
+      this.#phase === 'closing'
+        ? { kind: 'unregister', ...message, session: this.#session }
+        : { kind: 'register', ...message, nonce: this.#nonce },
+    );
     if (this.#phase !== 'open') this.#toAll = false;
   }
 }

@@ -58,10 +58,14 @@ export class ReadWindow {
 
   /** Takes the answered one out. @returns null: answered before, or never given */
   close(readId: number): OpenRead | null {
-    const at = this.#reads.findIndex((read) => read.readId === readId);
-    const open = this.#reads[at];
+    // By hand: it is the first one nearly always, and neither looking for it nor closing the gap needs an object.
+    const reads = this.#reads;
+    let at = 0;
+    while (at < reads.length && reads[at]?.readId !== readId) at++;
+    const open = reads[at];
     if (open === undefined) return null;
-    this.#reads.splice(at, 1);
+    for (let next = at + 1; next < reads.length; next++) reads[next - 1] = reads[next] as OpenRead;
+    reads.pop();
     if (at < this.#cursor) this.#cursor--;
     return open;
   }

@@ -6,7 +6,7 @@ import { performance } from 'node:perf_hooks';
 import type { ClientSession } from '../../protocol/client.js';
 import type { ClientEffect, ClientEvent, LocalLevel } from '../../protocol/client-event.js';
 import { TICK_MS } from '../../protocol/limits.js';
-import type { ServerMessage } from '../../protocol/message.js';
+import type { Message, ServerMessage } from '../../protocol/message.js';
 import { ClusterBlock, clientDoorbell } from '../../transport/mesh.js';
 import type { ClientBoot } from '../boot.js';
 import type { VrError } from '../errors.js';
@@ -47,6 +47,8 @@ export class ClientActor {
   readonly #outbox: Outbox;
   readonly #session: ClientSession;
   readonly #rings: ClientRings;
+  /** By replica: what takes its messages. */
+  readonly #takers: readonly ((message: Message) => void)[];
   readonly #doorbell: ReturnType<typeof clientDoorbell>;
   readonly #cluster: ClusterBlock;
   #flushScheduled = false;
@@ -72,6 +74,9 @@ export class ClientActor {
     this.writes = this.#outbox.writes;
     this.#session = newSession(boot);
     this.#rings = new ClientRings(boot);
+    this.#takers = Array.from({ length: this.#rings.replicas }, (_, from) => (message: Message) => {
+      this.#step({ type: 'message', from, message: message as ServerMessage });
+    });
     this.#doorbell = clientDoorbell(boot.link);
     this.#cluster = new ClusterBlock(boot.mesh);
   }
@@ -286,10 +291,9 @@ export class ClientActor {
 
   #receive(): number {
     let count = 0;
-    for (let id = 0; id < this.#rings.replicas; id++)
-      count += this.#rings.poll(id, (message) =>
-        this.#step({ type: 'message', from: id, message: message as ServerMessage }),
-      );
+    const takers = this.#takers;
+    for (let id = 0; id < takers.length; id++)
+      count += this.#rings.poll(id, takers[id] as (message: Message) => void);
     this.#checkEnd();
     // What was queued goes now; calls made by the promises that were settled follow when those have run.
     if (count > 0 && this.#ended === null) this.#send();
