@@ -25,6 +25,7 @@ import type { ReadGather, WriteGather } from './gather.js';
 import { MemoryPool } from './memory-pool.js';
 import { Outbox } from './outbox.js';
 import { RequestBuffers } from './request-buffers.js';
+import { within } from './within.js';
 
 /** Gathered operations of one sort that do not wait for the end of the turn: more of them the more are open already. */
 const FLUSH_OPERATIONS = 128;
@@ -49,6 +50,11 @@ export class ClientActor {
   readonly #rings: ClientRings;
   /** By replica: what takes its messages. */
   readonly #takers: readonly ((message: Message) => void)[];
+  // Made once: a turn of the event loop may carry one call, and needs each of them.
+  readonly #onTurnEnd = (): void => this.#endOfTurn();
+  readonly #onPoll = (): void => this.#polled();
+  readonly #onWake = (): void => this.#woke();
+  readonly #look = (): boolean => this.#hasData();
   readonly #doorbell: ReturnType<typeof clientDoorbell>;
   readonly #cluster: ClusterBlock;
   #flushScheduled = false;
@@ -160,7 +166,7 @@ export class ClientActor {
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
     // Runs when the microtasks of this turn are done: calls made by the promises just settled go along.
-    process.nextTick(() => this.#endOfTurn());
+    process.nextTick(this.#onTurnEnd);
   }
 
   get #enough(): number {
@@ -263,30 +269,34 @@ export class ClientActor {
   #park(): void {
     // A promise that waits for ever would keep the rings of a closed client in memory.
     if (this.#parked || this.#polling || this.#ended !== null) return;
-    const sleep = this.#doorbell.park(() => this.#hasData());
+    const sleep = this.#doorbell.park(this.#look);
     if (sleep === null) {
       this.#poll();
       return;
     }
     this.#parked = true;
-    void sleep.then(() => {
-      this.#parked = false;
-      if (this.#ended !== null) return;
-      this.#receive();
-      this.#poll();
-    });
+    void sleep.then(this.#onWake);
+  }
+
+  #woke(): void {
+    this.#parked = false;
+    if (this.#ended !== null) return;
+    this.#receive();
+    this.#poll();
   }
 
   /** Goes on in the next turn of the event loop, so that timers and input of the user get theirs. */
   #poll(): void {
     if (this.#polling) return;
     this.#polling = true;
-    setImmediate(() => {
-      this.#polling = false;
-      if (this.#ended !== null) return;
-      if (this.#receive() > 0) this.#poll();
-      else this.#park();
-    });
+    setImmediate(this.#onPoll);
+  }
+
+  #polled(): void {
+    this.#polling = false;
+    if (this.#ended !== null) return;
+    if (this.#receive() > 0) this.#poll();
+    else this.#park();
   }
 
   #receive(): number {
@@ -395,15 +405,4 @@ export class ClientActor {
     this.#endWith(closedError);
     return said;
   }
-}
-
-/** Settles when `start`'s callback is called, or after `ms`. */
-function within(ms: number, start: (done: () => void) => void): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    start(() => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }

@@ -80,7 +80,7 @@ export class WriteLane extends Lane {
     return this.derive();
   }
 
-  /** `result` is this lane's own, over memory that stays. */
+  /** `result` is over memory that stays; lanes of one request may share it, for their calls settle one lane after the other. */
   settle(result: WriteResult): void {
     this.#result = result;
     this.answered();

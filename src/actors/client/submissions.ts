@@ -80,7 +80,7 @@ export class WriteSubmission implements Submission, Holder {
     this.replyBytes = what.replyBytes;
     this.operations = what.operations;
     this.#atomic = what.atomic;
-    this.#waiting = { lanes: NO_LANES, ...waiting };
+    this.#waiting = { calls: waiting.calls, lanes: waiting.lanes ?? NO_LANES };
     this.deadline = nextDeadline(this.#waiting);
     if (holder === null) for (const call of waiting.calls) call.holder = this;
   }
@@ -117,7 +117,7 @@ export class WriteSubmission implements Submission, Holder {
       return null;
     }
     for (const call of this.#waiting.calls) call.settle(result, call.place);
-    for (const lane of this.#waiting.lanes) lane.settle(new WriteResult(copy, false));
+    for (const lane of this.#waiting.lanes) lane.settle(result);
     return null;
   }
 
