@@ -282,6 +282,20 @@ test.each(LACKING)('a runtime after `%s` is refused: %s', async (code, why) => {
   expect(stdout.trim()).toBe(`VR_UNSUPPORTED viewstamp cannot run here: ${why}`);
 });
 
+test('flags of the engine are no reason not to open', async () => {
+  const index = new URL('../../dist/index.js', import.meta.url).href;
+  const script = `const { open } = await import('${index}');
+    const cluster = await open();
+    await cluster.kv.set('key', 'value');
+    console.log(await cluster.kv.get('key'));
+    await cluster.close();`;
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    ...['--max-old-space-size=512', '--stack-trace-limit=20', '--enable-source-maps'],
+    ...['--input-type=module', '--eval', script],
+  ]);
+  expect(stdout.trim()).toBe('value');
+});
+
 test('the command says the same in a line, and with an exit code of its own', async () => {
   const main = new URL('../../dist/cli/main.js', import.meta.url).pathname;
   const preload = 'data:text/javascript,delete Atomics.waitAsync';

@@ -15,9 +15,12 @@ export interface SpawnOptions {
   readonly heapMiB?: number;
 }
 
-/** Flags of the process that must not reach a thread: a debugger would stop it, a script would run twice. */
+/**
+ * Of the flags of the process only what a thread needs: a debugger would stop it, a script would run twice, and those of the engine
+ * (`--max-old-space-size`), which hold for all threads anyway, no thread may be started with.
+ */
 function threadArguments(): string[] {
-  return process.execArgv.filter((flag) => /^--(enable-source-maps|max-|stack-)/.test(flag));
+  return process.execArgv.filter((flag) => flag === '--enable-source-maps');
 }
 
 function start(file: URL, options: SpawnOptions): Worker {
