@@ -38,26 +38,27 @@ export function blockUnits(header: number): number {
 
 export class Allocator {
   readonly #heap: PagedHeap;
-  readonly #root: Int32Array;
 
   constructor(heap: PagedHeap) {
     this.#heap = heap;
-    this.#root = heap.root;
-    if (this.#root[TOP] === 0) {
+    const { root } = heap;
+    if (root[TOP] === 0) {
       heap.touchRoot(ROOT_HIGH, 2);
-      this.#root[ROOT_HIGH] = (ROOT_WORDS * 4) / UNIT_BYTES;
-      this.#root[TOP] = (ROOT_WORDS * 4) / UNIT_BYTES;
+      root[ROOT_HIGH] = (ROOT_WORDS * 4) / UNIT_BYTES;
+      root[TOP] = (ROOT_WORDS * 4) / UNIT_BYTES;
     }
   }
 
   /** Bytes in blocks, the root included. */
   get usedBytes(): number {
-    return ((this.#root[TOP] as number) - (this.#root[FREE_UNITS] as number)) * UNIT_BYTES;
+    return (
+      ((this.#heap.root[TOP] as number) - (this.#heap.root[FREE_UNITS] as number)) * UNIT_BYTES
+    );
   }
 
   /** True when blocks of so many units in all surely fit behind everything; `largest` is the largest of them. */
   hasRoom(units: number, largest: number): boolean {
-    return (this.#root[TOP] as number) + units + 2 * largest <= this.#heap.limitUnits;
+    return (this.#heap.root[TOP] as number) + units + 2 * largest <= this.#heap.limitUnits;
   }
 
   unitsOf(ref: number): number {
@@ -77,7 +78,7 @@ export class Allocator {
 
   #setRoot(word: number, value: number): void {
     this.#heap.touchRoot(word, 1);
-    this.#root[word] = value;
+    this.#heap.root[word] = value;
   }
 
   /**
@@ -91,7 +92,7 @@ export class Allocator {
   }
 
   #find(units: number): number {
-    const root = this.#root;
+    const root = this.#heap.root;
     const list = listOf(units);
     let block = root[HEADS + list] as number;
     for (let tries = TRIES; block !== 0 && tries > 0; tries--) {
@@ -125,20 +126,20 @@ export class Allocator {
 
   /** False where `ref` begins a segment (its first block has no neighbour before it) or is the top. */
   #isBlock(ref: number): boolean {
-    return (ref & this.#heap.segmentMask) !== 0 && ref !== this.#root[TOP];
+    return (ref & this.#heap.segmentMask) !== 0 && ref !== this.#heap.root[TOP];
   }
 
   #extend(units: number): number {
     const heap = this.#heap;
-    const top = this.#root[TOP] as number;
+    const top = heap.root[TOP] as number;
     const left = heap.segmentMask + 1 - (top & heap.segmentMask);
     const start = units > left ? top + left : top;
     const end = start + units;
     if (end > heap.limitUnits || units > heap.segmentMask + 1) return 0;
     heap.extendTo(end);
     heap.touchRoot(ROOT_HIGH, 2);
-    this.#root[TOP] = end;
-    if (end > (this.#root[ROOT_HIGH] as number)) this.#root[ROOT_HIGH] = end;
+    heap.root[TOP] = end;
+    if (end > (heap.root[ROOT_HIGH] as number)) heap.root[ROOT_HIGH] = end;
     if (start !== top) this.#list(top, left);
     this.#setWord(start, 0, units << 2);
     return start;
@@ -162,7 +163,7 @@ export class Allocator {
       start -= before;
       this.#unlist(start, before);
     }
-    if (end === this.#root[TOP]) {
+    if (end === this.#heap.root[TOP]) {
       this.#setRoot(TOP, start);
       return;
     }
@@ -172,7 +173,7 @@ export class Allocator {
 
   /** Makes a free block and puts it first into its list. */
   #list(ref: number, units: number): void {
-    const root = this.#root;
+    const root = this.#heap.root;
     const list = listOf(units);
     const next = root[HEADS + list] as number;
     this.#heap.touch(ref, 0, 12);
@@ -195,11 +196,11 @@ export class Allocator {
   }
 
   #bits(word: number): number {
-    return this.#root[word] as number;
+    return this.#heap.root[word] as number;
   }
 
   #unlist(ref: number, units: number): void {
-    const root = this.#root;
+    const root = this.#heap.root;
     const list = listOf(units);
     const next = this.#wordOf(ref, 1);
     const previous = this.#wordOf(ref, 2);

@@ -172,16 +172,15 @@ export class ByteTable {
 
   /** @returns false when the heap is full. */
   #addChunk(chunk: number): boolean {
-    const { root } = this.#heap;
     const leafWord = LEAVES + Math.floor(chunk / LEAF_CHUNKS);
-    if ((root[leafWord] as number) === 0) {
+    if ((this.#heap.root[leafWord] as number) === 0) {
       const leaf = this.#allocator.allocate(CHUNK_BYTES);
       if (leaf === 0) return false;
       this.#setRoot(leafWord, leaf);
     }
     const ref = this.#allocator.allocate(CHUNK_BYTES);
     if (ref === 0) return false;
-    this.#setWord(root[leafWord] as number, 1 + (chunk % LEAF_CHUNKS), ref);
+    this.#setWord(this.#heap.root[leafWord] as number, 1 + (chunk % LEAF_CHUNKS), ref);
     this.#mirrorChunk(chunk, ref);
     this.#chunksMoved = true;
     return true;

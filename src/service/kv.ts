@@ -6,6 +6,7 @@ import { violated } from '../protocol/assert.js';
 import type { ListContent, ResultSink } from '../protocol/state-machine.js';
 import { Allocator } from './allocator.js';
 import { ByteTable, hashKey } from './byte-table.js';
+import type { Kernel } from './kernel/kernel.js';
 import { INTEGER_BYTES_MAX, readInteger, writeInteger } from './msgpack-integer.js';
 import * as codec from './operation.js';
 import { OperationCursor } from './operation-cursor.js';
@@ -110,13 +111,19 @@ export class KeyValueService {
     const cursor = this.#cursor;
     const reply = this.#reply;
     const statuses = base + codec.WRITE_RESULT_HEADER;
+    const kernel = this.#atomic ? null : this.#kernelFor(first, to, count);
     let at = first;
     for (let i = 0; i < count; i++) {
-      const overwritten = this.#overwrite(cursor.view, at);
-      if (overwritten > 0) {
-        reply.setUint8(statuses + i, codec.CHANGED);
-        at = overwritten;
-        continue;
+      if (kernel !== null) {
+        at = kernel.writes(at, count - i, this.#revision);
+        const { done } = kernel;
+        if (done > 0) {
+          this.#replyBytes.fill(codec.CHANGED, statuses + i, statuses + i + done);
+          this.#changed = true;
+          this.#revision += done;
+          i += done;
+          if (i === count) break;
+        }
       }
       cursor.parse(at, to);
       at = cursor.end;
@@ -132,24 +139,10 @@ export class KeyValueService {
     return count;
   }
 
-  /**
-   * The short way for what is done most: a plain set of a key that is there, with a value that fits where the old one is.
-   * @returns the end of the operation; 0, with nothing done, when it is any other.
-   */
-  #overwrite(view: DataView, at: number): number {
-    const head = view.getUint32(at, true);
-    const keyBytes = head >>> 16;
-    const valueBytes = view.getUint32(at + 4, true);
-    if ((head & 0xffff) !== codec.OP_SET || keyBytes === 0 || keyBytes > codec.KEY_BYTES_MAX)
-      return 0;
-    if (valueBytes > codec.VALUE_BYTES_MAX) return 0;
-    const keyAt = at + codec.OPERATION_HEADER;
-    const record = this.#table.find(view, keyAt, keyBytes, hashKey(view, keyAt, keyBytes));
-    if (record === 0) return 0;
-    const valueAt = keyAt + keyBytes;
-    if (!this.#records.overwrite(record, view, valueAt, valueBytes, this.#revision)) return 0;
-    this.#countChange();
-    return valueAt + valueBytes;
+  /** The kernel, where there is one and the request is worth it: plain sets and gets of keys that are there are its part. */
+  #kernelFor(first: number, to: number, count: number): Kernel | null {
+    const { kernel } = this.heap;
+    return kernel?.take(this.#cursor.bytes, first, to, count) === true ? kernel : null;
   }
 
   /** All or nothing, and one revision. */
@@ -311,12 +304,21 @@ export class KeyValueService {
     }
     const base = sink.reserve(codec.READ_RESULT_HEADER);
     sink.length += codec.READ_RESULT_HEADER;
+    const first = from + codec.REQUEST_HEADER;
+    const kernel = this.#kernelFor(first, to, count);
     let answered = 0;
-    for (let at = from + codec.REQUEST_HEADER; answered < count; answered++) {
-      const read = this.#get(cursor.view, at, sink, base);
-      if (read > 0) {
-        at = read;
-        continue;
+    for (let at = first; answered < count; answered++) {
+      if (kernel !== null) {
+        at = kernel.reads(at, count - answered, codec.READ_REPLY_BYTES - (sink.length - base));
+        const { done } = kernel;
+        if (done > 0) {
+          const { answer } = kernel;
+          const answerAt = sink.reserve(answer.length);
+          sink.bytes.set(answer, answerAt);
+          sink.length += answer.length;
+          answered += done;
+          if (answered === count) break;
+        }
       }
       cursor.parse(at, to);
       at = cursor.end;
@@ -325,32 +327,6 @@ export class KeyValueService {
     this.#lookAtReply(sink);
     this.#reply.setUint32(base, codec.RESULT_OK, true);
     this.#reply.setUint32(base + 4, answered, true);
-  }
-
-  /**
-   * The short way for what is read most: a plain get of a key that is there.
-   * @returns the end of the operation; 0, with nothing answered, when it is any other or its answer too large.
-   */
-  #get(view: DataView, at: number, sink: ResultSink, base: number): number {
-    const head = view.getUint32(at, true);
-    const keyBytes = head >>> 16;
-    if ((head & 0xffff) !== codec.OP_GET || keyBytes === 0 || keyBytes > codec.KEY_BYTES_MAX)
-      return 0;
-    const keyAt = at + codec.OPERATION_HEADER;
-    const record = this.#table.find(view, keyAt, keyBytes, hashKey(view, keyAt, keyBytes));
-    if (record === 0) return 0;
-    const valueBytes = this.#records.valueBytes(record);
-    const header = 1 + 4;
-    const { length } = sink;
-    if (length - base + header + valueBytes > codec.READ_REPLY_BYTES) return 0;
-    if (length + header + valueBytes + 3 > sink.bytes.length) sink.reserve(header + valueBytes + 3);
-    this.#lookAtReply(sink);
-    const reply = this.#reply;
-    reply.setUint8(length, 1);
-    reply.setUint32(length + 1, valueBytes, true);
-    this.#records.copyOut(record, reply, length + header);
-    sink.length = length + header + valueBytes;
-    return keyAt + keyBytes;
   }
 
   /** @returns false when the answer would become too large: the client asks for the rest. */

@@ -19,11 +19,11 @@ export class OperationCursor {
   valueBytes = 0;
   /** Offset of the next operation. */
   end = 0;
-  #bytes: Uint8Array;
+  bytes: Uint8Array;
 
   constructor() {
-    this.#bytes = new Uint8Array(0);
-    this.view = viewOf(this.#bytes);
+    this.bytes = new Uint8Array(0);
+    this.view = viewOf(this.bytes);
   }
 
   /**
@@ -31,8 +31,8 @@ export class OperationCursor {
    * @returns the number of operations, -1 when `bytes[from..to)` is not exactly one request of the sort.
    */
   open(bytes: Uint8Array, from: number, to: number, reads: boolean): number {
-    if (this.#bytes !== bytes) {
-      this.#bytes = bytes;
+    if (this.bytes !== bytes) {
+      this.bytes = bytes;
       this.view = viewOf(bytes);
     }
     const { view } = this;

@@ -4,6 +4,7 @@
 
 import { assert, violated } from '../protocol/assert.js';
 import type { ListContent } from '../protocol/state-machine.js';
+import { Kernel } from './kernel/kernel.js';
 import { PageImages, WRITTEN } from './page-images.js';
 
 /** Addresses ("refs") count units of 16 bytes, so that a small integer reaches 32 GiB; 0, the root, is no address. */
@@ -44,6 +45,12 @@ export interface HeapOptions {
   readonly pageBytes?: number;
   /** Longest contiguous piece, a power of two; small ones are for tests. @default 16 MiB */
   readonly segmentBytes?: number;
+  /**
+   * Takes the memory from WebAssembly, whose loops then execute what is done most: for stores that stay, for each takes a part of the
+   * process's address space. Without effect where there is none left, or `storeBytes` is close to 4 GiB or above.
+   * @default false
+   */
+  readonly kernel?: boolean;
 }
 
 export class PagedHeap {
@@ -52,13 +59,13 @@ export class PagedHeap {
   /** `ref >>> segmentShift` is the segment, `ref & segmentMask` the unit in it. */
   readonly segmentShift: number;
   readonly segmentMask: number;
-  // The same memory three ways. Hot paths index them themselves; they write only what they touched.
+  // The same memory three ways. Hot paths index them themselves; they write only what they touched. `extendTo` may put other views
+  // in the place of all: nobody keeps one beyond it.
   readonly bytes: Uint8Array[] = [];
   readonly words: Int32Array[] = [];
   readonly doubles: Float64Array[] = [];
-  /** The words of the first segment: the root begins here. */
-  readonly root: Int32Array;
   readonly images: PageImages;
+  readonly kernel: Kernel | null;
   readonly #pageUnitShift: number;
   /** One byte per page; a page that is not in use yet is TOUCHED. */
   #flags: Uint8Array = new Uint8Array(0);
@@ -95,8 +102,10 @@ export class PagedHeap {
     this.segmentMask = (1 << this.segmentShift) - 1;
     this.#pageUnitShift = 31 - Math.clz32(pageBytes) - UNIT_SHIFT;
     this.images = new PageImages(pageBytes, segmentBytes);
+    const pages = Math.ceil(storeBytes / pageBytes);
+    const pageShift = this.#pageUnitShift;
+    this.kernel = options.kernel === true ? Kernel.tryMake({ pages, pageBytes, pageShift }) : null;
     this.#addSegment();
-    this.root = this.words[0] as Int32Array;
     this.touchRoot(0, 1);
     this.root[ROOT_MAGIC] = MAGIC;
   }
@@ -106,19 +115,43 @@ export class PagedHeap {
     // The last segment ends with the limit, so that a small store is small.
     const left = this.limitUnits - this.words.length * units;
     const bytes = Math.min(units, left) * UNIT_BYTES;
-    const memory = new ArrayBuffer(Math.ceil(bytes / this.pageBytes) * this.pageBytes);
-    this.bytes.push(new Uint8Array(memory));
-    this.words.push(new Int32Array(memory));
-    this.doubles.push(new Float64Array(memory));
-    const before = this.#flags.length;
-    const pages = before + memory.byteLength / this.pageBytes;
-    // In whole words, of which `freeze` makes use.
-    const flags = new Uint8Array(new ArrayBuffer((pages + 3) & ~3), 0, pages).fill(TOUCHED, before);
-    flags.set(this.#flags);
-    this.#flags = flags;
+    const length = Math.ceil(bytes / this.pageBytes) * this.pageBytes;
+    const first = this.#flags.length;
+    const pages = first + length / this.pageBytes;
+    const { kernel } = this;
+    if (kernel === null) {
+      this.#addViews(new ArrayBuffer(length), 0, length);
+      // In whole words, of which `freeze` makes use.
+      const flags = new Uint8Array(new ArrayBuffer((pages + 3) & ~3), 0, pages);
+      flags.set(this.#flags);
+      this.#flags = flags;
+    } else {
+      const segments = this.words.length;
+      kernel.growTo(segments * units * UNIT_BYTES + length);
+      this.bytes.length = 0;
+      this.words.length = 0;
+      this.doubles.length = 0;
+      for (let at = 0; at <= segments; at++) {
+        const start = kernel.heapAt + at * units * UNIT_BYTES;
+        this.#addViews(kernel.buffer, start, at === segments ? length : units * UNIT_BYTES);
+      }
+      this.#flags = new Uint8Array(kernel.buffer, kernel.flagsAt, pages);
+    }
+    this.#flags.fill(TOUCHED, first);
     const digests = new Int32Array(pages * 2);
     digests.set(this.#digests);
     this.#digests = digests;
+  }
+
+  #addViews(memory: ArrayBuffer, at: number, length: number): void {
+    this.bytes.push(new Uint8Array(memory, at, length));
+    this.words.push(new Int32Array(memory, at, length / 4));
+    this.doubles.push(new Float64Array(memory, at, length / 8));
+  }
+
+  /** The words of the first segment: the root begins here. */
+  get root(): Int32Array {
+    return this.words[0] as Int32Array;
   }
 
   /** Makes memory for all units below `end`, which is within the limit. */
@@ -213,7 +246,7 @@ export class PagedHeap {
     const flags = this.#flags;
     this.images.freeze(op, count, flags);
     // Only pages in use: others have no copy to be made when they come into use.
-    const words = new Int32Array(flags.buffer, 0, count >>> 2);
+    const words = new Int32Array(flags.buffer, flags.byteOffset, count >>> 2);
     for (let at = 0; at < words.length; at++) words[at] = (words[at] as number) & FOUR_STALE;
     for (let page = count & ~3; page < count; page++)
       flags[page] = (flags[page] as number) & ~WRITTEN;
@@ -233,13 +266,14 @@ export class PagedHeap {
     const high = this.#highOf(from, content);
     const { count, pages } = content;
     const before = this.pageCount();
-    this.extendTo(high);
-    // Those given may be views of themselves: they are written once.
+    // Those given may be views of themselves: they are written once, and before the memory grows.
     if (from !== null)
       this.images.eachCopy(from, (index, copy) => {
         if (!pages.has(index)) this.page(index).set(copy);
       });
-    for (const [index, page] of pages) this.page(index).set(page);
+    for (const [index, page] of pages) if (index < before) this.page(index).set(page);
+    this.extendTo(high);
+    for (const [index, page] of pages) if (index >= before) this.page(index).set(page);
     // What lies behind must be as in a heap that never grew so far.
     for (let index = count; index < before; index++) this.page(index).fill(0);
     this.images.releaseAll();

@@ -85,7 +85,7 @@ export class ReplicaActor {
     const counters = new ReplicaCounters(mesh, id);
     const active = roleOf(configuration, id) === 'active';
     const { storeBytes } = configuration;
-    this.#services = active ? new TimedServices({ storeBytes }, this.#pauses) : null;
+    this.#services = active ? new TimedServices({ storeBytes, kernel: true }, this.#pauses) : null;
     this.#peers = configuration.members
       .filter((member) => member.id !== id)
       .map((member) => this.#connectPeer(member.id));
