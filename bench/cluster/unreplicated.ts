@@ -53,7 +53,7 @@ class SinkMemory {
 
 /** Pipelines against a store in the same thread. */
 export class UnreplicatedStore implements OperationSink<Uint8Array> {
-  readonly #services = new Services({ storeBytes: STORE_BYTES });
+  readonly #services = new Services({ storeBytes: STORE_BYTES, kernel: true });
   readonly #writes = new OperationWriter(undefined, FIRST_BYTES);
   readonly #reads = new OperationWriter(undefined, FIRST_BYTES);
   readonly #writeSink = makeSink(FIRST_BYTES);

@@ -182,7 +182,7 @@ function makeReplica(id: ReplicaId, digest64: Digest64): Replica {
       return word;
     },
     digest64,
-    stateMachine: new Services({ storeBytes: STORE_BYTES }),
+    stateMachine: new Services({ storeBytes: STORE_BYTES, kernel: true }),
     reusesMemory: true,
   });
   replica.step({ type: 'boot' });

@@ -42,7 +42,7 @@ export function requestsOf(
 
 /** A store that is given its requests in turn. */
 export class Store {
-  readonly services = new Services({ storeBytes: STORE_BYTES });
+  readonly services = new Services({ storeBytes: STORE_BYTES, kernel: true });
   readonly sink = makeSink(FIRST_BYTES);
   readonly #requests: readonly Uint8Array[];
   #turn = 0;

@@ -1,6 +1,7 @@
 // The key-value service: walks the operations of a request and executes them on the byte table. No object and no string is made
 // per operation. Every operation happens whole or changes nothing, not even the layout (DT6); an atomic batch does so as a whole. Where
-// an operation may fail half way - near the limit, or in a batch - the heap remembers what was there and puts it back.
+// an operation may fail half way - near the limit, or in a batch - the heap remembers what was there and puts it back. What is done
+// most is done by the loops in kernel/, where the heap has them: they repeat rules of this file, of the table, of records and of pages.
 
 import { violated } from '../protocol/assert.js';
 import type { ListContent, ResultSink } from '../protocol/state-machine.js';

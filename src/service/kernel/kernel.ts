@@ -54,7 +54,7 @@ const FLAGS_AT: number = ANSWER_AT + ANSWER_BYTES;
 const BEHIND_BYTES = 128;
 
 /** Below so many operations, and above so many bytes for each, copying a request in costs more than it saves. */
-const OPERATIONS_MIN = 8;
+const OPERATIONS_MIN = 3;
 const OPERATION_BYTES_MAX = 512;
 const REST_MAX = 31;
 
