@@ -3,7 +3,7 @@
 
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { hashKey } from '../../src/service/byte-table.js';
 import type { Kernel } from '../../src/service/kernel/kernel.js';
 import * as codec from '../../src/service/operation.js';
@@ -318,6 +318,25 @@ test('a store that does not fit into one memory, or is asked to do without, has 
     call(services, sets(100, 12, 2), 'apply');
   }
   expect(huge.digest()).toBe(most.digest());
+});
+
+test('where no memory is to be had for the loops, a store works without them', () => {
+  const Memory = class {
+    constructor() {
+      throw new RangeError('could not allocate memory');
+    }
+  };
+  vi.stubGlobal('WebAssembly', { Memory });
+  try {
+    const services = new Services({ storeBytes: 1 << 20, kernel: true });
+    expect(services.kv.heap.kernel).toBeNull();
+    const reference = new Services({ storeBytes: 1 << 20 });
+    for (const request of [sets(100, 10, 1), sets(100, 12, 2)])
+      expect(call(services, request, 'apply')).toEqual(call(reference, request, 'apply'));
+    expect(services.digest()).toBe(reference.digest());
+  } finally {
+    vi.unstubAllGlobals();
+  }
 });
 
 test('the module that is imported is what its source makes', () => {
