@@ -141,6 +141,7 @@ export function readInput(path: string): InputOperation[] {
 
 /** Deals the operations out, `step` generators side by side, each taking every `step`-th piece. */
 export class InputSource implements OperationSource<unknown> {
+  readonly remembers = false;
   readonly #operations: readonly InputOperation[];
   readonly #piece: number;
   readonly #skip: number;

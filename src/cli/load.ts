@@ -211,11 +211,13 @@ export class LoadGenerator<V> {
 
   /** `done`: told when a slot has the answer to what it started. */
   #slots(stage: Stage, done: (slot: Slot) => void): Slot[] {
-    return Array.from({ length: this.#shape.slots }, (_, index) =>
-      this.#shape.api === 'pipeline'
-        ? this.#pipelineSlot(stage, index, done)
-        : this.#promiseSlot(stage, index, done),
-    );
+    const { api, slots: length } = this.#shape;
+    if (api === 'pipeline')
+      return Array.from({ length }, (_, index) => this.#pipelineSlot(stage, index, done));
+    if (this.#source.remembers)
+      return Array.from({ length }, (_, index) => this.#promiseSlot(stage, index, done));
+    // Thousands of them would be memory that each answer fetches anew, and count as time of the store.
+    return new Array<Slot>(length).fill(this.#promiseSlot(stage, 0, done));
   }
 
   #pipelineSlot(stage: Stage, index: number, done: (slot: Slot) => void): Slot {
@@ -259,11 +261,18 @@ export class LoadGenerator<V> {
     }
   }
 
+  /** Makes handlers that take the time first. */
+  #timer(stage: Stage, startedAt: number): <T>(handle: (what: T) => void) => (what: T) => void {
+    return (handle) => (what) => {
+      record(stage.result.histogram, this.#clock.now() - startedAt);
+      handle(what);
+    };
+  }
+
+  /** Any number of operations may be open in it, unless the source remembers what it got. */
   #promiseSlot(stage: Stage, index: number, done: (slot: Slot) => void): Slot {
     const { result } = stage;
-    let startedAt: number | null = null;
     const settle = (): void => {
-      if (startedAt !== null) record(result.histogram, this.#clock.now() - startedAt);
       result.operations++;
       if (result.operations % REPORT_EVERY === 0) this.#report(REPORT_EVERY, stage);
       done(slot);
@@ -282,8 +291,11 @@ export class LoadGenerator<V> {
         const call = this.#source.call(this.#target, index);
         if (call === null) return false;
         stage.left--;
-        startedAt = dueAt ?? (stage.issued++ % PROMISE_SAMPLE === 0 ? this.#clock.now() : null);
-        call.then(answered, failed);
+        if (dueAt === null && stage.issued++ % PROMISE_SAMPLE !== 0) call.then(answered, failed);
+        else {
+          const timed = this.#timer(stage, dueAt ?? this.#clock.now());
+          call.then(timed(answered), timed(failed));
+        }
         return true;
       },
     };
@@ -291,7 +303,7 @@ export class LoadGenerator<V> {
   }
 }
 
-/** Keeps one request open at a time. */
+/** Starts the next request when it is told to. */
 interface Slot {
   /** `dueAt`: when its latency begins, null: now. @returns false when there are no more operations */
   start(dueAt: number | null): boolean;

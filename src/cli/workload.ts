@@ -50,6 +50,8 @@ export interface OperationCalls<V> {
 
 /** Where load comes from: the generator below, or a file of the user's. `slot`: who asks; it has the answers to what it got before. */
 export interface OperationSource<V> {
+  /** What a slot gets depends on what it got before: by then that has to be answered. */
+  readonly remembers: boolean;
   /** Adds up to `count` operations and notes what they are. @returns how many; fewer: there are no more. */
   fill(sink: OperationSink<V>, count: number, kinds: Uint8Array, slot: number): number;
   /** One operation with a promise of its own. @returns null when there are no more. */
@@ -110,6 +112,7 @@ function makeMix(mix: Mix): Uint8Array {
 
 export class Workload implements OperationSource<Uint8Array> {
   readonly shape: WorkloadShape;
+  readonly remembers: boolean;
   /** Counters are keys of their own: an incr of a key that was set to other bytes is refused. */
   readonly counters: readonly string[];
   readonly values: readonly Uint8Array[];
@@ -123,6 +126,7 @@ export class Workload implements OperationSource<Uint8Array> {
   constructor(shape: WorkloadShape, place: Place = ALONE) {
     const { keyspace, keyBytes, mix } = shape;
     this.shape = shape;
+    this.remembers = (mix.rmw ?? 0) > 0;
     this.#keys = new Keys({ keyspace, keyBytes, most: keysOf(shape), place });
     const counters = (mix.incr ?? 0) > 0 ? keyspace : 0;
     this.counters = Array.from({ length: counters }, (_, index) => keyName('c', index, keyBytes));
@@ -194,8 +198,10 @@ export class Workload implements OperationSource<Uint8Array> {
 
   call(target: OperationCalls<Uint8Array>, slot: number = 0): Promise<unknown> {
     const drawn = this.#random.next();
-    const [owed] = this.#takeOwed(slot, 1);
-    if (owed !== undefined) return target.set(this.keys[owed] as string, this.#value(drawn));
+    if (this.remembers) {
+      const [owed] = this.#takeOwed(slot, 1);
+      if (owed !== undefined) return target.set(this.keys[owed] as string, this.#value(drawn));
+    }
     const kind = this.#mix[Math.imul(drawn, 0x9e3779b1) >>> MIX_SHIFT] as number;
     if (kind === INSERT) return target.set(this.#insert(), this.#value(drawn));
     const at = this.#chooser.choose(drawn);
