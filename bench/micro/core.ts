@@ -81,7 +81,7 @@ class Pair {
     const message = { kind: 'register', clientId, nonce: 1, epoch: 0, seenView: 0 } as const;
     this.#primary.step({ type: 'client', address, message });
     this.#replicate(this.#pass(this.#primary));
-    const replies = this.#primary.step({ type: 'execute', budget: 1 });
+    const replies = this.#primary.step({ type: 'execute', budget: 1, reads: 1 });
     for (const effect of replies)
       if (effect.type === 'reply' && effect.message.kind === 'reply')
         return { clientId, address, session: effect.message.session, sent: 0 };
@@ -155,12 +155,12 @@ class Pair {
     lap('prepare');
     this.#acknowledge(answer);
     lap('acknowledge');
-    const effects = this.#primary.step({ type: 'execute', budget: ENTRIES });
+    const effects = this.#primary.step({ type: 'execute', budget: ENTRIES, reads: ENTRIES });
     lap('execute');
     const replies = effects.filter(({ type }) => type === 'reply').length;
     if (replies !== events.length)
       throw new Error(`${replies} replies came to ${events.length} requests`);
-    this.#backup.step({ type: 'execute', budget: ENTRIES });
+    this.#backup.step({ type: 'execute', budget: ENTRIES, reads: ENTRIES });
     for (const replica of [this.#primary, this.#backup])
       while (replica.checkpointing) replica.step({ type: 'checkpoint', budget: CHECKPOINT_PAGES });
   }

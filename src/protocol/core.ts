@@ -3,13 +3,14 @@
 
 import type { BodyPool } from './body-pool.js';
 import type { ChainHasher } from './chain.js';
-import { type Member, primaryOf, quorumSize } from './configuration.js';
+import { type Configuration, type Member, primaryOf, quorumSize } from './configuration.js';
 import type { Durability } from './durability.js';
 import type { Effect, Notice } from './effect.js';
 import type { ProtocolLimits, ProtocolTiming } from './limits.js';
 import type { Mark, MarkSink } from './marks.js';
 import type { ReplicaHeader, ReplicaMessage, ServerMessage } from './message.js';
 import type { Mutations } from './mutations.js';
+import type { BlockedUpTo } from './reads.js';
 import type { PeerProgress, ReplicaState } from './state.js';
 import type { ResultSink, StateMachine } from './state-machine.js';
 import type {
@@ -46,6 +47,19 @@ export interface Core {
   readonly bodies: BodyPool | null;
   /** Of the present step; each step has a list of its own. */
   effects: Effect[];
+  readonly rotation: Rotation;
+  readonly blockedUpTo: BlockedUpTo;
+}
+
+/** Who leads the view that was asked about last: it is asked several times for each message. */
+interface Rotation {
+  configuration: Configuration | null;
+  view: ViewNumber;
+  primary: ReplicaId;
+}
+
+export function emptyRotation(): Rotation {
+  return { configuration: null, view: -1, primary: -1 };
 }
 
 /** A rare path is taken. */
@@ -71,10 +85,17 @@ export function isMember(core: Core, id: ReplicaId): boolean {
 }
 
 export function primaryIn(core: Core, view: ViewNumber): ReplicaId {
+  const { rotation } = core;
   const { configuration } = core.state;
-  if (core.mutations.witnessMayLead === true)
-    return configuration.members[view % configuration.members.length]?.id ?? 0;
-  return primaryOf(configuration, view);
+  if (rotation.view !== view || rotation.configuration !== configuration) {
+    rotation.configuration = configuration;
+    rotation.view = view;
+    rotation.primary =
+      core.mutations.witnessMayLead === true
+        ? (configuration.members[view % configuration.members.length]?.id ?? 0)
+        : primaryOf(configuration, view);
+  }
+  return rotation.primary;
 }
 
 /** Primary of the present view; it leads only while its status is normal. */

@@ -42,8 +42,8 @@ export type Event =
    * entry whatever its size.
    */
   | { readonly type: 'endOfPass'; readonly nowUs: number; readonly room: readonly number[] }
-  /** Execute at most `budget` entries, and as many reads (SP2). */
-  | { readonly type: 'execute'; readonly budget: number }
+  /** Execute at most `budget` entries, then at most `reads` reads (SP2). */
+  | { readonly type: 'execute'; readonly budget: number; readonly reads: number }
   /** Everything of this series of `append` effects up to `op` is flushed (P10). */
   | { readonly type: 'stored'; readonly series: number; readonly op: OpNumber }
   /** The checkpoint of a `saveCheckpoint` effect is flushed. */

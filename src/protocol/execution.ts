@@ -7,13 +7,11 @@ import { violated } from './assert.js';
 import { atPoint } from './checkpoint/take.js';
 import { keepReply, register, sessionOf, strayRow, unregister } from './client-table.js';
 import { type Core, isPrimary, leads, mark, notice, primaryNow, reply } from './core.js';
-import { holdsLease } from './lease.js';
 import { localReadDue, serveLocalReads } from './local-reads.js';
 import { entryAt } from './log.js';
 import type { Entry, ReplyCode } from './message.js';
-import { echoedByQuorum } from './normal.js';
+import { firstReadIsDue, serveReads, unblockReads } from './reads.js';
 import { clientOf, nextRequest, openRequests, type RequestCursor } from './request-body.js';
-import type { WaitingRead } from './state.js';
 import type { ApplyContext, StateMachine } from './state-machine.js';
 import { behind } from './switch.js';
 import type { ClientId } from './types.js';
@@ -29,21 +27,17 @@ export function hasWork(core: Core): boolean {
   return leads(core) && !state.serving && gateOpen(core);
 }
 
-function firstReadIsDue(core: Core): boolean {
-  const first = core.state.reads[0];
-  if (first === undefined || !gateOpen(core)) return false;
-  return first.need <= echoedByQuorum(core) || holdsLease(core);
-}
-
 /** Results in effects stay valid until the next step. */
-export function execute(core: Core, budget: number): void {
+export function execute(core: Core, budget: number, reads: number): void {
   const { state, stateMachine } = core;
+  const { applied } = state;
   core.sink.length = 0;
   if (stateMachine !== null)
     for (let left = budget; left > 0 && state.applied < state.commit; left--) {
-      applyEntry(core, stateMachine, entryAt(state.log, state.applied + 1));
+      const entry = entryAt(state.log, state.applied + 1);
+      applyEntry(core, stateMachine, entry);
       state.applied++;
-      atPoint(core, entryAt(state.log, state.applied));
+      atPoint(core, entry);
     }
   if (state.replaying && state.status === 'normal' && !behind(core)) {
     state.replaying = false;
@@ -51,7 +45,8 @@ export function execute(core: Core, budget: number): void {
   }
   openGate(core);
   if (stateMachine === null) return;
-  serveReads(core, stateMachine, budget);
+  if (state.applied > applied) unblockReads(core);
+  serveReads(core, stateMachine, reads);
   serveLocalReads(core, stateMachine);
 }
 
@@ -203,119 +198,6 @@ function applyUnregister(core: Core, cursor: RequestCursor): void {
   if (address === undefined || !leads(core)) return;
   state.registrations.delete(key);
   answerSession(core, address, { clientId, session });
-}
-
-/**
- * In order of arrival, each once a quorum has echoed a heartbeat that was sent after it came (RD2), or on the lease (RD4): then
- * the time is looked at once more after all were executed, and if it is over they wait for the echoes like others.
- */
-function serveReads(core: Core, stateMachine: StateMachine, budget: number): void {
-  const { state, effects } = core;
-  if (!gateOpen(core)) return;
-  unblockReads(core);
-  if (state.reads.length === 0) return;
-  const echoed = echoedByQuorum(core);
-  const leased = holdsLease(core);
-  /** How things stood before the first read on the lease. */
-  let sure: { at: number; effects: number; bytes: number; blocked: number } | null = null;
-  const blocked = state.blockedReads.length;
-  let served = 0;
-  let at = 0;
-  for (; at < state.reads.length && served < budget; at++) {
-    const read = state.reads[at] as WaitingRead;
-    if (read.need > echoed && sure === null) {
-      if (!leased) break; // later reads need no less
-      const { readBytes: bytes, blockedReads } = state;
-      sure = { at, effects: effects.length, bytes, blocked: blockedReads.length };
-    }
-    if (ownWritesMissing(core, read)) {
-      blockRead(core, read);
-      continue;
-    }
-    state.readBytes -= read.body.length;
-    serveRead(core, stateMachine, read, sure !== null);
-    served++;
-  }
-  if (sure !== null && core.mutations.leaseOnPassTime !== true && !holdsLease(core)) {
-    mark(core, 'leaseRanOut');
-    at = sure.at;
-    effects.length = sure.effects;
-    state.readBytes = sure.bytes;
-    state.blockedReads.length = sure.blocked;
-  }
-  // Those set aside keep their bodies, and are few.
-  if (core.bodies !== null && state.blockedReads.length === blocked)
-    for (let done = 0; done < at; done++) core.bodies.give((state.reads[done] as WaitingRead).body);
-  if (at > 0) state.reads = state.reads.slice(at);
-}
-
-/**
- * Set aside, so that it is no work while nothing is executed; a repetition of it waits only once. What it waits for may lie
- * behind other reads in its client's ring, so those set aside take half of the room at most; more are forgotten and come again.
- */
-function blockRead(core: Core, read: WaitingRead): void {
-  const { state, limits } = core;
-  const known = state.blockedReads.some(
-    (other) => other.readId === read.readId && other.session === read.session,
-  );
-  mark(core, 'readWaitsForOwnWrite');
-  const bytes = state.blockedReads.reduce((sum, other) => sum + other.body.length, 0);
-  const full =
-    2 * (state.blockedReads.length + 1) > limits.waitingReads ||
-    2 * (bytes + read.body.length) > limits.waitingReadBytes;
-  if (known || full) state.readBytes -= read.body.length;
-  else state.blockedReads.push(read);
-}
-
-function unblockReads(core: Core): void {
-  const { state } = core;
-  if (state.blockedReads.length === 0) return;
-  const ready = state.blockedReads.filter((read) => !ownWritesMissing(core, read));
-  if (ready.length === 0) return;
-  state.blockedReads = state.blockedReads.filter((read) => ownWritesMissing(core, read));
-  state.reads = [...ready, ...state.reads];
-}
-
-/** RD0: a client's read sees its own earlier writes, also when they were pipelined. */
-function ownWritesMissing(core: Core, read: WaitingRead): boolean {
-  if (read.session === 0 || core.mutations.readsIgnoreOwnWrites === true) return false;
-  const row = core.state.table.rows.get(read.session);
-  return row !== undefined && row.lastRequest < read.afterRequest;
-}
-
-function serveRead(
-  core: Core,
-  stateMachine: StateMachine,
-  read: WaitingRead,
-  leased: boolean,
-): void {
-  const { state, sink } = core;
-  const { clientId, session, readId, address } = read;
-  if (session !== 0 && !state.table.rows.has(session)) {
-    reply(core, address, { kind: 'evicted', clientId, session });
-    return;
-  }
-  const from = sink.length;
-  stateMachine.read(read.body, 0, read.body.length, sink);
-  if (leased) mark(core, 'readByLease');
-  const { gen, epoch, view, applied } = state;
-  const result = sink.bytes.subarray(from, sink.length);
-  core.effects.push({
-    type: 'reply',
-    address,
-    message: {
-      kind: 'readReply',
-      clientId,
-      readId,
-      gen,
-      epoch,
-      view,
-      op: applied,
-      code: 'ok',
-      result,
-    },
-    leased,
-  });
 }
 
 /** I17: a witness never executes, so it never leads either. */

@@ -165,6 +165,7 @@ function leaveView(core: Core): void {
   state.reads = [];
   state.blockedReads = [];
   state.readBytes = 0;
+  state.blockedBytes = 0;
   refuseLocalReads(core);
   dropBuilding(core);
   state.suspect = false;
@@ -322,6 +323,7 @@ export function abdicate(core: Core, reason: ViewReason): void {
   state.reads = [];
   state.blockedReads = [];
   state.readBytes = 0;
+  state.blockedBytes = 0;
   suspect(core, reason);
 }
 

@@ -11,7 +11,16 @@ import { resumeFetch } from './checkpoint/fetch.js';
 import { onCheckpointRoot } from './checkpoint/roots.js';
 import { advanceTaking, keep } from './checkpoint/take.js';
 import { type Configuration, roleOf } from './configuration.js';
-import { type Core, type EntrySink, isMember, leads, makeSink, mark, primaryNow } from './core.js';
+import {
+  type Core,
+  type EntrySink,
+  emptyRotation,
+  isMember,
+  leads,
+  makeSink,
+  mark,
+  primaryNow,
+} from './core.js';
 import { onGetState } from './donors.js';
 import { type Durability, onCheckpointStored, onStored } from './durability.js';
 import type { Effect, Event } from './effect.js';
@@ -40,6 +49,7 @@ import {
   onPrepareOk,
   repeatStreams,
 } from './normal.js';
+import { noteBlocked } from './reads.js';
 import {
   boot,
   onStartViewWhileRecovering,
@@ -47,7 +57,7 @@ import {
   tickRecovery,
 } from './recovery.js';
 import type { Stored } from './restart.js';
-import { cloneState, emptyState, type ReplicaState } from './state.js';
+import { cloneState, emptyState, type ReplicaState, type WaitingRead } from './state.js';
 import type { StateMachine } from './state-machine.js';
 import { beginGapRepair, donorExited, onNewState, tickTransfer } from './transfer.js';
 import type {
@@ -163,6 +173,8 @@ export class Replica {
       entries: options.entries ?? null,
       bodies: options.reusesMemory === true ? new BodyPool() : null,
       effects: [],
+      rotation: emptyRotation(),
+      blockedUpTo: noteBlocked(new Map(), state.blockedReads),
     };
   }
 
@@ -239,7 +251,7 @@ export class Replica {
         endPass(core, event.nowUs, event.room);
         break;
       case 'execute':
-        execute(core, event.budget);
+        execute(core, event.budget, event.reads);
         break;
       case 'stored':
         onStored(core, event.series, event.op);
@@ -412,6 +424,10 @@ function forget(core: Core, address: ClientAddress): void {
     if (waiting === address) state.registrations.delete(key);
   state.reads = state.reads.filter((read) => read.address !== address);
   state.blockedReads = state.blockedReads.filter((read) => read.address !== address);
-  const left = [...state.reads, ...state.blockedReads];
-  state.readBytes = left.reduce((bytes, read) => bytes + read.body.length, 0);
+  state.blockedBytes = bytesOf(state.blockedReads);
+  state.readBytes = state.blockedBytes + bytesOf(state.reads);
+}
+
+function bytesOf(reads: readonly WaitingRead[]): number {
+  return reads.reduce((bytes, read) => bytes + read.body.length, 0);
 }

@@ -274,8 +274,9 @@ export interface ReplicaState {
   /** Echoed, but a write that their client sent before is not executed yet (RD0). */
   blockedReads: WaitingRead[];
   localReads: WaitingLocalRead[];
-  /** Bytes of both. */
+  /** Bytes of both, and of those set aside. */
   readBytes: number;
+  blockedBytes: number;
   pressure: 'none' | 'high' | 'full';
 }
 
@@ -364,6 +365,7 @@ export function emptyState(at: {
     blockedReads: [],
     localReads: [],
     readBytes: 0,
+    blockedBytes: 0,
     pressure: 'none',
   };
 }

@@ -224,7 +224,7 @@ export class ReplicaActor<M extends StateMachine> {
     const worked = replica.hasWork;
     if (worked) {
       const before = replica.state.applied;
-      this.#step({ type: 'execute', budget: EXECUTE_BUDGET });
+      this.#step({ type: 'execute', budget: EXECUTE_BUDGET, reads: EXECUTE_BUDGET });
       this.#publish();
       if (replica.state.applied > before) this.#asleepUntil = tick + this.slowTicks;
     }

@@ -51,12 +51,12 @@ test('N1, D18: until what was inherited is executed, rings stay unread and nothi
   expect([elect.state.status, elect.replica.takesRequests]).toEqual(['normal', false]);
   expect(elect.client(request(3, { seenView: 1 }))).toEqual([]);
   expect(elect.state.building.count).toBe(0);
-  const effects = elect.step({ type: 'execute', budget: 16 });
+  const effects = elect.step({ type: 'execute', budget: 16, reads: 16 });
   expect(effects.filter(({ type }) => type === 'announce')).toMatchObject([
     { message: { kind: 'viewStarted', view: 1, primaryId: 1 } },
   ]);
   expect([elect.replica.takesRequests, elect.replica.takesReads]).toEqual([true, true]);
-  expect(elect.step({ type: 'execute', budget: 16 })).toEqual([]); // said once
+  expect(elect.step({ type: 'execute', budget: 16, reads: 16 })).toEqual([]); // said once
   elect.client(request(3, { seenView: 1 }));
   expect(elect.state.building.count).toBe(1);
 });

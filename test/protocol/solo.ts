@@ -114,7 +114,7 @@ export class Solo {
   }
 
   execute(budget = 16): ServerMessage[] {
-    return answers(this.step({ type: 'execute', budget }));
+    return answers(this.step({ type: 'execute', budget, reads: budget }));
   }
 
   /** `count` ticks, each with its pass; what they send. */

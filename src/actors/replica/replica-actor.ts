@@ -33,8 +33,9 @@ const POLL_LIMIT: PollLimit = { frames: 64, bytes: 256 << 10 };
 /** Entries executed per pass (SP2), and the time for it: entries may be large, and the code of a young thread is slow. */
 const EXECUTE_PER_PASS = 16;
 const EXECUTE_MS = 2;
-/** Entries between two looks at the clock. */
+/** Entries and reads between two looks at the clock. */
 const EXECUTE_STEP = 2;
+const READ_STEP = 64;
 /** How often an idle thread wakes for its ticks; ticks are counted from the time that has passed, so this need not be one. */
 const WAKE_MS = 20;
 /** Elapsed time that may become ticks in one pass (SP3). */
@@ -237,7 +238,7 @@ export class ReplicaActor {
     const hurried = replica.state.status === 'view-change';
     const until = hurried ? 0 : performance.now() + EXECUTE_MS;
     for (let left = EXECUTE_PER_PASS; left > 0 && replica.hasWork; left -= EXECUTE_STEP) {
-      this.#perform(replica.step({ type: 'execute', budget: EXECUTE_STEP }));
+      this.#perform(replica.step({ type: 'execute', budget: EXECUTE_STEP, reads: READ_STEP }));
       if (performance.now() >= until) break;
     }
     this.#counters.entries += replica.state.applied - before;

@@ -126,7 +126,7 @@ export class Passes {
     };
     step(event);
     step({ type: 'endOfPass', nowUs: CLOCK_US, room });
-    if (replica.hasWork) step({ type: 'execute', budget: EXECUTE_BUDGET });
+    if (replica.hasWork) step({ type: 'execute', budget: EXECUTE_BUDGET, reads: EXECUTE_BUDGET });
     step({ type: 'idle' });
     if (before !== null && this.#scope.watch === 'everything') checkMonotone(before, state, assert);
     withoutClocks(state, this.#scope);
