@@ -217,7 +217,7 @@ function startAlone(size: FrameSize): Started {
   const writer = new RingWriter(memory);
   const reader = new RingReader(memory);
   const frame = sharedFrame(size);
-  const covered = coveredBytes('prepare', bytes);
+  const covered = coveredBytes(true, bytes);
   const count = burstFor(size);
   return {
     count,
@@ -240,7 +240,7 @@ function startAlone(size: FrameSize): Started {
 /** Frames as entries travel: of a long one the checksum covers the beginning, the chain of hashes the rest. */
 export function byRing(size: FrameSize): Piece {
   const { bytes } = size;
-  const start = (): Started => startRing(size, coveredBytes('prepare', bytes));
+  const start = (): Started => startRing(size, coveredBytes(true, bytes));
   return { name: nameOf(size, 'ring'), bytes, start };
 }
 
@@ -253,8 +253,8 @@ function byOtherRings(size: FrameSize): Piece[] {
     start: () => startRing(size, covered),
   });
   const none = piece('ring, no checksum', 0);
-  const all = piece('ring, checksum over all of it', coveredBytes('request', bytes));
-  return coveredBytes('prepare', bytes) < bytes ? [none, all] : [none];
+  const all = piece('ring, checksum over all of it', coveredBytes(false, bytes));
+  return coveredBytes(true, bytes) < bytes ? [none, all] : [none];
 }
 
 /** A structured clone of each frame. */

@@ -38,8 +38,8 @@ export function isOrdered(kind: MessageKind): boolean {
 const CHAINED_COVERED_BYTES = 1024;
 
 /** How much of a frame its record's checksum covers. */
-export function coveredBytes(kind: MessageKind | null, length: number): number {
-  return kind === 'prepare' ? Math.min(length, CHAINED_COVERED_BYTES) : length;
+export function coveredBytes(isPrepare: boolean, length: number): number {
+  return isPrepare ? Math.min(length, CHAINED_COVERED_BYTES) : length;
 }
 
 /** True when whoever takes the message must compare its entries with their chains: nothing else covers their bytes. */
@@ -143,6 +143,9 @@ const CODECS: Readonly<
   evicted: 'cold',
 };
 
+/** By code: what is asked of every frame is not looked up by name. */
+const CODEC_OF: readonly Codec[] = KINDS.map((kind) => CODECS[kind]);
+
 /**
  * Reads the frame at `range`. Byte strings in the result view `bytes`.
  * @throws {BadFrame} naming what is wrong; nothing of the message is kept then.
@@ -156,10 +159,10 @@ export function readFrame(
   const code = frameCode(view, from, to - from);
   const kind = KINDS[code];
   if (kind === undefined) throw new BadFrame(`unknown kind of frame ${code}`);
-  const codec: Codec = CODECS[kind];
+  const codec = CODEC_OF[code];
   if (isHot(view, from, to - from) !== (codec !== 'cold'))
     throw new BadFrame(`${kind} in the form of another kind`);
-  if (codec === 'hot') return readHot(kind as HotKind, bytes, view, range);
+  if (codec === 'hot') return readHot(code, bytes, view, range);
   if (codec === 'bulk') return readBulk(kind as BulkKind, bytes, view, range);
   if (codec === 'checkpoint') return readCheckpoint(kind as CheckpointKind, bytes, view, range);
   return readCold(kind as ColdKind, bytes, range);

@@ -23,7 +23,7 @@ import {
   putChain,
   putEntries,
 } from './entry-codec.js';
-import { KIND_CODES, OPENING_BYTES } from './kinds.js';
+import { KIND_CODES, KINDS, OPENING_BYTES } from './kinds.js';
 import {
   ARRAY_BYTES,
   BadFrame,
@@ -149,29 +149,47 @@ const READ_REPLY_CODE = READ_REPLY_OP + WHOLE_BYTES;
 const READ_REPLY_PADDING = READ_REPLY_CODE + UINT_BYTES;
 const READ_REPLY_RESULT = READ_REPLY_PADDING + paddingBytes(READ_REPLY_PADDING);
 
-/** Number of fields of each array, and bytes up to its variable part or, without one, its end. */
-const SHAPES: Readonly<Record<HotKind, { fields: number; bytes: number }>> = {
-  prepare: { fields: 16, bytes: PREPARE_ENTRIES + ARRAY_BYTES },
-  commit: { fields: 11, bytes: COMMIT_BYTES },
-  prepareOk: { fields: 17, bytes: PREPARE_OK_BYTES },
-  request: { fields: 12, bytes: REQUEST_BODY + BIN_BYTES },
-  read: { fields: 12, bytes: READ_BODY + BIN_BYTES },
-  localRead: { fields: 15, bytes: LOCAL_BODY + BIN_BYTES },
-  reply: { fields: 16, bytes: REPLY_RESULT + BIN_BYTES },
-  readReply: { fields: 13, bytes: READ_REPLY_RESULT + BIN_BYTES },
-};
+/** Number of fields of an array, and bytes up to its variable part or, without one, its end. */
+interface Shape {
+  readonly code: number;
+  readonly fields: number;
+  readonly bytes: number;
+}
 
-function putClientHeader(
-  view: DataView,
-  at: number,
-  message: { readonly kind: HotKind; readonly clientId: ClientId },
-): void {
-  putArray(view, at, SHAPES[message.kind].fields);
-  putUint(view, at + ARRAY_BYTES, KIND_CODES[message.kind]);
-  putUint(view, at + CLIENT_ID, message.clientId[0]);
-  putUint(view, at + CLIENT_ID + UINT_BYTES, message.clientId[1]);
-  putUint(view, at + CLIENT_ID + 2 * UINT_BYTES, message.clientId[2]);
-  putUint(view, at + CLIENT_ID + 3 * UINT_BYTES, message.clientId[3]);
+function shape(kind: HotKind, fields: number, bytes: number): Shape {
+  return { code: KIND_CODES[kind], fields, bytes };
+}
+
+const PREPARE_SHAPE: Shape = shape('prepare', 16, PREPARE_ENTRIES + ARRAY_BYTES);
+const COMMIT_SHAPE: Shape = shape('commit', 11, COMMIT_BYTES);
+const PREPARE_OK_SHAPE: Shape = shape('prepareOk', 17, PREPARE_OK_BYTES);
+const REQUEST_SHAPE: Shape = shape('request', 12, REQUEST_BODY + BIN_BYTES);
+const READ_SHAPE: Shape = shape('read', 12, READ_BODY + BIN_BYTES);
+const LOCAL_SHAPE: Shape = shape('localRead', 15, LOCAL_BODY + BIN_BYTES);
+const REPLY_SHAPE: Shape = shape('reply', 16, REPLY_RESULT + BIN_BYTES);
+const READ_REPLY_SHAPE: Shape = shape('readReply', 13, READ_REPLY_RESULT + BIN_BYTES);
+
+/** By code: nothing is looked up by name for every frame. */
+const SHAPE_OF: (Shape | undefined)[] = KINDS.map(() => undefined);
+for (const one of [
+  PREPARE_SHAPE,
+  COMMIT_SHAPE,
+  PREPARE_OK_SHAPE,
+  REQUEST_SHAPE,
+  READ_SHAPE,
+  LOCAL_SHAPE,
+  REPLY_SHAPE,
+  READ_REPLY_SHAPE,
+])
+  SHAPE_OF[one.code] = one;
+
+function putClientHeader(view: DataView, at: number, { code, fields }: Shape, id: ClientId): void {
+  putArray(view, at, fields);
+  putUint(view, at + ARRAY_BYTES, code);
+  putUint(view, at + CLIENT_ID, id[0]);
+  putUint(view, at + CLIENT_ID + UINT_BYTES, id[1]);
+  putUint(view, at + CLIENT_ID + 2 * UINT_BYTES, id[2]);
+  putUint(view, at + CLIENT_ID + 3 * UINT_BYTES, id[3]);
 }
 
 function clientIdAt(view: DataView, at: number): ClientId {
@@ -193,6 +211,11 @@ function bodyAt(
   const width = paddingAt(view, padding);
   if (padding + width !== span.at) throw new BadFrame(`padding of ${width} bytes`);
   return lastBinAt(bytes, view, span, 'body');
+}
+
+/** Mostly the first of them. */
+function codeOf<T>(choices: readonly T[], choice: T): number {
+  return choice === choices[0] ? 0 : choices.indexOf(choice);
 }
 
 /** Exact length of the frame in bytes. */
@@ -221,7 +244,7 @@ export function hotBytes(message: HotMessage): number {
 export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView, at: number): void {
   switch (message.kind) {
     case 'prepare':
-      putReplicaHeader(view, at, message, SHAPES.prepare.fields);
+      putReplicaHeader(view, at, message, PREPARE_SHAPE.fields);
       putUint(view, at + PREPARE_START, message.start);
       putWhole(view, at + PREPARE_FIRST, message.first);
       putChain(view, at + PREPARE_PREV_CHAIN, message.prevChain);
@@ -231,7 +254,7 @@ export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView,
       putEntries(bytes, view, at + PREPARE_ENTRIES, message.entries);
       return;
     case 'commit':
-      putReplicaHeader(view, at, message, SHAPES.commit.fields);
+      putReplicaHeader(view, at, message, COMMIT_SHAPE.fields);
       putUint(view, at + COMMIT_START, message.start);
       putWhole(view, at + COMMIT_OP, message.op);
       putWhole(view, at + COMMIT_COMMIT_MAX, message.commitMax);
@@ -239,7 +262,7 @@ export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView,
       putWhole(view, at + COMMIT_HB_SEQ, message.hbSeq);
       return;
     case 'prepareOk':
-      putReplicaHeader(view, at, message, SHAPES.prepareOk.fields);
+      putReplicaHeader(view, at, message, PREPARE_OK_SHAPE.fields);
       putWhole(view, at + PREPARE_OK_OP, message.op);
       putChain(view, at + PREPARE_OK_CHAIN, message.chain);
       putWhole(view, at + PREPARE_OK_CP_OP, message.cpOp);
@@ -247,7 +270,7 @@ export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView,
       putWhole(view, at + PREPARE_OK_HB_ECHO, message.hbEcho);
       return;
     case 'request':
-      putClientHeader(view, at, message);
+      putClientHeader(view, at, REQUEST_SHAPE, message.clientId);
       putWhole(view, at + REQUEST_SESSION, message.session);
       putUint(view, at + REQUEST_NUMBER, message.requestNumber);
       putUint(view, at + REQUEST_ACKED, message.acked);
@@ -257,7 +280,7 @@ export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView,
       putBin(bytes, view, at + REQUEST_BODY, message.body);
       return;
     case 'read':
-      putClientHeader(view, at, message);
+      putClientHeader(view, at, READ_SHAPE, message.clientId);
       putWhole(view, at + READ_SESSION, message.session);
       putWhole(view, at + READ_ID, message.readId);
       putUint(view, at + READ_AFTER, message.afterRequest);
@@ -267,7 +290,7 @@ export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView,
       putBin(bytes, view, at + READ_BODY, message.body);
       return;
     case 'localRead':
-      putClientHeader(view, at, message);
+      putClientHeader(view, at, LOCAL_SHAPE, message.clientId);
       putWhole(view, at + LOCAL_SESSION, message.session);
       putWhole(view, at + LOCAL_ID, message.readId);
       putUint(view, at + LOCAL_AFTER, message.afterRequest);
@@ -280,7 +303,7 @@ export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView,
       putBin(bytes, view, at + LOCAL_BODY, message.body);
       return;
     case 'reply':
-      putClientHeader(view, at, message);
+      putClientHeader(view, at, REPLY_SHAPE, message.clientId);
       putWhole(view, at + REPLY_SESSION, message.session);
       putUint(view, at + REPLY_NUMBER, message.requestNumber);
       putUint(view, at + REPLY_GEN, message.gen);
@@ -288,34 +311,35 @@ export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView,
       putUint(view, at + REPLY_VIEW, message.view);
       putWhole(view, at + REPLY_OP, message.op);
       putUint(view, at + REPLY_IDX, message.idx);
-      putUint(view, at + REPLY_CODE, REPLY_CODES.indexOf(message.code));
+      putUint(view, at + REPLY_CODE, codeOf(REPLY_CODES, message.code));
       putWhole(view, at + REPLY_NONCE, message.nonce);
       putPadding(view, at + REPLY_PADDING, REPLY_RESULT - REPLY_PADDING);
       putBin(bytes, view, at + REPLY_RESULT, message.result);
       return;
     case 'readReply':
-      putClientHeader(view, at, message);
+      putClientHeader(view, at, READ_REPLY_SHAPE, message.clientId);
       putWhole(view, at + READ_REPLY_ID, message.readId);
       putUint(view, at + READ_REPLY_GEN, message.gen);
       putUint(view, at + READ_REPLY_EPOCH, message.epoch);
       putUint(view, at + READ_REPLY_VIEW, message.view);
       putWhole(view, at + READ_REPLY_OP, message.op);
-      putUint(view, at + READ_REPLY_CODE, READ_CODES.indexOf(message.code));
+      putUint(view, at + READ_REPLY_CODE, codeOf(READ_CODES, message.code));
       putPadding(view, at + READ_REPLY_PADDING, READ_REPLY_RESULT - READ_REPLY_PADDING);
       putBin(bytes, view, at + READ_REPLY_RESULT, message.result);
       return;
   }
 }
 
-/** @throws {BadFrame} */
+/** `code`: of a hot frame. @throws {BadFrame} */
 export function readHot(
-  kind: HotKind,
+  code: number,
   bytes: Uint8Array,
   view: DataView,
   range: { from: number; to: number },
 ): HotMessage {
   const { from: at, to } = range;
-  const shape = SHAPES[kind];
+  const kind = KINDS[code] as HotKind;
+  const shape = SHAPE_OF[code] as Shape;
   if (to - at < shape.bytes) throw new BadFrame(`${kind} in a frame of ${to - at} bytes`);
   tupleAt(view, at, shape.fields, kind);
   if ((kind === 'commit' || kind === 'prepareOk') && to - at > shape.bytes)

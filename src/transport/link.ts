@@ -6,7 +6,7 @@ import { violated } from '../protocol/assert.js';
 import type { Message, MessageKind } from '../protocol/message.js';
 import type { Doorbell } from './doorbell.js';
 import { coveredBytes, frameBytes, isOrdered, readFrame, writeFrame } from './frame.js';
-import { frameKind } from './kinds.js';
+import { frameCode, KIND_CODES, KINDS } from './kinds.js';
 import { BadFrame, BODY_ALIGNMENT } from './msgpack.js';
 import {
   Assembly,
@@ -19,6 +19,7 @@ import {
 } from './piece.js';
 import type { RingReader, RingWriter } from './ring.js';
 
+const PREPARE: number = KIND_CODES.prepare;
 /** With room for less a piece is not worth a record. */
 const PIECE_BYTES_MIN = 256;
 /** Share of a ring that entries and pieces leave to heartbeats, acknowledgements and the headers of records. */
@@ -65,7 +66,7 @@ export class OutLink {
   }
 
   #write(message: Message, length: number): boolean {
-    const at = this.#ring.claim(length, coveredBytes(message.kind, length));
+    const at = this.#ring.claim(length, coveredBytes(message.kind === 'prepare', length));
     if (at < 0) return false;
     writeFrame(message, this.#ring.bytes, this.#ring.view, at);
     return true;
@@ -180,7 +181,9 @@ export class InLink {
 
   /** True when the next message could be handed out: `accept` as in `poll`. */
   ready(accept: (kind: MessageKind) => boolean): boolean {
-    return this.#ring.hasData() && this.#ring.peek() && this.#accepted(accept);
+    const ring = this.#ring;
+    if (!ring.peek()) return false;
+    return this.#accepted(accept, frameCode(ring.view, ring.offset, ring.length));
   }
 
   /**
@@ -195,16 +198,22 @@ export class InLink {
     handler: (message: Message) => void,
   ): number {
     const ring = this.#ring;
+    if (!ring.peek()) {
+      // Of bytes that nobody can have written so it has let go.
+      this.#release();
+      return 0;
+    }
+    const { view } = ring;
     let count = 0;
     let bytes = 0;
     try {
-      while (count < limit.frames && bytes < limit.bytes && ring.peek()) {
-        if (accept !== null && !this.#accepted(accept)) break;
+      do {
         const from = ring.offset;
-        const range = { from, to: from + ring.length };
-        const kind = frameKind(ring.view, from, ring.length);
-        const intact = ring.verify(coveredBytes(kind, ring.length));
-        bytes += ring.length;
+        const { length } = ring;
+        const code = frameCode(view, from, length);
+        if (accept !== null && !this.#accepted(accept, code)) break;
+        const intact = ring.verify(coveredBytes(code === PREPARE, length));
+        bytes += length;
         ring.consume();
         count++;
         if (!intact) {
@@ -212,10 +221,11 @@ export class InLink {
           this.#assembly.clear();
           continue;
         }
-        if (isPiece(ring.view, range.from, ring.length)) this.#piece(range, handler);
+        const range = { from, to: from + length };
+        if (isPiece(code, length)) this.#piece(range, handler);
         else this.#frame(ring, range, handler);
         if (ring.unreleased >= ring.capacity / 4) this.#release();
-      }
+      } while (count < limit.frames && bytes < limit.bytes && ring.peek());
     } finally {
       this.bytesIn += bytes;
       this.#release();
@@ -227,13 +237,14 @@ export class InLink {
     if (this.#ring.release()) this.#producer?.ring();
   }
 
-  #accepted(accept: (kind: MessageKind) => boolean): boolean {
+  /** Of the record that lies in front, a frame of kind `code`. */
+  #accepted(accept: (kind: MessageKind) => boolean, code: number): boolean {
     const { offset, length, view } = this.#ring;
-    const kind = isPiece(view, offset, length)
+    const kind = isPiece(code, length)
       ? this.#assembly.completes(view, { from: offset, to: offset + length })
-      : frameKind(view, offset, length);
+      : KINDS[code];
     // What is not ours, or not whole yet, is nothing that the actor could refuse.
-    return kind === null || accept(kind);
+    return kind === null || kind === undefined || accept(kind);
   }
 
   #frame(

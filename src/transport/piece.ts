@@ -3,7 +3,7 @@
 // is sent is the link's affair.
 
 import type { MessageKind } from '../protocol/message.js';
-import { frameCode, frameKind, OPENING_BYTES } from './kinds.js';
+import { frameKind, OPENING_BYTES } from './kinds.js';
 import {
   ARRAY_BYTES,
   BadFrame,
@@ -72,8 +72,9 @@ export function writePiece(
   putBin(bytes, view, at + BYTES, piece.bytes);
 }
 
-export function isPiece(view: DataView, at: number, length: number): boolean {
-  return length >= PIECE_OVERHEAD_BYTES && frameCode(view, at, length) === PIECE_CODE;
+/** `code`: of a frame of `length` bytes. */
+export function isPiece(code: number, length: number): boolean {
+  return code === PIECE_CODE && length >= PIECE_OVERHEAD_BYTES;
 }
 
 /** Collects the pieces of one message at a time. */

@@ -3,6 +3,7 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { frameCode } from '../../src/transport/kinds.js';
 import { BadFrame } from '../../src/transport/msgpack.js';
 import {
   Assembly,
@@ -25,7 +26,7 @@ function pieceOf(first: boolean, total: number, part: Uint8Array): Uint8Array {
 /** As a link does: what is no piece is not for the assembly, and a message that came is let go. */
 function add(assembly: Assembly, bytes: Uint8Array): Uint8Array | BadFrame | null {
   const view = new DataView(bytes.buffer);
-  if (!isPiece(view, 0, bytes.length)) return null;
+  if (!isPiece(frameCode(view, 0, bytes.length), bytes.length)) return null;
   const range = { from: 0, to: bytes.length };
   assembly.completes(view, range);
   try {

@@ -15,8 +15,12 @@ interface Connection {
   readonly address: ClientAddress;
   readonly requests: InLink;
   readonly replies: OutLink;
+  readonly take: (message: Message) => void;
   /** In order, behind what no longer fitted. */
   waiting: ServerMessage[];
+  /** Among those to be flushed; among those with something that waits for room. */
+  written: boolean;
+  stuck: boolean;
 }
 
 export class ClientConnections {
@@ -25,15 +29,25 @@ export class ClientConnections {
   readonly #replica: ReplicaId;
   readonly #parts: ActorParts;
   readonly #accept: (kind: MessageKind) => boolean;
+  readonly #take: (address: ClientAddress, message: ClientMessage) => void;
   readonly #all: Connection[] = [];
+  // Few of many at a time: a pass does not look at all of them again and again.
+  readonly #written: Connection[] = [];
+  #stuck: Connection[] = [];
   readonly #byAddress = new Map<ClientAddress, Connection>();
   #turn = 0;
 
   /** `accept`: whether the core takes a message of this kind now; others stay unread (N1). */
-  constructor(replica: ReplicaId, parts: ActorParts, accept: (kind: MessageKind) => boolean) {
+  constructor(
+    replica: ReplicaId,
+    parts: ActorParts,
+    accept: (kind: MessageKind) => boolean,
+    take: (address: ClientAddress, message: ClientMessage) => void,
+  ) {
     this.#replica = replica;
     this.#parts = parts;
     this.#accept = accept;
+    this.#take = take;
   }
 
   add(address: ClientAddress, link: ClientLinkMemory): void {
@@ -45,7 +59,10 @@ export class ClientConnections {
       address,
       requests: new InLink(new RingReader(requests)),
       replies: new OutLink(this.#parts.writer(replies), clientDoorbell(link)),
+      take: (message) => this.#take(address, message as ClientMessage),
       waiting: [],
+      written: false,
+      stuck: false,
     };
     this.#all.push(connection);
     this.#byAddress.set(address, connection);
@@ -57,49 +74,73 @@ export class ClientConnections {
     if (connection === undefined) return false;
     this.#byAddress.delete(address);
     this.#all.splice(this.#all.indexOf(connection), 1);
+    this.#stuck = this.#stuck.filter((other) => other !== connection);
     return true;
   }
 
   /** N3: round-robin, and only as long as the core can take what comes. @returns how many messages there were */
-  poll(limit: PollLimit, take: (address: ClientAddress, message: ClientMessage) => void): number {
-    const count = this.#all.length;
+  poll(limit: PollLimit): number {
+    const all = this.#all;
+    const count = all.length;
+    if (count === 0) return 0;
     let work = 0;
-    for (let turn = 0; turn < count; turn++) {
-      const client = this.#all[(this.#turn + turn) % count];
-      if (client === undefined) continue;
-      work += client.requests.poll(limit, this.#accept, (message: Message) =>
-        take(client.address, message as ClientMessage),
-      );
+    let at = this.#turn % count;
+    this.#turn = at + 1;
+    for (let left = count; left > 0; left--) {
+      const { requests, take } = all[at] as Connection;
+      work += requests.poll(limit, this.#accept, take);
+      if (++at === count) at = 0;
     }
-    if (count > 0) this.#turn = (this.#turn + 1) % count;
     return work;
   }
 
   /** Something lies in a ring that the core would take. */
   get ready(): boolean {
-    return this.#all.some((client) => client.requests.ready(this.#accept));
+    for (const { requests } of this.#all) if (requests.ready(this.#accept)) return true;
+    return false;
   }
 
   /** Something written waits for room: nobody rings when there is some. */
   get waitsForRoom(): boolean {
-    return this.#all.some((client) => client.waiting.length > 0 || client.replies.busy);
+    return this.#stuck.length > 0;
   }
 
   /** Long messages and waiting replies go on where there is room. @returns how many moved */
   pump(): number {
+    if (this.#stuck.length === 0) return 0;
     let moved = 0;
-    for (const client of this.#all) {
-      if (client.replies.busy && client.replies.pump()) moved++;
-      let sent = 0;
-      while (
-        sent < client.waiting.length &&
-        client.replies.send(client.waiting[sent] as ServerMessage)
-      )
-        sent++;
-      if (sent > 0) client.waiting = client.waiting.slice(sent);
-      moved += sent;
-    }
+    for (const client of this.#stuck) moved += this.#pump(client);
+    this.#stuck = this.#stuck.filter((client) => {
+      client.stuck = client.waiting.length > 0 || client.replies.busy;
+      return client.stuck;
+    });
     return moved;
+  }
+
+  #pump(client: Connection): number {
+    let moved = client.replies.busy && client.replies.pump() ? 1 : 0;
+    let sent = 0;
+    while (
+      sent < client.waiting.length &&
+      client.replies.send(client.waiting[sent] as ServerMessage)
+    )
+      sent++;
+    if (sent > 0) client.waiting = client.waiting.slice(sent);
+    moved += sent;
+    if (moved > 0) this.#noteWritten(client);
+    return moved;
+  }
+
+  #noteWritten(client: Connection): void {
+    if (client.written) return;
+    client.written = true;
+    this.#written.push(client);
+  }
+
+  #noteStuck(client: Connection): void {
+    if (client.stuck) return;
+    client.stuck = true;
+    this.#stuck.push(client);
   }
 
   reply(address: ClientAddress, message: ServerMessage): void {
@@ -113,7 +154,11 @@ export class ClientConnections {
 
   /** BP1c: never waits. */
   #send(client: Connection, message: ServerMessage): void {
-    if (client.waiting.length === 0 && client.replies.send(message)) return;
+    if (client.waiting.length === 0 && client.replies.send(message)) {
+      this.#noteWritten(client);
+      if (client.replies.busy) this.#noteStuck(client);
+      return;
+    }
     if (client.waiting.length >= REPLIES_WAITING_MAX) {
       this.dropped++;
       return;
@@ -121,10 +166,16 @@ export class ClientConnections {
     const kept =
       message.kind === 'readReply' ? { ...message, result: message.result.slice() } : message;
     client.waiting.push(kept);
+    this.#noteStuck(client);
   }
 
   flush(): void {
-    for (const client of this.#all) client.replies.flush();
+    const written = this.#written;
+    for (const client of written) {
+      client.written = false;
+      client.replies.flush();
+    }
+    if (written.length > 0) written.length = 0;
   }
 
   /** Both ends of every link, for the account of traffic. */

@@ -6,7 +6,7 @@ import { touchedSegments } from '../../protocol/arena.js';
 import { roleOf } from '../../protocol/configuration.js';
 import type { Effect } from '../../protocol/effect.js';
 import { TICK_MS } from '../../protocol/limits.js';
-import type { ClientMessage, Message, ReplicaMessage } from '../../protocol/message.js';
+import type { Message, ReplicaMessage } from '../../protocol/message.js';
 import { Replica } from '../../protocol/replica.js';
 import type { ReplicaState } from '../../protocol/state.js';
 import type { ClientAddress, Digest64, ReplicaId } from '../../protocol/types.js';
@@ -69,7 +69,6 @@ export class ReplicaActor {
   readonly #clients: ClientConnections;
   readonly #room: number[];
   readonly #onMessage: (message: Message) => void;
-  readonly #onClientMessage: (address: ClientAddress, message: ClientMessage) => void;
   readonly #news: CommitNews;
   #sleepMs = WAKE_MS;
   #tickedMs: number;
@@ -124,10 +123,13 @@ export class ReplicaActor {
       (other) => this.#peers.find((peer) => peer.id === other)?.block,
     );
     this.#disk?.attach(replica);
-    this.#clients = new ClientConnections(id, parts, (kind) => replica.takes(kind));
+    this.#clients = new ClientConnections(
+      id,
+      parts,
+      (kind) => replica.takes(kind),
+      (address, message) => this.#perform(replica.step({ type: 'client', address, message })),
+    );
     this.#onMessage = (message) => this.#take(message as ReplicaMessage);
-    this.#onClientMessage = (address, message) =>
-      this.#perform(replica.step({ type: 'client', address, message }));
     for (const client of boot.clients) this.addClient(client.address, client.link);
     this.#tickedMs = performance.now();
     const damage = this.#disk?.damage ?? null;
@@ -190,7 +192,7 @@ export class ReplicaActor {
     const began = performance.now();
     let work = this.#hints();
     for (const peer of this.#peers) work += peer.in.poll(POLL_LIMIT, null, this.#onMessage);
-    work += this.#clients.poll(POLL_LIMIT, this.#onClientMessage);
+    work += this.#clients.poll(POLL_LIMIT);
     work += this.#tick();
     work += this.#pollDisk();
     work += this.#pump();
