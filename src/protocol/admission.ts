@@ -2,16 +2,24 @@
 // (N3). What was admitted is the primary's own knowledge of this view; only execution decides (D15).
 
 import { reserve } from './arena.js';
+import { type AskedRead, type AskedRequest, askedRead, askedRequest } from './asked.js';
+import { ownMemory } from './body-pool.js';
 import { collect } from './checkpoint/collect.js';
 import { keptReply, type SessionRow, sessionOf, strayRow } from './client-table.js';
 import { type Core, leads, mark, notice, primaryNow, reply } from './core.js';
 import { LOG_PRESSURE } from './limits.js';
 import { onLocalRead } from './local-reads.js';
 import { appendOwned, chainAt, ENTRY_OVERHEAD_BYTES, entryAt, head, headTs } from './log.js';
-import type { Busy, ClientMessage, Read, Register, Request, Unregister } from './message.js';
+import type { Busy, ClientMessage, Register, Unregister } from './message.js';
 import { type RequestFields, requestSpace, writeRequest } from './request-body.js';
 import type { ReplicaState } from './state.js';
-import { type ClientAddress, type ReplicaId, sameClient, type ViewNumber } from './types.js';
+import {
+  type ClientAddress,
+  type ClientId,
+  type ReplicaId,
+  sameClient,
+  type ViewNumber,
+} from './types.js';
 
 const NO_BYTES = new Uint8Array(0);
 
@@ -58,7 +66,10 @@ function inFlightBytes(core: Core): number {
  * A later view that the client knows of: this replica is the one who is late, and says nothing (CS4). Somebody is in that view,
  * so a quorum has left all lower ones (VC3); he may reach clients only, and they would ask its primary for ever.
  */
-export function laterView(core: Core, message: ClientMessage): ViewNumber | null {
+export function laterView(
+  core: Core,
+  message: Pick<ClientMessage, 'epoch' | 'seenView'>,
+): ViewNumber | null {
   const { epoch, view } = core.state;
   if (!concernsClients(core) || message.epoch !== epoch || message.seenView <= view) return null;
   mark(core, 'clientOfLaterView');
@@ -66,31 +77,32 @@ export function laterView(core: Core, message: ClientMessage): ViewNumber | null
 }
 
 export function onClient(core: Core, address: ClientAddress, message: ClientMessage): void {
-  const { state } = core;
-  if (message.kind === 'localRead') {
-    onLocalRead(core, address, message);
-    return;
-  }
-  if (!concernsClients(core) || state.abdicating) {
-    answerNotPrimary(core, address);
-    return;
-  }
-  // Without rings a message can arrive at a closed gate; the client's resend brings it again.
-  if (!gateOpen(core)) return;
   switch (message.kind) {
+    case 'localRead':
+      onLocalRead(core, address, message);
+      return;
     case 'register':
-      onRegister(core, address, message);
+      if (admits(core, address)) onRegister(core, address, message);
       return;
     case 'unregister':
-      onUnregister(core, address, message);
+      if (admits(core, address)) onUnregister(core, address, message);
       return;
     case 'request':
-      onRequest(core, address, message);
+      onRequest(core, address, askedRequest(message));
       return;
     case 'read':
-      onRead(core, address, message);
+      onRead(core, address, askedRead(message));
       return;
   }
+}
+
+function admits(core: Core, address: ClientAddress): boolean {
+  if (!concernsClients(core) || core.state.abdicating) {
+    answerNotPrimary(core, address);
+    return false;
+  }
+  // Without rings a message can arrive at a closed gate; the client's resend brings it again.
+  return gateOpen(core);
 }
 
 function answerNotPrimary(core: Core, address: ClientAddress): void {
@@ -137,7 +149,8 @@ function onUnregister(core: Core, address: ClientAddress, message: Unregister): 
   });
 }
 
-function onRequest(core: Core, address: ClientAddress, message: Request): void {
+export function onRequest(core: Core, address: ClientAddress, message: AskedRequest): void {
+  if (!admits(core, address)) return;
   const { state, mutations } = core;
   const row = liveRow(core, message) ?? rowOfTheEvicted(core, message);
   if (row === null) {
@@ -165,37 +178,48 @@ function onRequest(core: Core, address: ClientAddress, message: Request): void {
       state.admissions.set(message.session, { requestNumber: message.requestNumber, address });
     return;
   }
-  if (message.body.length > core.limits.requestBytes) return; // the client's half never sends it
+  if (message.to - message.from > core.limits.requestBytes) return; // the client's half never sends it
   if (admission === undefined)
     state.admissions.set(message.session, { requestNumber: message.requestNumber, address });
   else admission.requestNumber = Math.max(admission.requestNumber, message.requestNumber);
-  const { clientId, session, requestNumber, acked, body } = message;
-  take(core, { type: 'op', clientId, session, requestNumber, acked }, body);
+  const { clientId, session, requestNumber, acked, bytes, from, to } = message;
+  take(core, { type: 'op', clientId, session, requestNumber, acked }, bytes, from, to);
 }
 
 /** CS3 as a mistake: as if the session still stood right before this request. */
-function rowOfTheEvicted(core: Core, message: Request): SessionRow | null {
+function rowOfTheEvicted(core: Core, message: AskedRequest): SessionRow | null {
   if (core.mutations.evictedExecuted !== true) return null;
-  return strayRow(message.clientId, message.requestNumber);
+  return strayRow(copyOf(message.clientId), message.requestNumber);
 }
 
-function liveRow(core: Core, message: Request | Read): SessionRow | null {
+function liveRow(core: Core, message: AskedRequest | AskedRead): SessionRow | null {
   const row = core.state.table.rows.get(message.session);
   return row !== undefined && sameClient(row.clientId, message.clientId) ? row : null;
 }
 
-function answerEvicted(core: Core, address: ClientAddress, message: Request | Read): void {
-  const { clientId, session } = message;
+function answerEvicted(
+  core: Core,
+  address: ClientAddress,
+  message: AskedRequest | AskedRead,
+): void {
+  const { session } = message;
+  const clientId = copyOf(message.clientId);
   mark(core, 'requestOfEvictedSession');
   reply(core, address, { kind: 'evicted', clientId, session });
 }
 
-function resendReply(core: Core, address: ClientAddress, message: Request, row: SessionRow): void {
+function resendReply(
+  core: Core,
+  address: ClientAddress,
+  message: AskedRequest,
+  row: SessionRow,
+): void {
   const kept = keptReply(row, message.requestNumber);
   if (kept === null) return; // acknowledged: nobody waits for it
   mark(core, kept.code === 'replyDropped' ? 'replyTooLarge' : 'duplicateAnswered');
   const { gen, epoch, view } = core.state;
-  const { clientId, session } = message;
+  const { clientId } = row;
+  const { session } = message;
   reply(core, address, { kind: 'reply', clientId, session, gen, epoch, view, nonce: 0, ...kept });
 }
 
@@ -256,38 +280,57 @@ function pressureOf({ state, limits }: Core): ReplicaState['pressure'] {
 }
 
 /** RD0, RD2: note what must be echoed first, and force a heartbeat in this pass. */
-function onRead(core: Core, address: ClientAddress, message: Read): void {
+export function onRead(core: Core, address: ClientAddress, message: AskedRead): void {
+  if (!admits(core, address)) return;
   const { state } = core;
-  if (message.session !== 0 && liveRow(core, message) === null) {
+  const { session, afterRequest, readId, bytes } = message;
+  const row = session === 0 ? null : liveRow(core, message);
+  if (session !== 0 && row === null) {
     answerEvicted(core, address, message);
     return;
   }
-  const body = core.bodies?.copy(message.body) ?? message.body.slice();
-  const { clientId, session, afterRequest, readId } = message;
+  const length = message.to - message.from;
+  const memory =
+    core.bodies?.copy(bytes, message.from, message.to) ??
+    ownMemory(bytes, message.from, message.to);
   state.reads.push({
     need: core.mutations.oldEchoesCount === true ? state.hbSeq : state.hbSeq + 1,
     address,
-    clientId,
+    clientId: row?.clientId ?? copyOf(message.clientId),
     session,
     afterRequest,
     readId,
-    body,
+    memory,
+    from: memory.used - length,
+    to: memory.used,
   });
-  state.readBytes += body.length;
+  state.readBytes += length;
   if (core.timing.leaseMs === 0) state.heartbeatForced = true;
 }
 
+/** What was asked is filled in anew for the next. */
+function copyOf(clientId: ClientId): ClientId {
+  return [clientId[0], clientId[1], clientId[2], clientId[3]];
+}
+
 /** N3: copies one admitted request behind the others of the entry in the making. */
-function take(core: Core, fields: RequestFields, bytes: Uint8Array = NO_BYTES): void {
+function take(
+  core: Core,
+  fields: RequestFields,
+  bytes: Uint8Array = NO_BYTES,
+  from: number = 0,
+  to: number = bytes.length,
+): void {
   const { state, limits } = core;
   const { building } = state;
   const { arena } = state.log;
-  const space = requestSpace(bytes.length);
+  const space = requestSpace(to - from);
   // The entry is one contiguous piece: what no longer fits begins the next one.
   const fits = arena.used + building.bytes + space <= arena.segment.length;
   if (building.count > 0 && (!fits || building.bytes + space > limits.batchBytes)) cut(core);
   if (building.count === 0) reserve(arena, Math.max(space, limits.batchBytes), head(state.log));
-  writeRequest(arena.segment, arena.view, arena.used + building.bytes, fields, bytes);
+  const at = arena.used + building.bytes;
+  writeRequest(arena.segment, arena.view, at, fields, bytes, from, to);
   building.bytes += space;
   building.count++;
   state.passBytes -= space;

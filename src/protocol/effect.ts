@@ -2,6 +2,7 @@
 // durability contract: a host performs them first to last, and publishes what it wrote into rings only after all
 // effects before it were performed.
 
+import type { AskedRead, AskedRequest } from './asked.js';
 import type { ClientMessage, ReplicaMessage, ServerMessage, ViewStarted } from './message.js';
 import type {
   ClientAddress,
@@ -34,6 +35,9 @@ export type Event =
   | { readonly type: 'boot' }
   | { readonly type: 'message'; readonly message: ReplicaMessage }
   | { readonly type: 'client'; readonly address: ClientAddress; readonly message: ClientMessage }
+  /** The same for a request and a read, without a message for each. */
+  | { readonly type: 'request'; readonly address: ClientAddress; readonly request: AskedRequest }
+  | { readonly type: 'read'; readonly address: ClientAddress; readonly read: AskedRead }
   /** `count` whole ticks of coreTickMs have passed (SP3). */
   | { readonly type: 'tick'; readonly count: number }
   /**

@@ -47,8 +47,9 @@ export function serveReads(core: Core, stateMachine: StateMachine, most: number)
       blockRead(core, read);
       continue;
     }
-    state.readBytes -= read.body.length;
-    bodies += read.body.length;
+    const length = read.to - read.from;
+    state.readBytes -= length;
+    bodies += length;
     if (row === undefined && read.session !== 0) {
       const { clientId, session } = read;
       reply(core, read.address, { kind: 'evicted', clientId, session });
@@ -74,7 +75,7 @@ function giveBack(bodies: BodyPool, state: ReplicaState, count: number, kept: nu
   for (let done = 0; done < count; done++) {
     const read = state.reads[done] as WaitingRead;
     if (state.blockedReads[next] === read) next++;
-    else bodies.give(read.body);
+    else bodies.give(read.memory);
   }
 }
 
@@ -97,7 +98,7 @@ function before({ state, effects }: Core, at: number): Before {
  */
 function blockRead(core: Core, read: WaitingRead): void {
   const { state, limits } = core;
-  const { length } = read.body;
+  const length = read.to - read.from;
   mark(core, 'readWaitsForOwnWrite');
   const full =
     2 * (state.blockedReads.length + 1) > limits.waitingReads ||
@@ -151,7 +152,7 @@ export function unblockReads(core: Core): void {
     if (row !== undefined && ownWritesMissing(core, read, row)) blocked.push(read);
     else {
       ready.push(read);
-      state.blockedBytes -= read.body.length;
+      state.blockedBytes -= read.to - read.from;
     }
   }
   if (ready.length === 0) return;
@@ -173,7 +174,7 @@ function serveRead(
   const { state, sink } = core;
   const { clientId, readId, address } = read;
   const from = sink.length;
-  stateMachine.read(read.body, 0, read.body.length, sink);
+  stateMachine.read(read.memory.bytes, read.from, read.to, sink);
   if (leased) mark(core, 'readByLease');
   const { gen, epoch, view, applied } = state;
   const result = sink.bytes.subarray(from, sink.length);

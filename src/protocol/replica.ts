@@ -1,7 +1,8 @@
 // The replica: one entrance, `step(event)`, one exit, an ordered list of effects. Every guard that decides *which* rule runs
 // stands here, always in the same order (3.1); the rules themselves live in one module per sub-protocol.
 
-import { laterView, onClient, takesReads, takesRequests } from './admission.js';
+import { laterView, onClient, onRead, onRequest, takesReads, takesRequests } from './admission.js';
+import type { AskedRead, AskedRequest } from './asked.js';
 import { violated } from './assert.js';
 import { BodyPool } from './body-pool.js';
 import { ChainHasher } from './chain.js';
@@ -243,6 +244,12 @@ export class Replica {
       case 'client':
         onClientMessage(core, event.address, event.message);
         break;
+      case 'request':
+        onAskedRequest(core, event.address, event.request);
+        break;
+      case 'read':
+        onAskedRead(core, event.address, event.read);
+        break;
       case 'tick':
         core.state.now += event.count;
         onTimers(core);
@@ -407,6 +414,18 @@ function onClientMessage(core: Core, address: ClientAddress, message: ClientMess
   else enter(core, later);
 }
 
+function onAskedRequest(core: Core, address: ClientAddress, request: AskedRequest): void {
+  const later = laterView(core, request);
+  if (later === null) onRequest(core, address, request);
+  else enter(core, later);
+}
+
+function onAskedRead(core: Core, address: ClientAddress, read: AskedRead): void {
+  const later = laterView(core, read);
+  if (later === null) onRead(core, address, read);
+  else enter(core, later);
+}
+
 function onTimers(core: Core): void {
   onTick(core);
   tickTransfer(core);
@@ -429,5 +448,5 @@ function forget(core: Core, address: ClientAddress): void {
 }
 
 function bytesOf(reads: readonly WaitingRead[]): number {
-  return reads.reduce((bytes, read) => bytes + read.body.length, 0);
+  return reads.reduce((bytes, read) => bytes + read.to - read.from, 0);
 }

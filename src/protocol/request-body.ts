@@ -100,7 +100,8 @@ export function clientOf({ view, from }: RequestCursor): ClientId {
 }
 
 /**
- * Writes one request at `at`, padding included, whatever was there; `view` covers the same bytes as `target`.
+ * Writes one request at `at`, padding included, whatever was there; `view` covers the same bytes as `target`. Its operation is
+ * `bytes[from..to)`.
  * @returns the offset behind it.
  */
 export function writeRequest(
@@ -109,8 +110,10 @@ export function writeRequest(
   at: number,
   fields: RequestFields,
   bytes: Uint8Array | null,
+  from: number = 0,
+  to: number = bytes === null ? 0 : bytes.length,
 ): number {
-  const length = bytes === null ? 0 : bytes.length;
+  const length = to - from;
   const space = requestSpace(length);
   // The padding first: whoever wrote here before is not to be seen in it.
   view.setFloat64(at + space - 8, 0);
@@ -122,6 +125,6 @@ export function writeRequest(
   view.setUint32(at + 28, Math.floor(fields.session / 2 ** 32), true);
   view.setUint32(at + 32, fields.requestNumber, true);
   view.setUint32(at + 36, fields.acked, true);
-  if (bytes !== null) target.set(bytes, at + REQUEST_HEADER_BYTES);
+  if (bytes !== null) target.set(bytes.subarray(from, to), at + REQUEST_HEADER_BYTES);
   return at + space;
 }

@@ -2,6 +2,7 @@
 // each field states its own invariant. protocol.md 1.4 is the table behind it.
 
 import { type Arena, emptyArena } from './arena.js';
+import type { BodyMemory } from './body-pool.js';
 import type { Fetch, KeptPages, Shadow } from './checkpoint/fetch.js';
 import type { Checkpoint } from './checkpoint/image.js';
 import type { AgreedRoot, Roots } from './checkpoint/roots.js';
@@ -76,7 +77,10 @@ export interface WaitingRead {
   readonly session: SessionNumber;
   readonly afterRequest: RequestNumber;
   readonly readId: number;
-  readonly body: Uint8Array;
+  /** Its body is `memory.bytes[from..to)`. */
+  readonly memory: BodyMemory;
+  readonly from: number;
+  readonly to: number;
 }
 
 /** A read that waits until this replica has executed enough (RD8). */

@@ -16,6 +16,31 @@ import type {
 } from '../protocol/message.js';
 import type { ClientId } from '../protocol/types.js';
 import {
+  bodyFrom,
+  CLIENT_FIELDS_AT,
+  CLIENT_ID,
+  clientIdAt,
+  emptyAsked,
+  READ_AFTER,
+  READ_BODY,
+  READ_EPOCH,
+  READ_FIELDS,
+  READ_ID,
+  READ_PADDING,
+  READ_SEEN_VIEW,
+  READ_SESSION,
+  REQUEST_ACKED,
+  REQUEST_BODY,
+  REQUEST_EPOCH,
+  REQUEST_FIELDS,
+  REQUEST_NUMBER,
+  REQUEST_PADDING,
+  REQUEST_SEEN_VIEW,
+  REQUEST_SESSION,
+  readRead,
+  readRequest,
+} from './asked-frames.js';
+import {
   CHAIN_BYTES,
   chainAt,
   endOfEntries,
@@ -23,14 +48,12 @@ import {
   putChain,
   putEntries,
 } from './entry-codec.js';
-import { KIND_CODES, KINDS, OPENING_BYTES } from './kinds.js';
+import { KIND_CODES, KINDS } from './kinds.js';
 import {
   ARRAY_BYTES,
   BadFrame,
   BIN_BYTES,
   choiceOf,
-  lastBinAt,
-  paddingAt,
   paddingBytes,
   putArray,
   putBin,
@@ -92,28 +115,6 @@ const PREPARE_OK_CP_ROOT = PREPARE_OK_CP_OP + WHOLE_BYTES;
 const PREPARE_OK_HB_ECHO = PREPARE_OK_CP_ROOT + CHAIN_BYTES;
 const PREPARE_OK_BYTES = PREPARE_OK_HB_ECHO + WHOLE_BYTES;
 
-// From and to clients: four words of the clientId behind the kind.
-const CLIENT_ID = OPENING_BYTES;
-const CLIENT_FIELDS_AT = CLIENT_ID + 4 * UINT_BYTES;
-
-// request: session, requestNumber, acked, epoch, seenView, padding, body
-const REQUEST_SESSION = CLIENT_FIELDS_AT;
-const REQUEST_NUMBER = REQUEST_SESSION + WHOLE_BYTES;
-const REQUEST_ACKED = REQUEST_NUMBER + UINT_BYTES;
-const REQUEST_EPOCH = REQUEST_ACKED + UINT_BYTES;
-const REQUEST_SEEN_VIEW = REQUEST_EPOCH + UINT_BYTES;
-const REQUEST_PADDING = REQUEST_SEEN_VIEW + UINT_BYTES;
-const REQUEST_BODY = REQUEST_PADDING + paddingBytes(REQUEST_PADDING);
-
-// read: session, readId, afterRequest, epoch, seenView, padding, body
-const READ_SESSION = CLIENT_FIELDS_AT;
-const READ_ID = READ_SESSION + WHOLE_BYTES;
-const READ_AFTER = READ_ID + WHOLE_BYTES;
-const READ_EPOCH = READ_AFTER + UINT_BYTES;
-const READ_SEEN_VIEW = READ_EPOCH + UINT_BYTES;
-const READ_PADDING = READ_SEEN_VIEW + UINT_BYTES;
-const READ_BODY = READ_PADDING + paddingBytes(READ_PADDING);
-
 // localRead: session, readId, afterRequest, epoch, seenView, tokenGen, tokenOp, maxStaleMs, padding, body
 const LOCAL_SESSION = CLIENT_FIELDS_AT;
 const LOCAL_ID = LOCAL_SESSION + WHOLE_BYTES;
@@ -163,8 +164,8 @@ function shape(kind: HotKind, fields: number, bytes: number): Shape {
 const PREPARE_SHAPE: Shape = shape('prepare', 16, PREPARE_ENTRIES + ARRAY_BYTES);
 const COMMIT_SHAPE: Shape = shape('commit', 11, COMMIT_BYTES);
 const PREPARE_OK_SHAPE: Shape = shape('prepareOk', 17, PREPARE_OK_BYTES);
-const REQUEST_SHAPE: Shape = shape('request', 12, REQUEST_BODY + BIN_BYTES);
-const READ_SHAPE: Shape = shape('read', 12, READ_BODY + BIN_BYTES);
+const REQUEST_SHAPE: Shape = shape('request', REQUEST_FIELDS, REQUEST_BODY + BIN_BYTES);
+const READ_SHAPE: Shape = shape('read', READ_FIELDS, READ_BODY + BIN_BYTES);
 const LOCAL_SHAPE: Shape = shape('localRead', 15, LOCAL_BODY + BIN_BYTES);
 const REPLY_SHAPE: Shape = shape('reply', 16, REPLY_RESULT + BIN_BYTES);
 const READ_REPLY_SHAPE: Shape = shape('readReply', 13, READ_REPLY_RESULT + BIN_BYTES);
@@ -192,25 +193,13 @@ function putClientHeader(view: DataView, at: number, { code, fields }: Shape, id
   putUint(view, at + CLIENT_ID + 3 * UINT_BYTES, id[3]);
 }
 
-function clientIdAt(view: DataView, at: number): ClientId {
-  const what = 'clientId';
-  return [
-    uintAt(view, at + CLIENT_ID, what),
-    uintAt(view, at + CLIENT_ID + UINT_BYTES, what),
-    uintAt(view, at + CLIENT_ID + 2 * UINT_BYTES, what),
-    uintAt(view, at + CLIENT_ID + 3 * UINT_BYTES, what),
-  ];
-}
-
 function bodyAt(
   bytes: Uint8Array,
   view: DataView,
   span: { at: number; to: number },
   padding: number,
 ): Uint8Array {
-  const width = paddingAt(view, padding);
-  if (padding + width !== span.at) throw new BadFrame(`padding of ${width} bytes`);
-  return lastBinAt(bytes, view, span, 'body');
+  return bytes.subarray(bodyFrom(view, padding, span.at, span.to), span.to);
 }
 
 /** Mostly the first of them. */
@@ -330,6 +319,8 @@ export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView,
   }
 }
 
+const asked = emptyAsked();
+
 /** `code`: of a hot frame. @throws {BadFrame} */
 export function readHot(
   code: number,
@@ -389,28 +380,20 @@ export function readHot(
         cpRoot: chainAt(view, at + PREPARE_OK_CP_ROOT),
         hbEcho: wholeAt(view, at + PREPARE_OK_HB_ECHO, 'hbEcho'),
       };
-    case 'request':
-      return {
-        kind,
-        clientId: clientIdAt(view, at),
-        session: wholeAt(view, at + REQUEST_SESSION, 'session'),
-        requestNumber: uintAt(view, at + REQUEST_NUMBER, 'requestNumber'),
-        acked: uintAt(view, at + REQUEST_ACKED, 'acked'),
-        epoch: uintAt(view, at + REQUEST_EPOCH, 'epoch'),
-        seenView: uintAt(view, at + REQUEST_SEEN_VIEW, 'seenView'),
-        body: bodyAt(bytes, view, { at: at + REQUEST_BODY, to }, at + REQUEST_PADDING),
-      };
-    case 'read':
-      return {
-        kind,
-        clientId: clientIdAt(view, at),
-        session: wholeAt(view, at + READ_SESSION, 'session'),
-        afterRequest: uintAt(view, at + READ_AFTER, 'afterRequest'),
-        readId: wholeAt(view, at + READ_ID, 'readId'),
-        epoch: uintAt(view, at + READ_EPOCH, 'epoch'),
-        seenView: uintAt(view, at + READ_SEEN_VIEW, 'seenView'),
-        body: bodyAt(bytes, view, { at: at + READ_BODY, to }, at + READ_PADDING),
-      };
+    case 'request': {
+      readRequest({ bytes, view }, at, to, asked);
+      const { session, requestNumber, acked, epoch, seenView, from } = asked.request;
+      const body = bytes.subarray(from, to);
+      const clientId = clientIdAt(view, at);
+      return { kind, clientId, session, requestNumber, acked, epoch, seenView, body };
+    }
+    case 'read': {
+      readRead({ bytes, view }, at, to, asked);
+      const { session, afterRequest, readId, epoch, seenView, from } = asked.read;
+      const body = bytes.subarray(from, to);
+      const clientId = clientIdAt(view, at);
+      return { kind, clientId, session, afterRequest, readId, epoch, seenView, body };
+    }
     case 'localRead':
       return {
         kind,

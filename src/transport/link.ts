@@ -4,6 +4,7 @@
 
 import { violated } from '../protocol/assert.js';
 import type { Message, MessageKind } from '../protocol/message.js';
+import { type Asked, READ_CODE, REQUEST_CODE, readAsked } from './asked-frames.js';
 import type { Doorbell } from './doorbell.js';
 import { coveredBytes, frameBytes, isOrdered, readFrame, writeFrame } from './frame.js';
 import { frameCode, KIND_CODES, KINDS } from './kinds.js';
@@ -155,6 +156,13 @@ export const EVERYTHING: PollLimit = {
   bytes: Number.POSITIVE_INFINITY,
 };
 
+/** Who is asked so often that a message for each would be too much: `asked` says what, and is valid until the call returns. */
+export interface Taker {
+  readonly asked: Asked;
+  onRequest(): void;
+  onRead(): void;
+}
+
 export class InLink {
   framesIn = 0;
   bytesIn = 0;
@@ -189,13 +197,14 @@ export class InLink {
   /**
    * Hands out messages, up to `limit`, whose kind `accept` allows, and stops at the first that it does not. Byte strings
    * in a message are valid until the handler returns. The space of everything handled is given back at the end, also
-   * when the handler throws, and earlier when much was handled.
+   * when the handler throws, and earlier when much was handled. With a `taker`, requests and reads go to it, unless they came in pieces.
    * @returns the number of records consumed.
    */
   poll(
     limit: PollLimit,
     accept: ((kind: MessageKind) => boolean) | null,
     handler: (message: Message) => void,
+    taker: Taker | null = null,
   ): number {
     const ring = this.#ring;
     if (!ring.peek()) {
@@ -221,9 +230,10 @@ export class InLink {
           this.#assembly.clear();
           continue;
         }
-        const range = { from, to: from + length };
-        if (isPiece(code, length)) this.#piece(range, handler);
-        else this.#frame(ring, range, handler);
+        if (taker !== null && (code === REQUEST_CODE || code === READ_CODE))
+          this.#asked(code, from, from + length, taker);
+        else if (isPiece(code, length)) this.#piece({ from, to: from + length }, handler);
+        else this.#frame(ring, { from, to: from + length }, handler);
         if (ring.unreleased >= ring.capacity / 4) this.#release();
       } while (count < limit.frames && bytes < limit.bytes && ring.peek());
     } finally {
@@ -245,6 +255,19 @@ export class InLink {
       : KINDS[code];
     // What is not ours, or not whole yet, is nothing that the actor could refuse.
     return kind === null || kind === undefined || accept(kind);
+  }
+
+  #asked(code: number, at: number, to: number, taker: Taker): void {
+    try {
+      readAsked(code, this.#ring, at, to, taker.asked);
+    } catch (error) {
+      if (!(error instanceof BadFrame)) throw error;
+      this.bad++;
+      return;
+    }
+    this.framesIn++;
+    if (code === REQUEST_CODE) taker.onRequest();
+    else taker.onRead();
   }
 
   #frame(

@@ -182,6 +182,14 @@ export function binLengthAt(view: DataView, at: number, to: number, what: string
   return length;
 }
 
+/** @returns the length of the byte string at `at`, which must end exactly at `to`. */
+export function lastBinLengthAt(view: DataView, at: number, to: number, what: string): number {
+  const length = binLengthAt(view, at, to, what);
+  const behind = to - (at + BIN_BYTES + length);
+  if (behind !== 0) throw new BadFrame(`${behind} bytes behind ${what}`);
+  return length;
+}
+
 /** The byte string at `at`, which must end exactly at `to`. A view: valid as long as the frame is. */
 export function lastBinAt(
   bytes: Uint8Array,
@@ -190,10 +198,7 @@ export function lastBinAt(
   what: string,
 ): Uint8Array {
   const { at, to } = span;
-  const from = at + BIN_BYTES;
-  const length = binLengthAt(view, at, to, what);
-  if (from + length !== to) throw new BadFrame(`${to - from - length} bytes behind ${what}`);
-  return bytes.subarray(from, to);
+  return bytes.subarray(to - lastBinLengthAt(view, at, to, what), to);
 }
 
 export function uintsBytes(list: readonly number[]): number {

@@ -2,24 +2,39 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { BodyPool } from '../../src/protocol/body-pool.js';
+import { type BodyMemory, BodyPool } from '../../src/protocol/body-pool.js';
 
 test('a copy stays what it was until it is given back, and its memory serves again', () => {
   fc.assert(
     fc.property(
-      fc.array(fc.tuple(fc.integer({ min: 1, max: 300_000 }), fc.nat(3)), { maxLength: 40 }),
+      fc.array(
+        fc.tuple(
+          fc.oneof(fc.integer({ min: 1, max: 300_000 }), fc.integer({ min: 1, max: 3000 })),
+          fc.nat(3),
+        ),
+        { maxLength: 40 },
+      ),
       (steps) => {
         const pool = new BodyPool();
-        const kept: { body: Uint8Array; mark: number }[] = [];
+        const kept: { memory: BodyMemory; from: number; to: number; mark: number }[] = [];
         let mark = 0;
         for (const [length, drop] of steps) {
           mark = (mark + 1) & 0xff;
-          const source = new Uint8Array(length).fill(mark);
-          const body = pool.copy(source);
-          source.fill(0);
-          kept.push({ body, mark });
-          if (drop === 0) pool.give(kept.shift()?.body ?? body);
-          for (const one of kept) expect(one.body.every((byte) => byte === one.mark)).toBe(true);
+          const source = new Uint8Array(length + 2).fill(mark, 1, length + 1);
+          const memory = pool.copy(source, 1, length + 1);
+          kept.push({ memory, from: memory.used - length, to: memory.used, mark });
+          const oldest = kept[0];
+          if (drop === 0 && oldest !== undefined) {
+            pool.give(oldest.memory);
+            kept.shift();
+          }
+          for (const {
+            memory: { bytes },
+            from,
+            to,
+            mark: own,
+          } of kept)
+            expect(bytes.subarray(from, to).every((byte) => byte === own)).toBe(true);
         }
       },
     ),
@@ -27,13 +42,32 @@ test('a copy stays what it was until it is given back, and its memory serves aga
   );
 });
 
+function copyOf(pool: BodyPool, length: number, byte: number): BodyMemory {
+  return pool.copy(new Uint8Array(length).fill(byte), 0, length);
+}
+
 test('memory of a size serves the next of that size, and only once', () => {
   const pool = new BodyPool();
-  const first = pool.copy(new Uint8Array(5000).fill(1));
+  const first = copyOf(pool, 5000, 1);
   pool.give(first);
-  const second = pool.copy(new Uint8Array(6000).fill(2));
-  const third = pool.copy(new Uint8Array(6000).fill(3));
-  expect(second.buffer).toBe(first.buffer);
-  expect(third.buffer).not.toBe(second.buffer);
-  expect([second.length, second[5999], third[0]]).toEqual([6000, 2, 3]);
+  const second = copyOf(pool, 6000, 2);
+  const third = copyOf(pool, 6000, 3);
+  expect(second).toBe(first);
+  expect(third).not.toBe(second);
+  expect([second.used, second.bytes[5999], third.bytes[0]]).toEqual([6000, 2, 3]);
+});
+
+test('short ones share memory, which serves again when the last of them is given back', () => {
+  const pool = new BodyPool();
+  const first = copyOf(pool, 100, 1);
+  expect(copyOf(pool, 100, 2)).toBe(first);
+  expect(first.used).toBe(200);
+  pool.give(first);
+  expect(first.used).toBe(200);
+  pool.give(first);
+  expect(first.used).toBe(0);
+  const full = Array.from({ length: 1000 }, () => copyOf(pool, 100, 3));
+  expect(new Set(full).size).toBeGreaterThan(1);
+  for (const memory of full) pool.give(memory);
+  expect(full.every(({ used, live }) => used === 0 && live === 0)).toBe(true);
 });

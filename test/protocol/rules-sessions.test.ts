@@ -3,7 +3,9 @@
 import { expect, test } from 'vitest';
 import { ClientSession } from '../../src/protocol/client.js';
 import type { ClientEffect } from '../../src/protocol/client-event.js';
-import type { Reply, Request, ServerMessage } from '../../src/protocol/message.js';
+import type { Event } from '../../src/protocol/effect.js';
+import type { ClientMessage, Reply, Request, ServerMessage } from '../../src/protocol/message.js';
+import { hashState } from '../../src/protocol/state.js';
 import type { ApplyContext, ResultSink } from '../../src/protocol/state-machine.js';
 import type { ClientId } from '../../src/protocol/types.js';
 import { operation, StoryMachine } from '../../src/simulation/story-machine.js';
@@ -336,4 +338,45 @@ test('DT4: whatever a service throws ends the replica, so no state differs silen
   solo.pass();
   expect(() => solo.execute()).toThrow('out of memory');
   expect(solo.state.applied).toBe(1);
+});
+
+test('a request and a read without a message for each do what their messages do, and nothing of the record is kept', () => {
+  const [one, other] = [serving(), serving()];
+  const body = operation('solo.1', 'incr', 'k', '1');
+  const bytes = Uint8Array.of(9, 9, ...body, 9);
+  const words: [number, number, number, number] = [...CLIENT];
+  const common = { clientId: words, session: 4096, epoch: 0, seenView: 0 };
+  const place = { bytes, from: 2, to: 2 + body.length };
+  const asks: Event[] = [
+    { type: 'request', address: 5, request: { ...common, ...place, requestNumber: 1, acked: 0 } },
+    { type: 'read', address: 5, read: { ...common, ...place, readId: 1, afterRequest: 1 } },
+    {
+      type: 'read',
+      address: 5,
+      read: { ...common, ...place, session: 0, readId: 2, afterRequest: 0 },
+    },
+    {
+      type: 'request',
+      address: 5,
+      request: { ...common, ...place, session: 8192, requestNumber: 1, acked: 0 },
+    },
+  ];
+  const read = { kind: 'read', clientId: CLIENT, epoch: 0, seenView: 0, body } as const;
+  const messages: ClientMessage[] = [
+    request(1),
+    { ...read, session: 4096, readId: 1, afterRequest: 1 },
+    { ...read, session: 0, readId: 2, afterRequest: 0 },
+    request(1, { session: 8192 }),
+  ];
+  const evicted = asks.flatMap((event) => one.step(event));
+  bytes.fill(0);
+  words.fill(0);
+  expect(evicted).toEqual(
+    messages.flatMap((message) => other.step({ type: 'client', address: 5, message })),
+  );
+  expect(evicted).toHaveLength(1);
+  const replies = commitAll(one);
+  expect(replies).toEqual(commitAll(other));
+  expect(replies.map(({ kind }) => kind)).toEqual(['reply', 'readReply', 'readReply']);
+  expect(hashState(one.state)).toBe(hashState(other.state));
 });

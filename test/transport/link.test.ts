@@ -3,6 +3,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { AskedRead, AskedRequest } from '../../src/protocol/asked.js';
 import { ProtocolViolation } from '../../src/protocol/assert.js';
 import type {
   Commit,
@@ -13,9 +14,18 @@ import type {
   Reply,
   Request,
 } from '../../src/protocol/message.js';
+import type { ClientId } from '../../src/protocol/types.js';
+import { emptyAsked } from '../../src/transport/asked-frames.js';
 import { Doorbell } from '../../src/transport/doorbell.js';
 import { frameBytes } from '../../src/transport/frame.js';
-import { EVERYTHING, InLink, OutLink, type PollLimit } from '../../src/transport/link.js';
+import { KIND_CODES } from '../../src/transport/kinds.js';
+import {
+  EVERYTHING,
+  InLink,
+  OutLink,
+  type PollLimit,
+  type Taker,
+} from '../../src/transport/link.js';
 import { MESSAGE_BYTES_MAX } from '../../src/transport/piece.js';
 import { RingReader, RingWriter, ringMemoryBytes } from '../../src/transport/ring.js';
 import { anyMessage, copyOf, plain } from './messages.js';
@@ -55,6 +65,10 @@ function request(requestNumber: number, length: number): Request {
   const body = bytesOf(length, requestNumber);
   const rest = { session: 4096, requestNumber, acked: 0, epoch: 0, seenView: 3 };
   return { kind: 'request', clientId: [1, 2, 3, 4], ...rest, body };
+}
+
+function copyOfId([a, b, c, d]: ClientId): ClientId {
+  return [a, b, c, d];
 }
 
 class Pair {
@@ -467,4 +481,57 @@ test('a frame that is none is dropped and counted, and those around it are not',
   expect(pair.in.corrupt).toBe(0);
   expect(pair.in.framesIn).toBe(2);
   same(pair.received, [commit(1), commit(3)]);
+});
+
+test('a taker gets requests and reads without a message for each, and nothing else', () => {
+  fc.assert(
+    fc.property(fc.array(anyMessage, { maxLength: 20 }), (messages) => {
+      const pair = new Pair(1 << 20);
+      for (const message of messages) expect(pair.out.send(message)).toBe(true);
+      pair.out.flush();
+      const found: Message[] = [];
+      const asked = emptyAsked();
+      const bodyOf = ({ bytes, from, to }: AskedRequest | AskedRead) => bytes.slice(from, to);
+      pair.in.poll(EVERYTHING, null, (message) => found.push(copyOf(message)), {
+        asked,
+        onRequest: () => {
+          const { session, requestNumber, acked, epoch, seenView } = asked.request;
+          const clientId = copyOfId(asked.request.clientId);
+          const fields = { clientId, session, requestNumber, acked, epoch, seenView };
+          found.push({ kind: 'request', ...fields, body: bodyOf(asked.request) });
+        },
+        onRead: () => {
+          const { session, afterRequest, readId, epoch, seenView } = asked.read;
+          const clientId = copyOfId(asked.read.clientId);
+          const fields = { clientId, session, afterRequest, readId, epoch, seenView };
+          found.push({ kind: 'read', ...fields, body: bodyOf(asked.read) });
+        },
+      });
+      same(found, messages);
+      expect(pair.in.framesIn).toBe(messages.length);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('to a taker a request in pieces comes as a message, and a request in the form of another kind not at all', () => {
+  const pair = new Pair();
+  const found: Message[] = [];
+  let taken = 0;
+  const count = (): void => {
+    taken++;
+  };
+  const taker: Taker = { asked: emptyAsked(), onRequest: count, onRead: count };
+  expect(pair.out.send(request(1, 2000))).toBe(true);
+  do {
+    pair.out.pump();
+    pair.out.flush();
+  } while (pair.in.poll(EVERYTHING, null, (message) => found.push(copyOf(message)), taker) > 0);
+  same(found, [request(1, 2000)]);
+  const writer = new RingWriter(pair.memory);
+  const cold = Uint8Array.of(0x92, KIND_CODES.request, 0);
+  writer.bytes.set(cold, writer.claim(cold.length));
+  writer.publish();
+  expect(pair.in.poll(EVERYTHING, null, (message) => found.push(message), taker)).toBe(1);
+  expect([found.length, taken, pair.in.bad]).toEqual([1, 0, 1]);
 });

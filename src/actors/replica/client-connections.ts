@@ -1,9 +1,11 @@
 // The clients of a replica, seen from its thread: a pair of rings each. Requests are read in turns, as long as the core can take what
 // comes; replies that find no room wait in order, up to a bound, and beyond it the client's resend asks again (BP1c).
 
+import type { Event } from '../../protocol/effect.js';
 import type { ClientMessage, Message, MessageKind, ServerMessage } from '../../protocol/message.js';
 import type { ClientAddress, ReplicaId } from '../../protocol/types.js';
-import { InLink, OutLink, type PollLimit } from '../../transport/link.js';
+import { emptyAsked } from '../../transport/asked-frames.js';
+import { InLink, OutLink, type PollLimit, type Taker } from '../../transport/link.js';
 import { type ClientLinkMemory, clientDoorbell } from '../../transport/mesh.js';
 import { RingReader } from '../../transport/ring.js';
 import type { ActorParts } from './stop-points.js';
@@ -11,11 +13,15 @@ import type { ActorParts } from './stop-points.js';
 /** Replies that wait for room in a client's ring: its window, and as many reads again (BP1c). */
 const REPLIES_WAITING_MAX = 4096;
 
+/** What clients make of a replica. */
+type Asking = Extract<Event, { readonly type: 'client' | 'request' | 'read' }>;
+
 interface Connection {
   readonly address: ClientAddress;
   readonly requests: InLink;
   readonly replies: OutLink;
   readonly take: (message: Message) => void;
+  readonly taker: Taker;
   /** In order, behind what no longer fitted. */
   waiting: ServerMessage[];
   /** Among those to be flushed; among those with something that waits for room. */
@@ -29,7 +35,8 @@ export class ClientConnections {
   readonly #replica: ReplicaId;
   readonly #parts: ActorParts;
   readonly #accept: (kind: MessageKind) => boolean;
-  readonly #take: (address: ClientAddress, message: ClientMessage) => void;
+  readonly #take: (event: Asking) => void;
+  readonly #asked = emptyAsked();
   readonly #all: Connection[] = [];
   // Few of many at a time: a pass does not look at all of them again and again.
   readonly #written: Connection[] = [];
@@ -42,7 +49,7 @@ export class ClientConnections {
     replica: ReplicaId,
     parts: ActorParts,
     accept: (kind: MessageKind) => boolean,
-    take: (address: ClientAddress, message: ClientMessage) => void,
+    take: (event: Asking) => void,
   ) {
     this.#replica = replica;
     this.#parts = parts;
@@ -59,13 +66,26 @@ export class ClientConnections {
       address,
       requests: new InLink(new RingReader(requests)),
       replies: new OutLink(this.#parts.writer(replies), clientDoorbell(link)),
-      take: (message) => this.#take(address, message as ClientMessage),
+      take: (message) => this.#take({ type: 'client', address, message: message as ClientMessage }),
+      taker: this.#takerOf(address),
       waiting: [],
       written: false,
       stuck: false,
     };
     this.#all.push(connection);
     this.#byAddress.set(address, connection);
+  }
+
+  /** An event says nothing that changes: what was asked stands in a record of all of them. */
+  #takerOf(address: ClientAddress): Taker {
+    const asked = this.#asked;
+    const request: Asking = { type: 'request', address, request: asked.request };
+    const read: Asking = { type: 'read', address, read: asked.read };
+    return {
+      asked,
+      onRequest: () => this.#take(request),
+      onRead: () => this.#take(read),
+    };
   }
 
   /** @returns whether there was such a client */
@@ -87,8 +107,8 @@ export class ClientConnections {
     let at = this.#turn % count;
     this.#turn = at + 1;
     for (let left = count; left > 0; left--) {
-      const { requests, take } = all[at] as Connection;
-      work += requests.poll(limit, this.#accept, take);
+      const { requests, take, taker } = all[at] as Connection;
+      work += requests.poll(limit, this.#accept, take, taker);
       if (++at === count) at = 0;
     }
     return work;

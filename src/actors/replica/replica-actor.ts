@@ -127,7 +127,7 @@ export class ReplicaActor {
       id,
       parts,
       (kind) => replica.takes(kind),
-      (address, message) => this.#perform(replica.step({ type: 'client', address, message })),
+      (event) => this.#perform(replica.step(event)),
     );
     this.#onMessage = (message) => this.#take(message as ReplicaMessage);
     for (const client of boot.clients) this.addClient(client.address, client.link);
