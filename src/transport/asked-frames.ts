@@ -18,10 +18,11 @@ import {
 
 // From and to clients: four words of the clientId behind the kind.
 export const CLIENT_ID: number = OPENING_BYTES;
+/** The first of them: the session of all who ask, and of replies. */
 export const CLIENT_FIELDS_AT: number = CLIENT_ID + 4 * UINT_BYTES;
 
 // request: session, requestNumber, acked, epoch, seenView, padding, body
-export const REQUEST_SESSION: number = CLIENT_FIELDS_AT;
+const REQUEST_SESSION: number = CLIENT_FIELDS_AT;
 export const REQUEST_NUMBER: number = REQUEST_SESSION + WHOLE_BYTES;
 export const REQUEST_ACKED: number = REQUEST_NUMBER + UINT_BYTES;
 export const REQUEST_EPOCH: number = REQUEST_ACKED + UINT_BYTES;
@@ -31,7 +32,7 @@ export const REQUEST_BODY: number = REQUEST_PADDING + paddingBytes(REQUEST_PADDI
 export const REQUEST_FIELDS = 12;
 
 // read: session, readId, afterRequest, epoch, seenView, padding, body
-export const READ_SESSION: number = CLIENT_FIELDS_AT;
+const READ_SESSION: number = CLIENT_FIELDS_AT;
 export const READ_ID: number = READ_SESSION + WHOLE_BYTES;
 export const READ_AFTER: number = READ_ID + WHOLE_BYTES;
 export const READ_EPOCH: number = READ_AFTER + UINT_BYTES;

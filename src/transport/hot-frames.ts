@@ -28,7 +28,6 @@ import {
   READ_ID,
   READ_PADDING,
   READ_SEEN_VIEW,
-  READ_SESSION,
   REQUEST_ACKED,
   REQUEST_BODY,
   REQUEST_EPOCH,
@@ -36,7 +35,6 @@ import {
   REQUEST_NUMBER,
   REQUEST_PADDING,
   REQUEST_SEEN_VIEW,
-  REQUEST_SESSION,
   readRead,
   readRequest,
 } from './asked-frames.js';
@@ -260,7 +258,7 @@ export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView,
       return;
     case 'request':
       putClientHeader(view, at, REQUEST_SHAPE, message.clientId);
-      putWhole(view, at + REQUEST_SESSION, message.session);
+      putWhole(view, at + CLIENT_FIELDS_AT, message.session);
       putUint(view, at + REQUEST_NUMBER, message.requestNumber);
       putUint(view, at + REQUEST_ACKED, message.acked);
       putUint(view, at + REQUEST_EPOCH, message.epoch);
@@ -270,7 +268,7 @@ export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView,
       return;
     case 'read':
       putClientHeader(view, at, READ_SHAPE, message.clientId);
-      putWhole(view, at + READ_SESSION, message.session);
+      putWhole(view, at + CLIENT_FIELDS_AT, message.session);
       putWhole(view, at + READ_ID, message.readId);
       putUint(view, at + READ_AFTER, message.afterRequest);
       putUint(view, at + READ_EPOCH, message.epoch);
