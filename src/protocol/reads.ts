@@ -9,10 +9,10 @@ import { holdsLease } from './lease.js';
 import { echoedByQuorum } from './normal.js';
 import type { ReplicaState, WaitingRead } from './state.js';
 import type { StateMachine } from './state-machine.js';
-import type { SessionNumber } from './types.js';
+import type { ClientAddress, SessionNumber } from './types.js';
 
 /** Bodies and answers, after which no more are served in one step: the number of reads says little about the time they take. */
-const READ_BYTES = 32 << 10;
+const READ_BYTES = 64 << 10;
 
 /** True when `serveReads` would do something. */
 export function firstReadIsDue(core: Core): boolean {
@@ -194,4 +194,16 @@ function serveRead(
     },
     leased,
   });
+}
+
+/** The client behind `address` is gone. */
+export function forgetReads({ state }: Core, address: ClientAddress): void {
+  state.reads = state.reads.filter((read) => read.address !== address);
+  state.blockedReads = state.blockedReads.filter((read) => read.address !== address);
+  state.blockedBytes = bytesOf(state.blockedReads);
+  state.readBytes = state.blockedBytes + bytesOf(state.reads);
+}
+
+function bytesOf(reads: readonly WaitingRead[]): number {
+  return reads.reduce((bytes, read) => bytes + read.to - read.from, 0);
 }

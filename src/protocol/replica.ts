@@ -2,7 +2,6 @@
 // stands here, always in the same order (3.1); the rules themselves live in one module per sub-protocol.
 
 import { laterView, onClient, onRead, onRequest, takesReads, takesRequests } from './admission.js';
-import type { AskedRead, AskedRequest } from './asked.js';
 import { violated } from './assert.js';
 import { BodyPool } from './body-pool.js';
 import { ChainHasher } from './chain.js';
@@ -50,7 +49,7 @@ import {
   onPrepareOk,
   repeatStreams,
 } from './normal.js';
-import { noteBlocked } from './reads.js';
+import { forgetReads, noteBlocked } from './reads.js';
 import {
   boot,
   onStartViewWhileRecovering,
@@ -58,7 +57,7 @@ import {
   tickRecovery,
 } from './recovery.js';
 import type { Stored } from './restart.js';
-import { cloneState, emptyState, type ReplicaState, type WaitingRead } from './state.js';
+import { cloneState, emptyState, type ReplicaState } from './state.js';
 import type { StateMachine } from './state-machine.js';
 import { beginGapRepair, donorExited, onNewState, tickTransfer } from './transfer.js';
 import type {
@@ -242,13 +241,13 @@ export class Replica {
         onMessage(core, event.message);
         break;
       case 'client':
-        onClientMessage(core, event.address, event.message);
+        if (!isLate(core, event.message)) onClient(core, event.address, event.message);
         break;
       case 'request':
-        onAskedRequest(core, event.address, event.request);
+        if (!isLate(core, event.request)) onRequest(core, event.address, event.request);
         break;
       case 'read':
-        onAskedRead(core, event.address, event.read);
+        if (!isLate(core, event.read)) onRead(core, event.address, event.read);
         break;
       case 'tick':
         core.state.now += event.count;
@@ -408,22 +407,11 @@ function onMessageOfView(
   }
 }
 
-function onClientMessage(core: Core, address: ClientAddress, message: ClientMessage): void {
+/** CS4: the client knows of a later view, which this replica enters instead of answering. */
+function isLate(core: Core, message: Pick<ClientMessage, 'epoch' | 'seenView'>): boolean {
   const later = laterView(core, message);
-  if (later === null) onClient(core, address, message);
-  else enter(core, later);
-}
-
-function onAskedRequest(core: Core, address: ClientAddress, request: AskedRequest): void {
-  const later = laterView(core, request);
-  if (later === null) onRequest(core, address, request);
-  else enter(core, later);
-}
-
-function onAskedRead(core: Core, address: ClientAddress, read: AskedRead): void {
-  const later = laterView(core, read);
-  if (later === null) onRead(core, address, read);
-  else enter(core, later);
+  if (later !== null) enter(core, later);
+  return later !== null;
 }
 
 function onTimers(core: Core): void {
@@ -441,12 +429,5 @@ function forget(core: Core, address: ClientAddress): void {
     if (admission.address === address) state.admissions.delete(session);
   for (const [key, waiting] of state.registrations)
     if (waiting === address) state.registrations.delete(key);
-  state.reads = state.reads.filter((read) => read.address !== address);
-  state.blockedReads = state.blockedReads.filter((read) => read.address !== address);
-  state.blockedBytes = bytesOf(state.blockedReads);
-  state.readBytes = state.blockedBytes + bytesOf(state.reads);
-}
-
-function bytesOf(reads: readonly WaitingRead[]): number {
-  return reads.reduce((bytes, read) => bytes + read.to - read.from, 0);
+  forgetReads(core, address);
 }

@@ -1,11 +1,11 @@
 // What an actor counts, and how others get to see it: plain numbers of its own, copied into shared memory now and then.
 
-import { readFileSync, readlinkSync } from 'node:fs';
 import { head } from '../../protocol/log.js';
 import type { ReplicaState } from '../../protocol/state.js';
 import type { InLink, OutLink } from '../../transport/link.js';
 import { PLACES, type ReplicaCounters } from '../../transport/mesh.js';
 import type { TimedServices } from './pauses.js';
+import type { ThreadTimes } from './thread-times.js';
 
 /** While there is work; before sleep it is done as well. After every pass it would take a tenth of a short one. */
 const PUBLISH_MS = 1;
@@ -20,13 +20,19 @@ export class ActorCounters {
   readonly #shared: ReplicaCounters;
   readonly #state: ReplicaState;
   readonly #services: TimedServices | null;
-  readonly #cpuFile = threadStatFile();
+  readonly #times: ThreadTimes;
   #publishedMs = 0;
 
-  constructor(shared: ReplicaCounters, state: ReplicaState, services: TimedServices | null) {
+  constructor(
+    shared: ReplicaCounters,
+    state: ReplicaState,
+    services: TimedServices | null,
+    times: ThreadTimes,
+  ) {
     this.#shared = shared;
     this.#state = state;
     this.#services = services;
+    this.#times = times;
   }
 
   passed(nowMs: number): void {
@@ -86,7 +92,7 @@ export class ActorCounters {
     shared.put(PLACES.passMaxMicros, totals.passMaxMicros);
     shared.put(PLACES.checkpointP99Micros, totals.checkpointP99Micros);
     shared.put(PLACES.checkpointMaxMicros, totals.checkpointMaxMicros);
-    if (this.#cpuFile !== null) shared.put(PLACES.cpuNs, readCpuNs(this.#cpuFile));
+    shared.put(PLACES.cpuNs, this.#times.onCoreNs());
   }
 }
 
@@ -98,22 +104,4 @@ interface TrafficTotals {
   readonly passMaxMicros: number;
   readonly checkpointP99Micros: number;
   readonly checkpointMaxMicros: number;
-}
-
-/** Where Linux counts this thread's CPU time; null elsewhere. */
-function threadStatFile(): string | null {
-  try {
-    const thread = readlinkSync('/proc/thread-self');
-    return `/proc/${thread}/schedstat`;
-  } catch {
-    return null;
-  }
-}
-
-function readCpuNs(file: string): number {
-  try {
-    return Number(readFileSync(file, 'latin1').split(' ')[0]);
-  } catch {
-    return 0;
-  }
 }

@@ -4,7 +4,7 @@ import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { OpNumber } from '../../protocol/types.js';
 import { ROOT_WORDS } from '../../service/paged-heap.js';
 import { Services, type ServicesOptions } from '../../service/services.js';
-import { RunDelay } from './run-delay.js';
+import type { ThreadTimes } from './thread-times.js';
 
 const MICROS_MAX = 60_000_000;
 
@@ -16,7 +16,11 @@ function record(histogram: RecordableHistogram, ms: number): void {
 export class Pauses {
   readonly #passes = createHistogram({ lowest: 1, highest: MICROS_MAX, figures: 2 });
   readonly #checkpoints = createHistogram({ lowest: 1, highest: MICROS_MAX, figures: 2 });
-  readonly #delay = new RunDelay();
+  readonly #times: ThreadTimes;
+
+  constructor(times: ThreadTimes) {
+    this.#times = times;
+  }
 
   /** A pass took so long. */
   passed(ms: number): void {
@@ -25,11 +29,11 @@ export class Pauses {
 
   /** Freezes the state, or does one slice of hashing it. What counts is the time on a core, not the wait for one. */
   checkpoint(work: () => void): void {
-    const waited = this.#delay.read();
+    const waited = this.#times.waitedMs();
     const began = performance.now();
     work();
     const took = performance.now() - began;
-    record(this.#checkpoints, took - (this.#delay.read() - waited));
+    record(this.#checkpoints, took - (this.#times.waitedMs() - waited));
   }
 
   get summary(): {

@@ -27,6 +27,7 @@ import { EntryGuard } from './entry-guard.js';
 import { Pauses, TimedServices } from './pauses.js';
 import { ReplicaDisk } from './replica-disk.js';
 import { type ActorParts, PLAIN_PARTS } from './stop-points.js';
+import { ThreadTimes } from './thread-times.js';
 
 /** Taken from one ring per pass: bounds a pass, so that the phases of different entries overlap. */
 const POLL_LIMIT: PollLimit = { frames: 64, bytes: 256 << 10 };
@@ -73,7 +74,8 @@ export class ReplicaActor {
   #sleepMs = WAKE_MS;
   #tickedMs: number;
   #toldStatus: ReplicaState['status'] | null = null;
-  readonly #pauses = new Pauses();
+  readonly #times = new ThreadTimes();
+  readonly #pauses = new Pauses(this.#times);
 
   constructor(boot: ReplicaBoot, digest64: Digest64, parts: ActorParts = PLAIN_PARTS) {
     const { id, configuration, mesh } = boot;
@@ -116,7 +118,7 @@ export class ReplicaActor {
       entries: (requests, bytes) => counters.entries.count(requests, bytes),
     });
     const { replica } = this;
-    this.#counters = new ActorCounters(counters, replica.state, this.#services);
+    this.#counters = new ActorCounters(counters, replica.state, this.#services, this.#times);
     this.#news = new CommitNews(
       replica,
       this.#block,
