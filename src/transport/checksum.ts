@@ -11,12 +11,24 @@ const DOWN = 15;
 
 /**
  * Of `words[from..to)`, where both are even. Two lanes: one waits for its own products, four cost short records more than they
- * save long ones. Unsigned indexes spare the engine checks, which is a third of the time.
+ * save long ones. A step of a lane takes two words: the second is spread by a product of its own, for which nothing waits, and
+ * differences at its top are brought down before, or one flipped bit of each could cancel out. Unsigned indexes spare the engine
+ * checks, which is a third of the time.
  */
 export function checksum(words: Int32Array, from: number, to: number, seed: number): number {
   let a = seed;
   let b = (seed + PRIME_A) | 0;
-  for (let at = from >>> 0; at < to; at = (at + 2) >>> 0) {
+  let at = from >>> 0;
+  for (const end = (to - ((to - from) & 2)) >>> 0; at < end; at = (at + 4) >>> 0) {
+    const next = (at + 2) >>> 0;
+    const c = words[next] as number;
+    const d = words[next | 1] as number;
+    a = Math.imul(a ^ (words[at] as number) ^ Math.imul(c ^ (c >>> DOWN), PRIME_C), PRIME_A);
+    b = Math.imul(b ^ (words[at | 1] as number) ^ Math.imul(d ^ (d >>> DOWN), PRIME_C), PRIME_B);
+    a ^= a >>> DOWN;
+    b ^= b >>> DOWN;
+  }
+  if (at < to) {
     a = Math.imul(a ^ (words[at] as number), PRIME_A);
     b = Math.imul(b ^ (words[at | 1] as number), PRIME_B);
     a ^= a >>> DOWN;

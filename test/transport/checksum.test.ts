@@ -45,6 +45,30 @@ test('two flipped bits of any two words are found, the same bit of both in parti
   expect(missed).toEqual([]);
 });
 
+test.each([10, 12])(
+  'any two flipped bits of %i words are found, whatever stands there',
+  (count) => {
+    const random = seeded(4);
+    const missed: string[] = [];
+    for (let times = 0; times < 4; times++) {
+      const words = record(random);
+      const sum = checksum(words, 0, count, 80);
+      const flip = (bit: number): void => {
+        words[bit >> 5] = (words[bit >> 5] as number) ^ (1 << (bit & 31));
+      };
+      for (let one = 0; one < count * 32; one++)
+        for (let two = one + 1; two < count * 32; two++) {
+          flip(one);
+          flip(two);
+          if (checksum(words, 0, count, 80) === sum) missed.push(`bits ${one} and ${two}`);
+          flip(one);
+          flip(two);
+        }
+    }
+    expect(missed).toEqual([]);
+  },
+);
+
 test('two replaced bytes anywhere are found', () => {
   const random = seeded(3);
   const words = record(random);
