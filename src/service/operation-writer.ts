@@ -22,7 +22,7 @@ import {
   VALUE_BYTES_MAX,
   WRITE_RESULT_HEADER,
 } from './operation.js';
-import { utf8BytesMax, wellFormed, writeUtf8 } from './utf8.js';
+import { utf8Bytes, utf8BytesMax, wellFormed, writeUtf8 } from './utf8.js';
 import { viewOf } from './words.js';
 import { FRESH_MEMORY, type WriterMemory } from './writer-memory.js';
 
@@ -360,24 +360,6 @@ function conditionCode(condition: WriteCondition | undefined): number {
     default:
       return IF_ALWAYS;
   }
-}
-
-function utf8Bytes(text: string): number {
-  let bytes = text.length;
-  for (let index = 0; index < text.length; index++) {
-    const code = text.charCodeAt(index);
-    if (code < 0x80) continue;
-    if (code < 0x800) bytes += 1;
-    else if (code >= 0xd800 && code < 0xdc00 && isLow(text.charCodeAt(index + 1))) {
-      bytes += 2;
-      index++;
-    } else bytes += 2;
-  }
-  return bytes;
-}
-
-function isLow(code: number): boolean {
-  return code >= 0xdc00 && code <= 0xdfff;
 }
 
 /** Header of a msgpack string of `textBytes`, in the given number of bytes (0: plain text, no header). */

@@ -5,6 +5,25 @@ export function utf8BytesMax(text: string): number {
   return text.length * 3;
 }
 
+/** Bytes that `writeUtf8` writes. */
+export function utf8Bytes(text: string): number {
+  let bytes = text.length;
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code < 0x80) continue;
+    if (code < 0x800) bytes += 1;
+    else {
+      bytes += 2;
+      if (code >= 0xd800 && code < 0xdc00 && isLow(text.charCodeAt(index + 1))) index++;
+    }
+  }
+  return bytes;
+}
+
+function isLow(code: number): boolean {
+  return code >= 0xdc00 && code <= 0xdfff;
+}
+
 /** Writes `text` at `at`; the room is the caller's affair. @returns the offset behind it. */
 export function writeUtf8(text: string, target: Uint8Array, at: number): number {
   let to = at;
@@ -16,7 +35,7 @@ export function writeUtf8(text: string, target: Uint8Array, at: number): number 
     }
     if (code >= 0xd800 && code <= 0xdfff) {
       const low = text.charCodeAt(index + 1);
-      if (code < 0xdc00 && low >= 0xdc00 && low <= 0xdfff) {
+      if (code < 0xdc00 && isLow(low)) {
         code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
         index++;
       } else code = 0xfffd;
