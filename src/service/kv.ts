@@ -26,6 +26,8 @@ export class KeyValueService {
   readonly #table: ByteTable;
   readonly #records: Records;
   readonly #cursor = new OperationCursor();
+  /** Where the request under execution was taken by the loops. */
+  #kernel: Kernel | null = null;
   #replyBytes: Uint8Array = new Uint8Array(0);
   #reply: DataView = viewOf(this.#replyBytes);
   readonly #scratch: DataView = viewOf(new Uint8Array(INTEGER_BYTES_MAX + 3));
@@ -72,10 +74,29 @@ export class KeyValueService {
     this.#table.reload();
   }
 
+  /**
+   * Checks a request as a whole before anything happens: it is never half executed for its form.
+   * @returns the number of its operations, -1 when `bytes[from..to)` is not exactly one request of the sort.
+   */
+  #open(bytes: Uint8Array, from: number, to: number, reads: boolean): number {
+    const count = this.#cursor.open(bytes, from, to, reads);
+    if (count < 0) return -1;
+    const { kernel } = this.heap;
+    let at = from + codec.REQUEST_HEADER;
+    let left = count;
+    // Plain sets and gets of keys that are there are its part, where the request is worth it.
+    this.#kernel = kernel?.take(bytes, at, to, count) === true ? kernel : null;
+    if (this.#kernel !== null) {
+      at = this.#kernel.walk(at, to, count, reads);
+      left -= this.#kernel.done;
+    }
+    return this.#cursor.fits(at, left, to, reads) ? count : -1;
+  }
+
   // ── writes ──
 
   apply(bytes: Uint8Array, from: number, to: number, sink: ResultSink): void {
-    const count = this.#cursor.open(bytes, from, to, false);
+    const count = this.#open(bytes, from, to, false);
     if (count < 0) {
       malformed(sink);
       return;
@@ -112,7 +133,7 @@ export class KeyValueService {
     const cursor = this.#cursor;
     const reply = this.#reply;
     const statuses = base + codec.WRITE_RESULT_HEADER;
-    const kernel = this.#atomic ? null : this.#kernelFor(first, to, count);
+    const kernel = this.#atomic ? null : this.#kernel;
     let at = first;
     for (let i = 0; i < count; i++) {
       if (kernel !== null) {
@@ -138,12 +159,6 @@ export class KeyValueService {
       if (this.#atomic && status !== codec.UNCHANGED && status !== codec.COUNTED) return i;
     }
     return count;
-  }
-
-  /** The kernel, where there is one and the request is worth it: plain sets and gets of keys that are there are its part. */
-  #kernelFor(first: number, to: number, count: number): Kernel | null {
-    const { kernel } = this.heap;
-    return kernel?.take(this.#cursor.bytes, first, to, count) === true ? kernel : null;
   }
 
   /** All or nothing, and one revision. */
@@ -298,7 +313,7 @@ export class KeyValueService {
 
   read(bytes: Uint8Array, from: number, to: number, sink: ResultSink): void {
     const cursor = this.#cursor;
-    const count = cursor.open(bytes, from, to, true);
+    const count = this.#open(bytes, from, to, true);
     if (count < 0) {
       malformed(sink);
       return;
@@ -306,7 +321,7 @@ export class KeyValueService {
     const base = sink.reserve(codec.READ_RESULT_HEADER);
     sink.length += codec.READ_RESULT_HEADER;
     const first = from + codec.REQUEST_HEADER;
-    const kernel = this.#kernelFor(first, to, count);
+    const kernel = this.#kernel;
     let answered = 0;
     for (let at = first; answered < count; answered++) {
       if (kernel !== null) {

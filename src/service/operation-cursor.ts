@@ -27,8 +27,8 @@ export class OperationCursor {
   }
 
   /**
-   * Checks a request as a whole before anything happens: it is never half executed for its form.
-   * @returns the number of operations, -1 when `bytes[from..to)` is not exactly one request of the sort.
+   * Of a request in `bytes[from..to)`, of whose operations nothing is known yet: `fits` looks at those.
+   * @returns how many it says it has, -1 when it is not a request of the sort.
    */
   open(bytes: Uint8Array, from: number, to: number, reads: boolean): number {
     if (this.bytes !== bytes) {
@@ -41,23 +41,28 @@ export class OperationCursor {
     const flags = view.getUint8(from + 1);
     if (flags > (reads ? 0 : codec.FLAG_ATOMIC) || view.getUint16(from + 2) !== 0) return -1;
     const count = view.getUint32(from + 4, true);
-    if (count * codec.OPERATION_HEADER > to - first) return -1;
+    return count * codec.OPERATION_HEADER > to - first ? -1 : count;
+  }
+
+  /** Whether what begins at `from` is `count` operations of the sort, and ends at `to`. */
+  fits(from: number, count: number, to: number, reads: boolean): boolean {
+    const { view } = this;
     const common = reads ? codec.OP_GET : codec.OP_SET;
-    let at = first;
+    let at = from;
     for (let i = 0; i < count; i++) {
-      if (at + codec.OPERATION_HEADER > to) return -1;
+      if (at + codec.OPERATION_HEADER > to) return false;
       const head = view.getUint32(at, true);
       const valueBytes = view.getUint32(at + 4, true);
       if ((head & 0xffff) === common && (!reads || valueBytes === 0)) {
         at += codec.OPERATION_HEADER + (head >>> 16) + valueBytes;
-        if (at > to) return -1;
+        if (at > to) return false;
         continue;
       }
       this.parse(at, to);
-      if (this.end > to || !(reads ? this.#isRead() : this.#isWrite())) return -1;
+      if (this.end > to || !(reads ? this.#isRead() : this.#isWrite())) return false;
       at = this.end;
     }
-    return at === to ? count : -1;
+    return at === to;
   }
 
   /** Of the request at `from`. */

@@ -221,6 +221,23 @@ test('any requests: the same replies, pages and images with the loops and withou
   expect(executed).toBeGreaterThan(1000);
 });
 
+test('a length that ends nowhere, in any operation of a request, is refused by both and changes nothing', () => {
+  const lengths = [0, 100, 0x7fff_ffff, 0x8000_0000, 0xffff_ff00, 0xffff_fff0, 0xffff_ffff];
+  const pair = new Pair({ storeBytes: 300_000 });
+  pair.both(sets(8, 30, 1), 'apply');
+  const before = pair.fast.digest();
+  for (const kind of ['apply', 'read'] as const)
+    for (let at = 0; at < 8; at++)
+      for (const length of lengths) {
+        const bytes = kind === 'apply' ? sets(8, 30, 2) : gets(8);
+        const operationBytes = (bytes.length - codec.REQUEST_HEADER) / 8;
+        bytes.writeUInt32LE(length, codec.REQUEST_HEADER + at * operationBytes + 4);
+        if (kind === 'read' && length === 0) continue;
+        pair.both(bytes, kind);
+        expect(pair.fast.digest()).toBe(before);
+      }
+});
+
 /** Sets that are all of other keys. */
 function sets(count: number, valueBytes: number, seed: number): Buffer {
   const operations = Array.from({ length: count }, (_, at) => {

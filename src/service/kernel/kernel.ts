@@ -12,6 +12,7 @@ interface Memory {
 }
 
 interface Loops {
+  walk(from: number, to: number, count: number, reads: boolean): number;
   writes(
     at: number,
     count: number,
@@ -69,7 +70,7 @@ function moduleOf(): object {
 export class Kernel {
   readonly flagsAt: number = FLAGS_AT;
   readonly heapAt: number;
-  /** Operations that the last call executed. */
+  /** Operations that the last call walked over, or executed. */
   done = 0;
   readonly #memory: Memory;
   readonly #loops: Loops;
@@ -125,7 +126,7 @@ export class Kernel {
 
   // ── requests ──
 
-  /** Copies a request of `count` operations in. @returns false where that would not pay. */
+  /** Copies the `count` operations of a request in, as it says. @returns false where that would not pay. */
   take(bytes: Uint8Array, from: number, to: number, count: number): boolean {
     const length = to - from;
     if (count < OPERATIONS_MIN || length > Math.min(count * OPERATION_BYTES_MAX, REQUEST_BYTES))
@@ -136,6 +137,13 @@ export class Kernel {
     this.#rest = 0;
     this.#restNext = 0;
     return true;
+  }
+
+  /** Walks over the plain sets, or gets, that the request taken begins with. @returns where it stopped, after `done`. */
+  walk(from: number, to: number, count: number, reads: boolean): number {
+    const stopped = this.#loops.walk(from + this.#moved, to + this.#moved, count, reads);
+    this.done = this.#results[DONE] as number;
+    return stopped - this.#moved;
   }
 
   /**

@@ -127,6 +127,23 @@ function copy(to: u32, from: u32, length: u32): void {
   } else for (let at: u32 = 0; at < length; at++) store<u8>(to + at, load<u8>(from + at));
 }
 
+/** Walks over up to `count` plain operations in `from..to`, all of one code. Returns where it stopped. */
+export function walk(from: u32, to: u32, count: u32, reads: bool): u32 {
+  const code = reads ? OP_GET : OP_SET;
+  let at = from;
+  let done: u32 = 0;
+  for (; done < count && to - at >= OPERATION_HEADER; done++) {
+    const head = load<u32>(at);
+    const valueBytes = load<u32>(at, 4);
+    // In 64 bits, where nothing wraps round.
+    const end = <u64>at + OPERATION_HEADER + (head >>> 16) + valueBytes;
+    if ((head & 0xffff) != code || end > to || (reads && valueBytes != 0)) break;
+    at = <u32>end;
+  }
+  store<u32>(DONE, done);
+  return at;
+}
+
 /** Plans the plain operations from `at` on, of one code, and asks for their memory. Returns how many they are. */
 function plan(at: u32, most: u32, heap: u32, code: u32): u32 {
   const count = min(most, GROUP);
