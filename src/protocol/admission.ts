@@ -9,7 +9,7 @@ import { keptReply, type SessionRow, sessionOf, strayRow } from './client-table.
 import { type Core, leads, mark, notice, primaryNow, reply } from './core.js';
 import { LOG_PRESSURE } from './limits.js';
 import { onLocalRead } from './local-reads.js';
-import { appendOwned, chainAt, ENTRY_OVERHEAD_BYTES, entryAt, head, headTs } from './log.js';
+import { appendOwned, bodyBytesAt, chainAt, ENTRY_OVERHEAD_BYTES, head, headTs } from './log.js';
 import type { Busy, ClientMessage, Register, Unregister } from './message.js';
 import { type RequestFields, requestSpace, writeRequest } from './request-body.js';
 import type { ReplicaState } from './state.js';
@@ -58,7 +58,7 @@ function concernsClients(core: Core): boolean {
 function inFlightBytes(core: Core): number {
   const { log, commitMax, building } = core.state;
   let bytes = building.bytes;
-  for (let op = head(log); op > commitMax; op--) bytes += entryAt(log, op).body.length;
+  for (let op = head(log); op > commitMax; op--) bytes += bodyBytesAt(log, op);
   return bytes;
 }
 

@@ -4,7 +4,7 @@
 import { violated } from './assert.js';
 import { faultsTolerated, primaryOf, quorumSize, roleOf } from './configuration.js';
 import type { Effect } from './effect.js';
-import { chainIfPresent, entryAt, head } from './log.js';
+import { chainIfPresent, head, tsAt } from './log.js';
 import type { PrepareOk, ReplicaMessage, Reply, StartView } from './message.js';
 import type { ReplicaState } from './state.js';
 import {
@@ -269,7 +269,7 @@ function checkCommitted(watch: Watch, before: Remembered | null, state: ReplicaS
       watch.expect(known !== undefined, `I1 replica ${state.id}: a checkpoint has op ${op}`);
       continue;
     }
-    const late = op <= state.log.start || entryAt(state.log, op).ts > entryAt(state.log, op - 1).ts;
+    const late = op <= state.log.start || tsAt(state.log, op) > tsAt(state.log, op - 1);
     watch.expect(late, `I5 replica ${state.id}: entry ${op} is not later than the one below (DT2)`);
     if (known === undefined) {
       if (op > watch.history.inherited) checkEvidence(watch, state, op);

@@ -1,8 +1,9 @@
 // The replicated log: contiguous entries from logStart to the head (D6: no holes, ever); what lay below is in checkpoints.
-// Entries are immutable and may be shared by clones of a state; their bodies live in the arena.
+// Entries are immutable, and clones of a state may share their bodies, which live in the arena.
 
 import { type Arena, clear, emptyArena, release, reserve } from './arena.js';
 import { violated } from './assert.js';
+import { EntryList } from './entry-list.js';
 import type { Entry } from './message.js';
 import type { Chain, OpNumber, Rung } from './types.js';
 
@@ -13,8 +14,8 @@ const LADDER_DENSE = 16;
 export interface Log {
   /** Op of the first entry, where there is one: logStart. */
   start: OpNumber;
-  /** entries[op - start] */
-  readonly entries: Entry[];
+  /** That of op at op - start. */
+  readonly entries: EntryList;
   /** chain(start - 1), and the time of the entry there; 0 where it is not known. */
   baseChain: Chain;
   baseTs: number;
@@ -24,7 +25,14 @@ export interface Log {
 }
 
 export function emptyLog(origin: Chain): Log {
-  return { start: 1, entries: [], baseChain: origin, baseTs: 0, bytes: 0, arena: emptyArena() };
+  return {
+    start: 1,
+    entries: new EntryList(),
+    baseChain: origin,
+    baseTs: 0,
+    bytes: 0,
+    arena: emptyArena(),
+  };
 }
 
 /** The highest op in the log. */
@@ -32,14 +40,28 @@ export function head(log: Log): OpNumber {
   return log.start - 1 + log.entries.length;
 }
 
+/** Made for the caller: whoever wants one field of many entries asks for that. */
 export function entryAt(log: Log, op: OpNumber): Entry {
-  const entry = log.entries[op - log.start];
-  if (entry === undefined) violated(`no entry at op ${op}, the log is ${log.start}..${head(log)}`);
-  return entry;
+  return log.entries.get(indexOf(log, op));
+}
+
+export function tsAt(log: Log, op: OpNumber): number {
+  return log.entries.tsAt(indexOf(log, op));
+}
+
+export function bodyBytesAt(log: Log, op: OpNumber): number {
+  return log.entries.bodyBytesAt(indexOf(log, op));
 }
 
 export function chainAt(log: Log, op: OpNumber): Chain {
-  return op === log.start - 1 ? log.baseChain : entryAt(log, op).chain;
+  return op === log.start - 1 ? log.baseChain : log.entries.chainAt(indexOf(log, op));
+}
+
+function indexOf(log: Log, op: OpNumber): number {
+  const index = op - log.start;
+  if (!(index >= 0 && index < log.entries.length))
+    violated(`no entry at op ${op}, the log is ${log.start}..${head(log)}`);
+  return index;
 }
 
 /** Chain at `op`, or null when the log does not reach so far, or no longer. */
@@ -49,7 +71,8 @@ export function chainIfPresent(log: Log, op: OpNumber): Chain | null {
 
 /** Time of the newest entry, 0 before the first (DT2). */
 export function headTs(log: Log): number {
-  return log.entries[log.entries.length - 1]?.ts ?? log.baseTs;
+  const { entries } = log;
+  return entries.length === 0 ? log.baseTs : entries.tsAt(entries.length - 1);
 }
 
 /** What `entry` counts towards logBytes. */
@@ -57,10 +80,15 @@ export function entryCost(entry: Entry): number {
   return entry.body.length + ENTRY_OVERHEAD_BYTES;
 }
 
+/** The same of the entry at `op`. */
+export function costAt(log: Log, op: OpNumber): number {
+  return bodyBytesAt(log, op) + ENTRY_OVERHEAD_BYTES;
+}
+
 /** Appends an entry whose body already lives in the arena, or is private to the log otherwise. */
 export function appendOwned(log: Log, entry: Entry): void {
   if (entry.op !== head(log) + 1) violated(`entry ${entry.op} behind head ${head(log)}`);
-  log.entries.push(entry);
+  log.entries.push(entry, log.arena.segment);
   log.bytes += entryCost(entry);
 }
 
@@ -78,26 +106,24 @@ export function appendCopy(log: Log, entry: Entry): void {
 /** Drops every entry above `op`. Only Install does this (3.6 step 5). */
 export function truncateTo(log: Log, op: OpNumber): void {
   if (!(op >= log.start - 1)) violated(`the log begins at ${log.start}, it cannot end at ${op}`);
-  for (let at = head(log); at > op; at--) log.bytes -= entryCost(entryAt(log, at));
-  log.entries.length = Math.min(log.entries.length, op - log.start + 1);
+  for (let at = head(log); at > op; at--) log.bytes -= costAt(log, at);
+  log.entries.truncate(Math.min(log.entries.length, op - log.start + 1));
 }
 
 /** Drops every entry up to `op`: a checkpoint has what they did (CP5). */
 export function collectTo(log: Log, op: OpNumber): void {
   if (op < log.start) return;
-  const last = entryAt(log, op);
-  const gone = op - log.start + 1;
-  for (let at = 0; at < gone; at++) log.bytes -= entryCost(log.entries[at] as Entry);
-  log.entries.splice(0, gone);
+  log.baseChain = chainAt(log, op);
+  log.baseTs = tsAt(log, op);
+  for (let at = log.start; at <= op; at++) log.bytes -= costAt(log, at);
+  log.entries.drop(op - log.start + 1);
   log.start = op + 1;
-  log.baseChain = last.chain;
-  log.baseTs = last.ts;
   if (log.arena.reuses) release(log.arena, op);
 }
 
 /** Drops everything: the log begins anew above `op`. Only Install does this (3.6 step 3). */
 export function restartAbove(log: Log, base: { op: OpNumber; chain: Chain; ts: number }): void {
-  log.entries.length = 0;
+  log.entries.truncate(0);
   log.bytes = 0;
   log.start = base.op + 1;
   log.baseChain = base.chain;
@@ -127,10 +153,9 @@ export function tail(log: Log, limits: { count: number; bytes: number }): Entry[
   const entries: Entry[] = [];
   let bytes = 0;
   for (let op = head(log); op >= log.start && entries.length < limits.count; op--) {
-    const entry = entryAt(log, op);
-    bytes += entryCost(entry);
+    bytes += costAt(log, op);
     if (bytes > limits.bytes) break;
-    entries.unshift(entry);
+    entries.unshift(entryAt(log, op));
   }
   return entries;
 }
@@ -144,10 +169,9 @@ export function slice(
   let bytes = 0;
   const last = Math.min(range.toOp, head(log));
   for (let op = Math.max(range.fromOp, log.start); op <= last; op++) {
-    const entry = entryAt(log, op);
-    bytes += entryCost(entry);
+    bytes += costAt(log, op);
     if (entries.length > 0 && bytes > range.bytes) break;
-    entries.push(entry);
+    entries.push(entryAt(log, op));
   }
   return entries;
 }

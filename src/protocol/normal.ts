@@ -22,7 +22,7 @@ import {
 import { durableHead, storeAppended } from './durability.js';
 import { heard } from './failure-detector.js';
 import { forgetBeats, holdsLease, noteBeat, noteEcho, notePass } from './lease.js';
-import { appendCopy, chainAt, chainIfPresent, entryAt, entryCost, head, slice } from './log.js';
+import { appendCopy, chainAt, chainIfPresent, costAt, entryCost, head, slice } from './log.js';
 import type { Commit, Entry, Prepare, PrepareOk } from './message.js';
 import type { PeerProgress } from './state.js';
 import { type Chain, type OpNumber, sameChain } from './types.js';
@@ -290,7 +290,7 @@ function stream(core: Core, progress: PeerProgress, hbSeq: number, room: number)
   while (left > 0 && progress.sentOp < last) {
     const first = progress.sentOp + 1;
     // Only the first message of a pass may be larger than the room that is left.
-    if (sent && entryCost(entryAt(state.log, first)) > left) break;
+    if (sent && costAt(state.log, first) > left) break;
     const bytes = Math.min(left, limits.messageBytes);
     const entries = slice(state.log, { fromOp: first, toOp: last, bytes });
     left -= ENVELOPE_BYTES;

@@ -390,10 +390,9 @@ export function cloneState(state: ReplicaState): ReplicaState {
   }
   const copy: Record<string, unknown> = { ...state };
   for (const name in copy) if (!APART.has(name)) copy[name] = cloneValue(copy[name]);
-  const { entries } = log;
   return {
     ...(copy as unknown as ReplicaState),
-    log: { ...log, entries: [...entries], arena },
+    log: { ...log, entries: log.entries.clone(), arena },
   };
 }
 
@@ -401,7 +400,7 @@ export function cloneState(state: ReplicaState): ReplicaState {
 export function hashState(state: ReplicaState): string {
   const { log, building } = state;
   const unfinished = log.arena.segment.subarray(log.arena.used, log.arena.used + building.bytes);
-  return hashValue([log.start, log.baseChain, log.entries, unfinished, state], APART);
+  return hashValue([log.start, log.baseChain, log.entries.chains(), unfinished, state], APART);
 }
 
 /** The log has ways of its own; everybody's configuration is the same, and nothing changes it yet. */

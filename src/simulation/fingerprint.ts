@@ -42,8 +42,8 @@ export class Fingerprint {
     this.word(state.view);
     this.word(state.commit);
     this.word(state.applied);
-    const top = state.log.entries[state.log.entries.length - 1];
-    if (top !== undefined) this.word(top.chain[0]);
+    const { entries } = state.log;
+    if (entries.length > 0) this.word(entries.chainAt(entries.length - 1)[0]);
   }
 
   /** Sixteen hexadecimal digits. */

@@ -300,12 +300,12 @@ test('1.5: a tail is the longest end of the log within count and bytes', { timeo
       (count, list, most, bytes, base) => {
         const log = logOf(count, list, base);
         const found = tail(log, { count: most, bytes });
-        expect(found).toEqual(log.entries.slice(count - found.length));
+        expect(found).toEqual([...log.entries].slice(count - found.length));
         const cost = (entries: readonly Entry[]) =>
           entries.reduce((sum, e) => sum + entryCost(e), 0);
         expect(found.length).toBeLessThanOrEqual(most);
         expect(cost(found)).toBeLessThanOrEqual(bytes);
-        const longer = log.entries.slice(Math.max(0, count - found.length - 1));
+        const longer = [...log.entries].slice(Math.max(0, count - found.length - 1));
         if (found.length < Math.min(most, count)) expect(cost(longer)).toBeGreaterThan(bytes);
       },
     ),
@@ -322,7 +322,7 @@ test('a slice is as long as its bytes allow, and never empty where there is an e
       const [count, list, fromOp, toOp, bytes, base] = drawn;
       const log = logOf(count, list, base);
       const found = slice(log, { fromOp, toOp, bytes });
-      const all = log.entries.filter((entry) => entry.op >= fromOp && entry.op <= toOp);
+      const all = [...log.entries].filter((entry) => entry.op >= fromOp && entry.op <= toOp);
       expect(found).toEqual(all.slice(0, found.length));
       const cost = (entries: readonly Entry[]) => entries.reduce((sum, e) => sum + entryCost(e), 0);
       if (all.length > 0) expect(found.length).toBeGreaterThan(0);

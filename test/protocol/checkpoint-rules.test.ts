@@ -1,6 +1,7 @@
 // Rules of checkpoints (protocol.md 3.9), each at one replica.
 
 import { expect, test } from 'vitest';
+import { chainAt, head } from '../../src/protocol/log.js';
 import type { Entry, NewState, PrepareOk, ReplicaMessage } from '../../src/protocol/message.js';
 import { chainOf, entries, header, prepare, Solo, type SoloOptions, startView } from './solo.js';
 
@@ -23,8 +24,8 @@ function leading(count: number, options: SoloOptions = {}): Solo {
 /** Acknowledges the head, with a checkpoint at `cpOp`. */
 function ok(solo: Solo, from: number, cpOp: number): PrepareOk {
   const { log } = solo.state;
-  const last = log.entries.at(-1);
-  const [op, chain] = [last?.op ?? log.start - 1, last?.chain ?? log.baseChain];
+  const op = head(log);
+  const chain = chainAt(log, op);
   const cpRoot = cpOp === 0 ? NO_ROOT : ([cpOp, 0, 0, 0] as const);
   return { kind: 'prepareOk', ...header(from, 0), op, chain, cpOp, cpRoot, hbEcho: 0 };
 }

@@ -105,7 +105,7 @@ test('HB7: before sleep, and only then, a new commit number is worth a message o
   solo.client({ kind: 'register', clientId: [1, 1, 1, 1], nonce: 9, epoch: 0, seenView: 0 });
   expect(kinds(solo.pass())).toEqual(['prepare']);
   expect(solo.step({ type: 'idle' })).toEqual([]);
-  const log = solo.state.log.entries;
+  const log = [...solo.state.log.entries];
   solo.receive(prepareOk(1, log, 1));
   expect(solo.step({ type: 'idle' }).length).toBe(2);
   expect(solo.step({ type: 'idle' })).toEqual([]);

@@ -97,7 +97,7 @@ test('N6: a backup commits what the message says, as far as its log goes, and ne
 test('N6, N9: the primary counts a quorum with itself; an acknowledgement covers all below, and never above its head', () => {
   const solo = leading(3, 5);
   solo.pass();
-  const log = solo.state.log.entries;
+  const log = [...solo.state.log.entries];
   solo.receive(prepareOk(1, log, 3));
   expect(solo.state.commitMax).toBe(0);
   solo.receive(prepareOk(2, log, 2), prepareOk(1, log, 1));
@@ -109,7 +109,7 @@ test('N6, N9: the primary counts a quorum with itself; an acknowledgement covers
 test('N8: the stream repeats from what was acknowledged once that stands still', () => {
   const solo = leading(3);
   solo.pass();
-  const log = solo.state.log.entries;
+  const log = [...solo.state.log.entries];
   solo.receive(prepareOk(1, log, 1), prepareOk(2, log, 3));
   solo.pass(); // the first acknowledgement of a view says where the stream begins
   const again = solo.ticks(11).flatMap((m) => (m.kind === 'prepare' ? [m] : []));
@@ -163,7 +163,7 @@ test('BP2: requests stay unread while a window is in flight', () => {
   const full = leading(4);
   full.pass();
   expect(full.replica.takesRequests).toBe(false);
-  const log = full.state.log.entries;
+  const log = [...full.state.log.entries];
   full.receive(prepareOk(1, log, 1));
   expect(full.replica.takesRequests).toBe(true);
 });
@@ -286,7 +286,7 @@ test('N3: the primary tells of each entry that it makes, once; nobody else tells
   ]);
   solo.pass();
   expect(told.slice(2)).toEqual([[1, REQUEST_HEADER_BYTES]]);
-  const made = solo.state.log.entries.map(({ count, body }) => [count, body.length]);
+  const made = [...solo.state.log.entries].map(({ count, body }) => [count, body.length]);
   expect(told).toEqual(made);
   solo.pass();
   register(5);

@@ -34,7 +34,7 @@ function serving(options: ConstructorParameters<typeof Solo>[0] = {}): Solo {
 function commitAll(solo: Solo): ServerMessage[] {
   solo.pass();
   for (let id = 1; id < solo.replicas; id++)
-    solo.receive(prepareOk(id, solo.state.log.entries, solo.head));
+    solo.receive(prepareOk(id, [...solo.state.log.entries], solo.head));
   return solo.execute();
 }
 

@@ -100,7 +100,7 @@ test('VC7: the latest normal view decides before the length of the log', () => {
   solo.receive(doViewChange(2, 6, LOG, { lastNormal: { epoch: 0, view: 2 } }));
   solo.receive(doViewChange(3, 6, newer, { lastNormal: { epoch: 0, view: 3 }, commitMax: 1 }));
   expect([solo.state.status, solo.head, solo.state.commit]).toEqual(['normal', 2, 1]);
-  expect(solo.state.log.entries[1]?.chain).toEqual(chainOf(newer, 2));
+  expect(solo.state.log.entries.chainAt(1)).toEqual(chainOf(newer, 2));
 });
 
 test('VC7: a commit number above every log is a breach, and halts', () => {

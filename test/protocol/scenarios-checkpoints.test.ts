@@ -306,7 +306,7 @@ test.each([
   grid.until(() => state.checkpoints.length > 0, 100, 'a checkpoint');
   const op = state.checkpoints[0]?.op ?? 0;
   const bytes = (to: number): number =>
-    state.log.entries.slice(0, to).reduce((sum, entry) => sum + entryCost(entry), 0);
+    [...state.log.entries].slice(0, to).reduce((sum, entry) => sum + entryCost(entry), 0);
   expect(bytes(op)).toBeGreaterThanOrEqual(expected);
   expect(bytes(op - 1)).toBeLessThan(expected);
 });

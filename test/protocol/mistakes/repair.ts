@@ -90,7 +90,7 @@ export function interrupted(s: Story): void {
 export function interruptedElect(s: Story): void {
   interrupted(s);
   const { log, commit } = s.state('R2');
-  const chain = log.entries[log.entries.length - 1]?.chain;
+  const chain = log.entries.chainAt(log.entries.length - 1);
   expect(log.entries.length).toBe(commit + 4);
   const promises = s.record({ from: 'R2', to: 'R3', kinds: 'doViewChange' });
   s.tell(['R1', 'R3', 'R4'], { kind: 'suspect', id: 2 });

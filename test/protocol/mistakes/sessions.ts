@@ -80,7 +80,7 @@ function lostReply(s: Story): void {
 /** N7: one request is in the log twice, for N2 does not keep its copy out. */
 function twiceInLog(s: Story): void {
   const requests = (): number =>
-    s.state('R0').log.entries.reduce((sum, entry) => sum + entry.count, 0);
+    [...s.state('R0').log.entries].reduce((sum, entry) => sum + entry.count, 0);
   const before = requests();
   const acks = s.hold({ kinds: 'prepareOk' });
   const twice = s.duplicate(0, { kinds: 'request' });
@@ -144,7 +144,7 @@ export function registerTwice(s: Story): void {
   s.attachClient(0);
   s.run(5);
   expect(
-    s.state('A0').log.entries.reduce((count, entry) => count + entry.count, 0),
+    [...s.state('A0').log.entries].reduce((count, entry) => count + entry.count, 0),
   ).toBeGreaterThan(1);
   const answers = s.hold({ kinds: 'reply', to: 'C0' });
   s.release(acks);
@@ -178,7 +178,7 @@ export function tsBackwards(s: Story): void {
   s.newView(2);
   load(s, 5);
   s.settle();
-  const times = s.state('A0').log.entries.map((entry) => entry.ts);
+  const times = [...s.state('A0').log.entries].map((entry) => entry.ts);
   for (const [at, ts] of times.entries())
     expect(ts).toBeGreaterThan(at === 0 ? 0 : (times[at - 1] ?? 0));
   expect(times[times.length - 1]).toBeGreaterThan(3_600_000_000);
