@@ -7,24 +7,36 @@ import type { Prepare } from '../../protocol/message.js';
 import type { Digest64 } from '../../protocol/types.js';
 import { reliesOnChain } from '../../transport/frame.js';
 
+/** Of a body: what it is, and the words of its digest. */
+interface Known {
+  bytes: Uint8Array;
+  low: number;
+  high: number;
+}
+
+const NO_BYTES = new Uint8Array(0);
+
 export class EntryGuard {
   /** Messages whose entries were not what their sender sent. */
   broken = 0;
   /** For the core: does not compute again what was just computed here. */
   readonly digest64: Digest64;
   readonly #hasher: ChainHasher;
-  /** Low and high word by byte string, of the message looked at last. */
-  readonly #known = new Map<Uint8Array, readonly [number, number]>();
+  /** Of the message looked at last, in the order of its entries; records that are used again. */
+  readonly #known: Known[] = [];
+  #count = 0;
+  /** The core asks in the same order, though not for entries that it has. */
+  #next = 0;
+  /** Under examination. */
+  #body: Uint8Array = NO_BYTES;
 
   constructor(digest64: Digest64) {
     this.digest64 = (bytes, from, to, out) => {
-      const known = this.#known.size === 0 ? undefined : this.#known.get(bytes);
-      if (known === undefined) digest64(bytes, from, to, out);
-      else [out[0], out[1]] = known;
+      if (!this.#recall(bytes, out)) digest64(bytes, from, to, out);
     };
     this.#hasher = new ChainHasher((bytes, from, to, out) => {
       digest64(bytes, from, to, out);
-      this.#known.set(bytes, [out[0] as number, out[1] as number]);
+      if (bytes === this.#body) this.#note(bytes, out);
     });
   }
 
@@ -33,6 +45,7 @@ export class EntryGuard {
     if (!reliesOnChain(message)) return true;
     let below = message.prevChain;
     for (const entry of message.entries) {
+      this.#body = entry.body;
       if (!this.#hasher.links(below, entry)) {
         this.broken++;
         return false;
@@ -43,7 +56,34 @@ export class EntryGuard {
   }
 
   forget(): void {
-    // Clearing a map makes a new table, also of an empty one.
-    if (this.#known.size > 0) this.#known.clear();
+    for (let at = 0; at < this.#count; at++) (this.#known[at] as Known).bytes = NO_BYTES;
+    this.#count = 0;
+    this.#next = 0;
+    this.#body = NO_BYTES;
+  }
+
+  #recall(bytes: Uint8Array, out: Uint32Array): boolean {
+    for (let at = this.#next; at < this.#count; at++) {
+      const known = this.#known[at] as Known;
+      if (known.bytes !== bytes) continue;
+      this.#next = at + 1;
+      out[0] = known.low;
+      out[1] = known.high;
+      return true;
+    }
+    return false;
+  }
+
+  #note(bytes: Uint8Array, out: Uint32Array): void {
+    const known = this.#known[this.#count];
+    const low = out[0] as number;
+    const high = out[1] as number;
+    if (known === undefined) this.#known.push({ bytes, low, high });
+    else {
+      known.bytes = bytes;
+      known.low = low;
+      known.high = high;
+    }
+    this.#count++;
   }
 }
