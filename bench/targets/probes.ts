@@ -22,7 +22,7 @@ import type { Traced, TraceRequest } from './collections.child.js';
 import { collectionsOf } from './collections.js';
 import type { ProbeId, Samples } from './figures.js';
 import { startManyClients } from './many-clients.js';
-import type { SingleLatency } from './single.child.js';
+import type { SingleLatency, SingleRequest } from './single.child.js';
 
 export interface Size {
   readonly settleMs: number;
@@ -31,8 +31,8 @@ export interface Size {
   readonly logBytes: number;
   /** Of a process that is started for one round. */
   readonly freshMs: number;
-  /** The same where one operation follows the other: there are few, and code gets fast by being called often. */
-  readonly freshSingleMs: number;
+  /** Where one operation follows the other there are few in any time: so many first, within so long. */
+  readonly singles: { readonly warmUpOperations: number; readonly warmUpMs: number };
   readonly kills: number;
   /** Before each of them. */
   readonly loadMs: number;
@@ -47,7 +47,7 @@ export const FULL_SIZE: Size = {
   logBytes: LOG_IN_USE,
   times: { warmUpMs: 200, measureMs: 1000 },
   freshMs: 2000,
-  freshSingleMs: 5000,
+  singles: { warmUpOperations: 40_000, warmUpMs: 20_000 },
   kills: 3,
   loadMs: 1000,
   few: 1e3,
@@ -60,7 +60,7 @@ export const SMOKE_SIZE: Size = {
   logBytes: 0,
   times: { warmUpMs: 5, measureMs: 20 },
   freshMs: 20,
-  freshSingleMs: 20,
+  singles: { warmUpOperations: 20, warmUpMs: 1000 },
   kills: 1,
   loadMs: 20,
   few: 500,
@@ -99,7 +99,7 @@ function single(
 ): Entrant<SingleLatency> {
   const script = new URL('./single.child.js', import.meta.url);
   return fresh(name, async ({ measureMs }) => {
-    const request: RoundTimes = { warmUpMs: size.freshSingleMs, measureMs };
+    const request: SingleRequest = { ...size.singles, measureMs };
     return (await askChild<SingleLatency>(script, { request, starter })).answer;
   });
 }
