@@ -1,7 +1,7 @@
 // Who is meant: names of a story turned into ids, and faults into patterns of the network. Names are resolved at the moment
 // of use, so `A0` is whoever leads then.
 
-import type { ClientTiming } from '../protocol/client.js';
+import type { ClientTiming } from '../protocol/client/state.js';
 import type { Durability } from '../protocol/durability.js';
 import type { ProtocolLimits, ProtocolTiming } from '../protocol/limits.js';
 import type { MarkSink } from '../protocol/marks.js';

@@ -1,6 +1,7 @@
 // A simulated client: the client's half of the protocol with a queue of calls before it. What a call means is its owner's.
 
-import { ClientSession, type ClientTiming } from '../protocol/client.js';
+import type { ClientTiming } from '../protocol/client/state.js';
+import { ClientSession } from '../protocol/client.js';
 import type { ClientOutcome, LocalLevel } from '../protocol/client-event.js';
 import { describeMessage } from '../protocol/describe.js';
 import type { ProtocolLimits } from '../protocol/limits.js';

@@ -1,7 +1,8 @@
 // The client's half (protocol.md 3.13 and 3.14), clause by clause: one session, told what it hears, and what it wants to send.
 
 import { expect, test } from 'vitest';
-import { ClientSession, type ClientSessionOptions } from '../../src/protocol/client.js';
+import type { ClientSessionOptions } from '../../src/protocol/client/state.js';
+import { ClientSession } from '../../src/protocol/client.js';
 import type { ClientEffect, ClientEvent } from '../../src/protocol/client-event.js';
 import type { ClientMessage, ServerMessage } from '../../src/protocol/message.js';
 

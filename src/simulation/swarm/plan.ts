@@ -3,7 +3,7 @@
 // can be cut down - fewer faults, less weather, fewer calls - and still means the same otherwise, which is how a failing seed is
 // made short.
 
-import type { ClientTiming } from '../../protocol/client.js';
+import type { ClientTiming } from '../../protocol/client/state.js';
 import { DEFAULT_CLIENT_TIMING } from '../../protocol/client.js';
 import { faultsTolerated } from '../../protocol/configuration.js';
 import type { Durability } from '../../protocol/durability.js';

@@ -1,8 +1,8 @@
 // The window of a client's session (CS2): requests numbered in order, kept until they are answered, in any order, and written into a
 // ring from a cursor that goes back when everything has to be repeated.
 
-import { assert } from './assert.js';
-import type { RequestNumber } from './types.js';
+import { assert } from '../assert.js';
+import type { RequestNumber } from '../types.js';
 
 export interface OpenRequest {
   readonly requestNumber: RequestNumber;

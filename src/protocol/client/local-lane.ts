@@ -1,11 +1,11 @@
 // The client's way to reads at any active (RD8, RD9): one replica of its own choice answers them as long as it can; what it cannot
 // answer, or not soon, goes to the primary as a linearizable read, which is more than was asked for.
 
-import type { LocalLevel } from './client-event.js';
-import { ANY_AGE, type LocalRead } from './message.js';
+import type { LocalLevel } from '../client-event.js';
+import { ANY_AGE, type LocalRead } from '../message.js';
+import type { OpNumber, ReplicaId } from '../types.js';
 import { type OpenRead, type ReadIds, ReadWindow } from './read-window.js';
 import type { RequestWindow } from './request-window.js';
-import type { OpNumber, ReplicaId } from './types.js';
 
 /** RD9: the newest state that this client has seen. */
 export interface Token {

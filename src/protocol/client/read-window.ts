@@ -1,10 +1,10 @@
 // The open reads of a client (RD0): kept until they are answered, in any order, over sessions as well, for a read may run twice; written
 // into a ring from a cursor that goes back when everything has to be repeated.
 
-import { assert } from './assert.js';
-import type { LocalLevel } from './client-event.js';
+import { assert } from '../assert.js';
+import type { LocalLevel } from '../client-event.js';
+import type { RequestNumber } from '../types.js';
 import type { RequestWindow } from './request-window.js';
-import type { RequestNumber } from './types.js';
 
 export interface OpenRead {
   readonly readId: number;
