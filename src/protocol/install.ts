@@ -9,6 +9,7 @@ import { pagesOf } from './checkpoint/image.js';
 import { type Core, isWitness, mark } from './core.js';
 import { chainIfPresent, detach } from './log.js';
 import type { CheckpointAnswer, Entry, TransferPurpose } from './message.js';
+import { laterStamp } from './missed-view.js';
 import type { Transfer, TransferTarget } from './state.js';
 import {
   aim,
@@ -18,7 +19,6 @@ import {
   progressTransfer,
 } from './transfer.js';
 import { compareStamps, type OpNumber, type ReplicaId, type Rung, sameChain } from './types.js';
-import { laterStamp } from './view-change.js';
 
 /** What of the message that names the target an Install needs. */
 export interface InstallSource {

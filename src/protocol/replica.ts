@@ -24,6 +24,7 @@ import {
 import { onGetState } from './donors.js';
 import { type Durability, onCheckpointStored, onStored } from './durability.js';
 import type { Effect, Event } from './effect.js';
+import { announceView, considerStart, onDoViewChange } from './elect.js';
 import { assertRole, execute, hasWork } from './execution.js';
 import { enter, onHint, onTick, sendHeldPromise } from './failure-detector.js';
 import { onCheckpointAnswer } from './install.js';
@@ -39,6 +40,7 @@ import type {
   NewState,
   ReplicaMessage,
 } from './message.js';
+import { missedStartView } from './missed-view.js';
 import type { Mutations } from './mutations.js';
 import {
   endPass,
@@ -59,7 +61,13 @@ import {
 import type { Stored } from './restart.js';
 import { cloneState, emptyState, type ReplicaState } from './state.js';
 import type { StateMachine } from './state-machine.js';
-import { beginGapRepair, donorExited, onNewState, tickTransfer } from './transfer.js';
+import {
+  beginGapRepair,
+  donorExited,
+  forgetLostLog,
+  onNewState,
+  tickTransfer,
+} from './transfer.js';
 import type {
   ClientAddress,
   Clock,
@@ -69,17 +77,7 @@ import type {
   Stamp,
   StartNumber,
 } from './types.js';
-import {
-  announceView,
-  considerStart,
-  forgetLostLog,
-  jump,
-  missedStartView,
-  onDoViewChange,
-  onRequestStartView,
-  onStartView,
-  onStartViewChange,
-} from './view-change.js';
+import { jump, onRequestStartView, onStartView, onStartViewChange } from './view-change.js';
 
 const SINK_BYTES = 64 << 10;
 

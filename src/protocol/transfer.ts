@@ -7,11 +7,11 @@ import { type Core, header, mark, nextRequest, primaryNow, send } from './core.j
 import { donorOrder } from './donors.js';
 import { chainAt, detach, entryCost, head } from './log.js';
 import type { Entry, NewState, TransferPurpose } from './message.js';
+import { fallBehind } from './missed-view.js';
 import { advanceCommit, appendVerified, drainBuffered } from './normal.js';
 import type { Chunk, Transfer } from './state.js';
 import { switchTo } from './switch.js';
-import { type Chain, type OpNumber, type ReplicaId, sameChain } from './types.js';
-import { fallBehind } from './view-change.js';
+import { type Chain, type OpNumber, type ReplicaId, type StartNumber, sameChain } from './types.js';
 
 /** Requests outstanding at a time, on adjoining ranges. */
 const CHUNKS_MAX = 4;
@@ -276,6 +276,15 @@ export function donorLost(core: Core, transfer: Transfer, id: ReplicaId): void {
   else doViewChanges.delete(id);
   core.state.transfer = null;
   core.state.installing = null;
+}
+
+/** VC6: what `id` sent before its start `start` stays a promise, but the entries are gone, and another has to give them. */
+export function forgetLostLog(core: Core, id: ReplicaId, start: StartNumber): void {
+  const { transfer, doViewChanges } = core.state;
+  if (transfer === null || transfer.purpose !== 'vc') return;
+  const held = doViewChanges.get(id);
+  const asked = transfer.donors[transfer.donor % Math.max(1, transfer.donors.length)] === id;
+  if (asked && held !== undefined && held.start < start) donorLost(core, transfer, id);
 }
 
 /**
