@@ -2,10 +2,10 @@
 // happened; the host stores it in that order and says what is flushed. In memory there is nothing to wait for.
 
 import { type Checkpoint, newest } from './checkpoint/image.js';
+import { countAcknowledgements } from './commit-number.js';
 import { type Core, leads } from './core.js';
 import { sendJoined } from './failure-detector.js';
 import { head } from './log.js';
-import { countAcknowledgements } from './normal.js';
 import type { OpNumber } from './types.js';
 
 /**

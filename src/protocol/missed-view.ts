@@ -1,11 +1,11 @@
 // Who finds that a view has begun without it, or without what it would need to stay in it, asks the primary for its StartView.
 
+import { keepForLater } from './backup.js';
 import { type Core, header, isPrimary, mark, noticeStatus, primaryNow, send } from './core.js';
 import { storeAppended } from './durability.js';
 import { enter, startViewChangeTimer } from './failure-detector.js';
 import { head } from './log.js';
 import type { Commit, Prepare } from './message.js';
-import { keepForLater } from './normal.js';
 import type { ViewNumber } from './types.js';
 
 /** VC11: the view runs already and its StartView was missed. */

@@ -6,9 +6,9 @@ import type { BodyPool } from './body-pool.js';
 import type { SessionRow } from './client-table.js';
 import { type Core, mark, reply } from './core.js';
 import { holdsLease } from './lease.js';
-import { echoedByQuorum } from './normal.js';
 import type { ReplicaState, WaitingRead } from './state.js';
 import type { StateMachine } from './state-machine.js';
+import { echoedByQuorum } from './stream.js';
 import type { ClientAddress, SessionNumber } from './types.js';
 
 /** Bodies and answers, after which no more are served in one step: the number of reads says little about the time they take. */

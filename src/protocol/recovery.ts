@@ -6,8 +6,8 @@ import { storeSwitch } from './durability.js';
 import { enter, resetFailureTimer, writeRegister } from './failure-detector.js';
 import { holdOff } from './lease.js';
 import type { StartView } from './message.js';
-import { startLeading } from './normal.js';
 import { goOn, load, type Stored } from './restart.js';
+import { startLeading } from './stream.js';
 import { compareStamps, type Stamp } from './types.js';
 import { installStartView } from './view-change.js';
 

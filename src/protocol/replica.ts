@@ -3,6 +3,7 @@
 
 import { laterView, onClient, onRead, onRequest, takesReads, takesRequests } from './admission.js';
 import { violated } from './assert.js';
+import { onCommit, onPrepare } from './backup.js';
 import { BodyPool } from './body-pool.js';
 import { ChainHasher } from './chain.js';
 import { tickPins } from './checkpoint/collect.js';
@@ -10,6 +11,7 @@ import { onGetCheckpoint, onGetNodes, onGetPages } from './checkpoint/donate.js'
 import { resumeFetch } from './checkpoint/fetch.js';
 import { onCheckpointRoot } from './checkpoint/roots.js';
 import { advanceTaking, keep } from './checkpoint/take.js';
+import { onPrepareOk } from './commit-number.js';
 import { type Configuration, roleOf } from './configuration.js';
 import {
   type Core,
@@ -42,15 +44,6 @@ import type {
 } from './message.js';
 import { missedStartView } from './missed-view.js';
 import type { Mutations } from './mutations.js';
-import {
-  endPass,
-  hasNews,
-  onCommit,
-  onIdle,
-  onPrepare,
-  onPrepareOk,
-  repeatStreams,
-} from './normal.js';
 import { forgetReads, noteBlocked } from './reads.js';
 import {
   boot,
@@ -61,6 +54,7 @@ import {
 import type { Stored } from './restart.js';
 import { cloneState, emptyState, type ReplicaState } from './state.js';
 import type { StateMachine } from './state-machine.js';
+import { endPass, hasNews, onIdle, repeatStreams } from './stream.js';
 import {
   beginGapRepair,
   donorExited,

@@ -25,7 +25,7 @@ import {
 } from './failure-detector.js';
 import { appendOwned, head, restartAbove } from './log.js';
 import type { Entry } from './message.js';
-import { startLeading } from './normal.js';
+import { startLeading } from './stream.js';
 import {
   type Chain,
   compareStamps,

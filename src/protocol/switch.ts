@@ -1,14 +1,16 @@
 // The end of every Install (3.6 steps 5 and 6): one atomic switch to the staged log, and what a replica is that has become normal.
 
 import { violated } from './assert.js';
+import { drainBuffered } from './backup.js';
 import { adopt } from './checkpoint/adopt.js';
 import { newest } from './checkpoint/image.js';
+import { advanceCommit } from './commit-number.js';
 import { type Core, isPrimary, mark, noticeStatus } from './core.js';
 import { storeSwitch } from './durability.js';
 import { resetFailureTimer, writeRegister } from './failure-detector.js';
 import { appendOwned, head, restartAbove, truncateTo } from './log.js';
-import { advanceCommit, drainBuffered, startLeading } from './normal.js';
 import type { Transfer, TransferTarget } from './state.js';
+import { startLeading } from './stream.js';
 
 /** Step 5: the one atomic switch. */
 export function switchTo(core: Core, transfer: Transfer, target: TransferTarget): void {

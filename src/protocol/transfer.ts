@@ -2,13 +2,14 @@
 // asked for ahead, used in order, and verified link by link; who does not answer, or answers something else, is passed over.
 
 import { assert, ProtocolViolation, StoreContradicted } from './assert.js';
+import { appendVerified, drainBuffered } from './backup.js';
 import { type Fetch, fetchesFrom, nextFetchDonor } from './checkpoint/fetch.js';
+import { advanceCommit } from './commit-number.js';
 import { type Core, header, mark, nextRequest, primaryNow, send } from './core.js';
 import { donorOrder } from './donors.js';
 import { chainAt, detach, entryCost, head } from './log.js';
 import type { Entry, NewState, TransferPurpose } from './message.js';
 import { fallBehind } from './missed-view.js';
-import { advanceCommit, appendVerified, drainBuffered } from './normal.js';
 import type { Chunk, Transfer } from './state.js';
 import { switchTo } from './switch.js';
 import { type Chain, type OpNumber, type ReplicaId, type StartNumber, sameChain } from './types.js';
