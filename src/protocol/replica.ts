@@ -24,11 +24,12 @@ import {
   primaryNow,
 } from './core.js';
 import { onGetState } from './donors.js';
-import { type Durability, onCheckpointStored, onStored } from './durability.js';
+import type { Durability } from './durability.js';
 import type { Effect, Event } from './effect.js';
 import { announceView, considerStart, onDoViewChange } from './elect.js';
 import { assertRole, execute, hasWork } from './execution.js';
 import { enter, onHint, onTick, sendHeldPromise } from './failure-detector.js';
+import { onCheckpointStored, onStored } from './flushed.js';
 import { onCheckpointAnswer } from './install.js';
 import { noteDeparture } from './lease.js';
 import type { ProtocolLimits, ProtocolTiming } from './limits.js';
