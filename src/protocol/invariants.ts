@@ -1,20 +1,13 @@
 // All invariants of protocol.md 5.1 that stage 1 has. After each step of a replica they look at that replica alone (bounds,
-// register), and at what the step means for its past and for the others (history.ts). Tests and simulators run this after every
-// step; production does not.
+// register), and at what the step means for its past (history.ts) and for the others (between-steps.ts). Tests and simulators run this
+// after every step; production does not.
 
 import { assert, violated } from './assert.js';
+import { checkLikePrimary, checkReconstructible } from './between-steps.js';
 import type { SessionRow } from './client-table.js';
 import { primaryOf, roleOf } from './configuration.js';
 import type { Effect } from './effect.js';
-import {
-  checkLikePrimary,
-  checkReconstructible,
-  checkStep,
-  emptyHistory,
-  type Remembered,
-  stampText,
-  type Watch,
-} from './history.js';
+import { checkStep, emptyHistory, type Remembered, stampText, type Watch } from './history.js';
 import type { ProtocolLimits } from './limits.js';
 import { chainAt, head } from './log.js';
 import type { ReplicaState } from './state.js';

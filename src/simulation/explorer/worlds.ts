@@ -6,14 +6,10 @@
 // and this file knows what may happen in one and what comes of it.
 
 import { ProtocolViolation } from '../../protocol/assert.js';
+import { checkAcknowledged, checkLikePrimary } from '../../protocol/between-steps.js';
 import { makeConfiguration } from '../../protocol/configuration.js';
 import type { Effect } from '../../protocol/effect.js';
-import {
-  checkAcknowledged,
-  checkLikePrimary,
-  checkStep,
-  emptyHistory,
-} from '../../protocol/history.js';
+import { checkStep, emptyHistory } from '../../protocol/history.js';
 import type { ReplicaState } from '../../protocol/state.js';
 import {
   actionOf,
