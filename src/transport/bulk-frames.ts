@@ -15,11 +15,11 @@ import {
   rungsBytes,
 } from './entry-codec.js';
 import {
-  BadFrame,
   choiceOf,
   putUint,
   putWhole,
-  tupleAt,
+  type Shape,
+  shapeAt,
   UINT_BYTES,
   uintAt,
   WHOLE_BYTES,
@@ -71,7 +71,7 @@ const NS_LOG_START = NS_COMMIT_MAX + WHOLE_BYTES;
 const NS_STATUS = NS_LOG_START + WHOLE_BYTES;
 const NS_ENTRIES = NS_STATUS + UINT_BYTES;
 
-const SHAPES: Readonly<Record<BulkKind, { fields: number; bytes: number }>> = {
+const SHAPES: Readonly<Record<BulkKind, Shape>> = {
   doViewChange: { fields: 21, bytes: DVC_LADDER },
   startView: { fields: 21, bytes: SV_LADDER },
   newState: { fields: 18, bytes: NS_ENTRIES },
@@ -142,8 +142,7 @@ export function readBulk(
 ): BulkMessage {
   const { from: at, to } = range;
   const shape = SHAPES[kind];
-  if (to - at < shape.bytes) throw new BadFrame(`${kind} in a frame of ${to - at} bytes`);
-  tupleAt(view, at, shape.fields, kind);
+  shapeAt(view, at, to, shape, kind);
   const header: ReplicaHeader = replicaHeaderAt(view, at);
   switch (kind) {
     case 'doViewChange': {

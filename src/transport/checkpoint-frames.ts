@@ -26,7 +26,8 @@ import {
   putUint,
   putUints,
   putWhole,
-  tupleAt,
+  type Shape,
+  shapeAt,
   UINT_BYTES,
   uintAt,
   uintsAt,
@@ -74,7 +75,7 @@ const NODES_STATUS = LEVEL + UINT_BYTES;
 const NODES_INDICES = NODES_STATUS + UINT_BYTES;
 
 /** Number of fields of each array, and bytes up to its list. */
-const SHAPES: Readonly<Record<CheckpointKind, { fields: number; bytes: number }>> = {
+const SHAPES: Readonly<Record<CheckpointKind, Shape>> = {
   checkpointMeta: { fields: 20, bytes: META_PAGE_COUNTS },
   getNodes: { fields: 11, bytes: GET_NODES_INDICES },
   nodes: { fields: 14, bytes: NODES_INDICES },
@@ -198,8 +199,7 @@ export function readCheckpoint(
 ): CheckpointFrame {
   const { from: at, to } = range;
   const shape = SHAPES[kind];
-  if (to - at < shape.bytes) throw new BadFrame(`${kind} in a frame of ${to - at} bytes`);
-  tupleAt(view, at, shape.fields, kind);
+  shapeAt(view, at, to, shape, kind);
   const what = kind === 'checkpointMeta' ? 'pageCounts' : 'indices';
   const list = uintsAt(view, { at: at + shape.bytes, to }, what);
   const end = at + shape.bytes + uintsBytes(list);

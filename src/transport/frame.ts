@@ -5,6 +5,7 @@
 import { violated } from '../protocol/assert.js';
 import type { Message, MessageKind, Prepare } from '../protocol/message.js';
 import { type BulkKind, bulkBytes, readBulk, writeBulk } from './bulk-frames.js';
+import { type CallKind, callBytes, readCall, writeCall } from './call-frames.js';
 import {
   type CheckpointKind,
   checkpointBytes,
@@ -12,9 +13,9 @@ import {
   writeCheckpoint,
 } from './checkpoint-frames.js';
 import { type ColdKind, packCold, readCold } from './cold-frames.js';
-import { type HotKind, hotBytes, readHot, writeHot } from './hot-frames.js';
 import { frameCode, isHot, KINDS } from './kinds.js';
 import { BadFrame, BODY_ALIGNMENT } from './msgpack.js';
+import { readStream, type StreamKind, streamBytes, writeStream } from './stream-frames.js';
 
 /** Which messages must keep their order among each other: they carry entries, requests or results of a stream. */
 const ORDERED: ReadonlySet<MessageKind> = new Set<MessageKind>([
@@ -44,7 +45,7 @@ export function coveredBytes(isPrepare: boolean, length: number): number {
 
 /** True when whoever takes the message must compare its entries with their chains: nothing else covers their bytes. */
 export function reliesOnChain(message: Prepare): boolean {
-  return hotBytes(message) > CHAINED_COVERED_BYTES;
+  return streamBytes(message) > CHAINED_COVERED_BYTES;
 }
 
 /** Exact length of the frame of `message` in bytes. */
@@ -53,12 +54,13 @@ export function frameBytes(message: Message): number {
     case 'prepare':
     case 'commit':
     case 'prepareOk':
+      return streamBytes(message);
     case 'request':
     case 'read':
     case 'localRead':
     case 'reply':
     case 'readReply':
-      return hotBytes(message);
+      return callBytes(message);
     case 'doViewChange':
     case 'startView':
     case 'newState':
@@ -84,12 +86,14 @@ export function writeFrame(message: Message, bytes: Uint8Array, view: DataView, 
     case 'prepare':
     case 'commit':
     case 'prepareOk':
+      writeStream(message, bytes, view, at);
+      return;
     case 'request':
     case 'read':
     case 'localRead':
     case 'reply':
     case 'readReply':
-      writeHot(message, bytes, view, at);
+      writeCall(message, bytes, view, at);
       return;
     case 'doViewChange':
     case 'startView':
@@ -108,20 +112,20 @@ export function writeFrame(message: Message, bytes: Uint8Array, view: DataView, 
   }
 }
 
-type Codec = 'hot' | 'bulk' | 'checkpoint' | 'cold';
+type Codec = 'stream' | 'call' | 'bulk' | 'checkpoint' | 'cold';
 const CODECS: Readonly<
-  { [K in HotKind]: 'hot' } & { [K in BulkKind]: 'bulk' } & {
+  { [K in StreamKind]: 'stream' } & { [K in CallKind]: 'call' } & { [K in BulkKind]: 'bulk' } & {
     [K in CheckpointKind]: 'checkpoint';
   } & { [K in ColdKind]: 'cold' }
 > = {
-  prepare: 'hot',
-  commit: 'hot',
-  prepareOk: 'hot',
-  request: 'hot',
-  read: 'hot',
-  reply: 'hot',
-  localRead: 'hot',
-  readReply: 'hot',
+  prepare: 'stream',
+  commit: 'stream',
+  prepareOk: 'stream',
+  request: 'call',
+  read: 'call',
+  reply: 'call',
+  localRead: 'call',
+  readReply: 'call',
   doViewChange: 'bulk',
   startView: 'bulk',
   newState: 'bulk',
@@ -162,7 +166,8 @@ export function readFrame(
   const codec = CODEC_OF[code];
   if (isHot(view, from, to - from) !== (codec !== 'cold'))
     throw new BadFrame(`${kind} in the form of another kind`);
-  if (codec === 'hot') return readHot(code, bytes, view, range);
+  if (codec === 'stream') return readStream(kind as StreamKind, bytes, view, range);
+  if (codec === 'call') return readCall(kind as CallKind, bytes, view, range);
   if (codec === 'bulk') return readBulk(kind as BulkKind, bytes, view, range);
   if (codec === 'checkpoint') return readCheckpoint(kind as CheckpointKind, bytes, view, range);
   return readCold(kind as ColdKind, bytes, range);

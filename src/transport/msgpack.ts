@@ -135,6 +135,18 @@ export function tupleAt(view: DataView, at: number, count: number, what: string)
   if (found !== count) throw new BadFrame(`${what} has ${found} fields instead of ${count}`);
 }
 
+/** Number of fields of an array, and bytes up to its variable part or, without one, its end. */
+export interface Shape {
+  readonly fields: number;
+  readonly bytes: number;
+}
+
+/** @throws {BadFrame} */
+export function shapeAt(view: DataView, at: number, to: number, shape: Shape, what: string): void {
+  if (to - at < shape.bytes) throw new BadFrame(`${what} in a frame of ${to - at} bytes`);
+  tupleAt(view, at, shape.fields, what);
+}
+
 export function uintAt(view: DataView, at: number, what: string): number {
   expect(view, at, UINT32, what);
   return view.getUint32(at + 1);

@@ -1,12 +1,9 @@
-// Frames of the normal case, written and read by hand at fixed offsets: array16, then fields of fixed width, the one field of
-// variable length last, its bytes on a multiple of 8 like the frame itself. Each is msgpack that any decoder can read, but
+// Frames of what clients ask and are answered, written and read by hand at fixed offsets: array16, then fields of fixed width, the one
+// field of variable length last, its bytes on a multiple of 8 like the frame itself. Each is msgpack that any decoder can read, but
 // none is needed here. Bodies are copied once into the frame, and read as views of it.
 
 import type {
-  Commit,
   LocalRead,
-  Prepare,
-  PrepareOk,
   Read,
   ReadCode,
   ReadReply,
@@ -38,18 +35,9 @@ import {
   readRead,
   readRequest,
 } from './asked-frames.js';
-import {
-  CHAIN_BYTES,
-  chainAt,
-  endOfEntries,
-  entriesAt,
-  putChain,
-  putEntries,
-} from './entry-codec.js';
-import { KIND_CODES, KINDS } from './kinds.js';
+import { KIND_CODES } from './kinds.js';
 import {
   ARRAY_BYTES,
-  BadFrame,
   BIN_BYTES,
   choiceOf,
   paddingBytes,
@@ -58,60 +46,19 @@ import {
   putPadding,
   putUint,
   putWhole,
-  tupleAt,
+  type Shape,
+  shapeAt,
   UINT_BYTES,
   uintAt,
   WHOLE_BYTES,
   wholeAt,
 } from './msgpack.js';
-import {
-  CLUSTER_ID,
-  EPOCH,
-  FROM,
-  GEN,
-  putReplicaHeader,
-  REPLICA_FIELDS_AT,
-  VIEW,
-} from './replica-header.js';
 
-export type HotMessage =
-  | Prepare
-  | Commit
-  | PrepareOk
-  | Request
-  | Read
-  | LocalRead
-  | Reply
-  | ReadReply;
-export type HotKind = HotMessage['kind'];
+export type CallMessage = Request | Read | LocalRead | Reply | ReadReply;
+export type CallKind = CallMessage['kind'];
 
 const REPLY_CODES: readonly ReplyCode[] = ['ok', 'sessionInvalid', 'replyDropped', 'serviceError'];
 const READ_CODES: readonly ReadCode[] = ['ok', 'behind', 'badToken'];
-
-// prepare: start, first, prevChain, commitMax, stableOp, hbSeq, entries
-const PREPARE_START = REPLICA_FIELDS_AT;
-const PREPARE_FIRST = PREPARE_START + UINT_BYTES;
-const PREPARE_PREV_CHAIN = PREPARE_FIRST + WHOLE_BYTES;
-const PREPARE_COMMIT_MAX = PREPARE_PREV_CHAIN + CHAIN_BYTES;
-const PREPARE_STABLE_OP = PREPARE_COMMIT_MAX + WHOLE_BYTES;
-const PREPARE_HB_SEQ = PREPARE_STABLE_OP + WHOLE_BYTES;
-const PREPARE_ENTRIES = PREPARE_HB_SEQ + WHOLE_BYTES;
-
-// commit: start, op, commitMax, stableOp, hbSeq
-const COMMIT_START = REPLICA_FIELDS_AT;
-const COMMIT_OP = COMMIT_START + UINT_BYTES;
-const COMMIT_COMMIT_MAX = COMMIT_OP + WHOLE_BYTES;
-const COMMIT_STABLE_OP = COMMIT_COMMIT_MAX + WHOLE_BYTES;
-const COMMIT_HB_SEQ = COMMIT_STABLE_OP + WHOLE_BYTES;
-const COMMIT_BYTES = COMMIT_HB_SEQ + WHOLE_BYTES;
-
-// prepareOk: op, chain, cpOp, cpRoot, hbEcho
-const PREPARE_OK_OP = REPLICA_FIELDS_AT;
-const PREPARE_OK_CHAIN = PREPARE_OK_OP + WHOLE_BYTES;
-const PREPARE_OK_CP_OP = PREPARE_OK_CHAIN + CHAIN_BYTES;
-const PREPARE_OK_CP_ROOT = PREPARE_OK_CP_OP + WHOLE_BYTES;
-const PREPARE_OK_HB_ECHO = PREPARE_OK_CP_ROOT + CHAIN_BYTES;
-const PREPARE_OK_BYTES = PREPARE_OK_HB_ECHO + WHOLE_BYTES;
 
 // localRead: session, readId, afterRequest, epoch, seenView, tokenGen, tokenOp, maxStaleMs, padding, body
 const LOCAL_SESSION = CLIENT_FIELDS_AT;
@@ -148,48 +95,20 @@ const READ_REPLY_CODE = READ_REPLY_OP + WHOLE_BYTES;
 const READ_REPLY_PADDING = READ_REPLY_CODE + UINT_BYTES;
 const READ_REPLY_RESULT = READ_REPLY_PADDING + paddingBytes(READ_REPLY_PADDING);
 
-/** Number of fields of an array, and bytes up to its variable part or, without one, its end. */
-interface Shape {
+/** With the code of its kind, which is looked up once and not for every frame. */
+interface CallShape extends Shape {
   readonly code: number;
-  readonly fields: number;
-  readonly bytes: number;
 }
 
-function shape(kind: HotKind, fields: number, bytes: number): Shape {
+function shape(kind: CallKind, fields: number, bytes: number): CallShape {
   return { code: KIND_CODES[kind], fields, bytes };
 }
 
-const PREPARE_SHAPE: Shape = shape('prepare', 16, PREPARE_ENTRIES + ARRAY_BYTES);
-const COMMIT_SHAPE: Shape = shape('commit', 11, COMMIT_BYTES);
-const PREPARE_OK_SHAPE: Shape = shape('prepareOk', 17, PREPARE_OK_BYTES);
-const REQUEST_SHAPE: Shape = shape('request', REQUEST_FIELDS, REQUEST_BODY + BIN_BYTES);
-const READ_SHAPE: Shape = shape('read', READ_FIELDS, READ_BODY + BIN_BYTES);
-const LOCAL_SHAPE: Shape = shape('localRead', 15, LOCAL_BODY + BIN_BYTES);
-const REPLY_SHAPE: Shape = shape('reply', 16, REPLY_RESULT + BIN_BYTES);
-const READ_REPLY_SHAPE: Shape = shape('readReply', 13, READ_REPLY_RESULT + BIN_BYTES);
-
-/** By code: nothing is looked up by name for every frame. */
-const SHAPE_OF: (Shape | undefined)[] = KINDS.map(() => undefined);
-for (const one of [
-  PREPARE_SHAPE,
-  COMMIT_SHAPE,
-  PREPARE_OK_SHAPE,
-  REQUEST_SHAPE,
-  READ_SHAPE,
-  LOCAL_SHAPE,
-  REPLY_SHAPE,
-  READ_REPLY_SHAPE,
-])
-  SHAPE_OF[one.code] = one;
-
-function putClientHeader(view: DataView, at: number, { code, fields }: Shape, id: ClientId): void {
-  putArray(view, at, fields);
-  putUint(view, at + ARRAY_BYTES, code);
-  putUint(view, at + CLIENT_ID, id[0]);
-  putUint(view, at + CLIENT_ID + UINT_BYTES, id[1]);
-  putUint(view, at + CLIENT_ID + 2 * UINT_BYTES, id[2]);
-  putUint(view, at + CLIENT_ID + 3 * UINT_BYTES, id[3]);
-}
+const REQUEST_SHAPE: CallShape = shape('request', REQUEST_FIELDS, REQUEST_BODY + BIN_BYTES);
+const READ_SHAPE: CallShape = shape('read', READ_FIELDS, READ_BODY + BIN_BYTES);
+const LOCAL_SHAPE: CallShape = shape('localRead', 15, LOCAL_BODY + BIN_BYTES);
+const REPLY_SHAPE: CallShape = shape('reply', 16, REPLY_RESULT + BIN_BYTES);
+const READ_REPLY_SHAPE: CallShape = shape('readReply', 13, READ_REPLY_RESULT + BIN_BYTES);
 
 function bodyAt(
   bytes: Uint8Array,
@@ -206,14 +125,8 @@ function codeOf<T>(choices: readonly T[], choice: T): number {
 }
 
 /** Exact length of the frame in bytes. */
-export function hotBytes(message: HotMessage): number {
+export function callBytes(message: CallMessage): number {
   switch (message.kind) {
-    case 'prepare':
-      return endOfEntries(PREPARE_ENTRIES, message.entries);
-    case 'commit':
-      return COMMIT_BYTES;
-    case 'prepareOk':
-      return PREPARE_OK_BYTES;
     case 'request':
       return REQUEST_BODY + BIN_BYTES + message.body.length;
     case 'read':
@@ -227,35 +140,14 @@ export function hotBytes(message: HotMessage): number {
   }
 }
 
-/** Writes the frame at `at`, where `hotBytes(message)` bytes are free. */
-export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView, at: number): void {
+/** Writes the frame at `at`, where `callBytes(message)` bytes are free. */
+export function writeCall(
+  message: CallMessage,
+  bytes: Uint8Array,
+  view: DataView,
+  at: number,
+): void {
   switch (message.kind) {
-    case 'prepare':
-      putReplicaHeader(view, at, message, PREPARE_SHAPE.fields);
-      putUint(view, at + PREPARE_START, message.start);
-      putWhole(view, at + PREPARE_FIRST, message.first);
-      putChain(view, at + PREPARE_PREV_CHAIN, message.prevChain);
-      putWhole(view, at + PREPARE_COMMIT_MAX, message.commitMax);
-      putWhole(view, at + PREPARE_STABLE_OP, message.stableOp);
-      putWhole(view, at + PREPARE_HB_SEQ, message.hbSeq);
-      putEntries(bytes, view, at + PREPARE_ENTRIES, message.entries);
-      return;
-    case 'commit':
-      putReplicaHeader(view, at, message, COMMIT_SHAPE.fields);
-      putUint(view, at + COMMIT_START, message.start);
-      putWhole(view, at + COMMIT_OP, message.op);
-      putWhole(view, at + COMMIT_COMMIT_MAX, message.commitMax);
-      putWhole(view, at + COMMIT_STABLE_OP, message.stableOp);
-      putWhole(view, at + COMMIT_HB_SEQ, message.hbSeq);
-      return;
-    case 'prepareOk':
-      putReplicaHeader(view, at, message, PREPARE_OK_SHAPE.fields);
-      putWhole(view, at + PREPARE_OK_OP, message.op);
-      putChain(view, at + PREPARE_OK_CHAIN, message.chain);
-      putWhole(view, at + PREPARE_OK_CP_OP, message.cpOp);
-      putChain(view, at + PREPARE_OK_CP_ROOT, message.cpRoot);
-      putWhole(view, at + PREPARE_OK_HB_ECHO, message.hbEcho);
-      return;
     case 'request':
       putClientHeader(view, at, REQUEST_SHAPE, message.clientId);
       putWhole(view, at + CLIENT_FIELDS_AT, message.session);
@@ -317,67 +209,31 @@ export function writeHot(message: HotMessage, bytes: Uint8Array, view: DataView,
   }
 }
 
+function putClientHeader(
+  view: DataView,
+  at: number,
+  { code, fields }: CallShape,
+  id: ClientId,
+): void {
+  putArray(view, at, fields);
+  putUint(view, at + ARRAY_BYTES, code);
+  putUint(view, at + CLIENT_ID, id[0]);
+  putUint(view, at + CLIENT_ID + UINT_BYTES, id[1]);
+  putUint(view, at + CLIENT_ID + 2 * UINT_BYTES, id[2]);
+  putUint(view, at + CLIENT_ID + 3 * UINT_BYTES, id[3]);
+}
+
 const asked = emptyAsked();
 
-/** `code`: of a hot frame. @throws {BadFrame} */
-export function readHot(
-  code: number,
+/** @throws {BadFrame} */
+export function readCall(
+  kind: CallKind,
   bytes: Uint8Array,
   view: DataView,
   range: { from: number; to: number },
-): HotMessage {
+): CallMessage {
   const { from: at, to } = range;
-  const kind = KINDS[code] as HotKind;
-  const shape = SHAPE_OF[code] as Shape;
-  if (to - at < shape.bytes) throw new BadFrame(`${kind} in a frame of ${to - at} bytes`);
-  tupleAt(view, at, shape.fields, kind);
-  if ((kind === 'commit' || kind === 'prepareOk') && to - at > shape.bytes)
-    throw new BadFrame(`${to - at - shape.bytes} bytes behind ${kind}`);
   switch (kind) {
-    case 'prepare':
-      return {
-        kind,
-        clusterId: wholeAt(view, at + CLUSTER_ID, 'clusterId'),
-        gen: uintAt(view, at + GEN, 'gen'),
-        epoch: uintAt(view, at + EPOCH, 'epoch'),
-        view: uintAt(view, at + VIEW, 'view'),
-        from: uintAt(view, at + FROM, 'from'),
-        start: uintAt(view, at + PREPARE_START, 'start'),
-        first: wholeAt(view, at + PREPARE_FIRST, 'first'),
-        prevChain: chainAt(view, at + PREPARE_PREV_CHAIN),
-        commitMax: wholeAt(view, at + PREPARE_COMMIT_MAX, 'commitMax'),
-        stableOp: wholeAt(view, at + PREPARE_STABLE_OP, 'stableOp'),
-        hbSeq: wholeAt(view, at + PREPARE_HB_SEQ, 'hbSeq'),
-        entries: entriesAt(bytes, view, at + PREPARE_ENTRIES, to),
-      };
-    case 'commit':
-      return {
-        kind,
-        clusterId: wholeAt(view, at + CLUSTER_ID, 'clusterId'),
-        gen: uintAt(view, at + GEN, 'gen'),
-        epoch: uintAt(view, at + EPOCH, 'epoch'),
-        view: uintAt(view, at + VIEW, 'view'),
-        from: uintAt(view, at + FROM, 'from'),
-        start: uintAt(view, at + COMMIT_START, 'start'),
-        op: wholeAt(view, at + COMMIT_OP, 'op'),
-        commitMax: wholeAt(view, at + COMMIT_COMMIT_MAX, 'commitMax'),
-        stableOp: wholeAt(view, at + COMMIT_STABLE_OP, 'stableOp'),
-        hbSeq: wholeAt(view, at + COMMIT_HB_SEQ, 'hbSeq'),
-      };
-    case 'prepareOk':
-      return {
-        kind,
-        clusterId: wholeAt(view, at + CLUSTER_ID, 'clusterId'),
-        gen: uintAt(view, at + GEN, 'gen'),
-        epoch: uintAt(view, at + EPOCH, 'epoch'),
-        view: uintAt(view, at + VIEW, 'view'),
-        from: uintAt(view, at + FROM, 'from'),
-        op: wholeAt(view, at + PREPARE_OK_OP, 'op'),
-        chain: chainAt(view, at + PREPARE_OK_CHAIN),
-        cpOp: wholeAt(view, at + PREPARE_OK_CP_OP, 'cpOp'),
-        cpRoot: chainAt(view, at + PREPARE_OK_CP_ROOT),
-        hbEcho: wholeAt(view, at + PREPARE_OK_HB_ECHO, 'hbEcho'),
-      };
     case 'request': {
       readRequest({ bytes, view }, at, to, asked);
       const { session, requestNumber, acked, epoch, seenView, from } = asked.request;
@@ -393,6 +249,7 @@ export function readHot(
       return { kind, clientId, session, afterRequest, readId, epoch, seenView, body };
     }
     case 'localRead':
+      shapeAt(view, at, to, LOCAL_SHAPE, kind);
       return {
         kind,
         clientId: clientIdAt(view, at),
@@ -407,6 +264,7 @@ export function readHot(
         body: bodyAt(bytes, view, { at: at + LOCAL_BODY, to }, at + LOCAL_PADDING),
       };
     case 'reply':
+      shapeAt(view, at, to, REPLY_SHAPE, kind);
       return {
         kind,
         clientId: clientIdAt(view, at),
@@ -422,6 +280,7 @@ export function readHot(
         result: bodyAt(bytes, view, { at: at + REPLY_RESULT, to }, at + REPLY_PADDING),
       };
     case 'readReply':
+      shapeAt(view, at, to, READ_REPLY_SHAPE, kind);
       return {
         kind,
         clientId: clientIdAt(view, at),
