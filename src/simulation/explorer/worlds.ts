@@ -5,8 +5,6 @@
 //
 // and this file knows what may happen in one and what comes of it.
 
-import { ProtocolViolation } from '../../protocol/assert.js';
-import { checkAcknowledged, checkLikePrimary } from '../../protocol/between-steps.js';
 import { makeConfiguration } from '../../protocol/configuration.js';
 import type { Effect } from '../../protocol/effect.js';
 import { checkStep, emptyHistory } from '../../protocol/history.js';
@@ -26,6 +24,7 @@ import {
   SAY_AGAIN,
   SEND_REQUEST,
 } from './action.js';
+import { Agreement } from './agreement.js';
 import { HistoryTable } from './histories.js';
 import { LOSS, LocalTable, REPEAT, type Step, SUBMIT, TIMER } from './locals.js';
 import { deadStaysDead, type Mail, MailTable } from './mail.js';
@@ -69,8 +68,7 @@ export class Worlds {
   readonly #prunes: boolean;
   readonly #stays: boolean;
   readonly #faultsTolerated: number;
-  /** By state of one replica: states of others that it was compared with. */
-  readonly #compared = new Map<number, Map<number, string | null>>();
+  readonly #agreement: Agreement;
 
   /** `keepDead`: messages that nobody will ever care for stay in flight (to show that leaving them out changes nothing). */
   constructor(scope: Scope, options: { readonly keepDead?: boolean } = {}) {
@@ -88,6 +86,7 @@ export class Worlds {
       session: SESSION_OP * 4096,
     });
     this.histories = new HistoryTable(scope, this.locals);
+    this.#agreement = new Agreement(scope, this.locals, this.histories);
     this.#prunes = options.keepDead !== true && deadStaysDead(scope);
     this.#stays = scope.delivery === 'any number of times';
     this.#faultsTolerated = Math.floor((replicas - 1) / 2);
@@ -272,7 +271,8 @@ export class Worlds {
     next[this.#past] = past;
     next[this.#used] = used;
     const end = this.#flightAfter(world, length, { step, id, without: by.without });
-    const violation = still ? null : this.#broken(id, past, step.movesLog || !step.quiet);
+    const moved = step.movesLog || !step.quiet;
+    const violation = still ? null : this.#agreement.broken(next, id, past, moved);
     if (violation !== null) return by.told.violated(by.action, violation);
     return this.#tell(by.action, end, by.told);
   }
@@ -333,45 +333,6 @@ export class Worlds {
     return this.#tell(actionOf(DUPLICATE, world[at] as number), end, told);
   }
 
-  /** I7 between the replica that moved and each other one, I2 over all. */
-  #broken(id: number, past: number, logs: boolean): string | null {
-    const own = this.next[id] as number;
-    for (let other = 0; other < this.scope.replicas; other++) {
-      if (other === id) continue;
-      const broken = this.#compare(own, this.next[other] as number);
-      if (broken !== null) return broken;
-    }
-    const { history } = this.histories.at(past);
-    if (!logs || history.acknowledged.size === 0) return null;
-    const { replicas } = this.scope;
-    const states: ReplicaState[] = [];
-    for (let at = 0; at < replicas; at++)
-      states.push(this.locals.at(this.next[at] as number).state);
-    return violationOf(() =>
-      checkAcknowledged({ history, replicas, expect: this.histories.expect }, states),
-    );
-  }
-
-  #compare(a: number, b: number): string | null {
-    if (this.scope.watch !== 'everything') return null;
-    let compared = this.#compared.get(a);
-    if (compared === undefined) {
-      compared = new Map();
-      this.#compared.set(a, compared);
-    }
-    let broken = compared.get(b);
-    if (broken === undefined) {
-      const left = this.locals.at(a).state;
-      const right = this.locals.at(b).state;
-      broken = violationOf(() => {
-        checkLikePrimary(left, right);
-        checkLikePrimary(right, left);
-      });
-      compared.set(b, broken);
-    }
-    return broken;
-  }
-
   #tell(action: number, end: number, told: Successors): boolean {
     this.#hash(end);
     return told.reached(action, end);
@@ -396,15 +357,5 @@ export class Worlds {
     }
     this.low = low;
     this.high = high;
-  }
-}
-
-function violationOf(check: () => void): string | null {
-  try {
-    check();
-    return null;
-  } catch (error) {
-    if (error instanceof ProtocolViolation) return error.message;
-    throw error;
   }
 }
