@@ -101,14 +101,6 @@ export interface SupervisorBoot {
   readonly guard: SharedArrayBuffer;
 }
 
-/** An error as it travels between threads: clones of errors lose their code. */
-export interface PlainError {
-  readonly name: string;
-  readonly message: string;
-  readonly stack?: string;
-  readonly code?: string;
-}
-
 export type ClusterEvent = {
   [K in keyof ClusterEvents]: { readonly type: K; readonly detail: ClusterEvents[K] };
 }[keyof ClusterEvents];

@@ -26,7 +26,6 @@ import type {
   ClusterCounts,
   ClusterEvent,
   FlipTarget,
-  PlainError,
   SupervisorBoot,
   SupervisorNews,
   ThreadFault,
@@ -41,8 +40,9 @@ import {
   limited,
 } from './client/client-handle.js';
 import { type Connection, connect, type Port } from './control.js';
-import { VrError, type VrErrorCode } from './errors.js';
+import { VrError } from './errors.js';
 import { checkEnvironment, openSettings, type Settings } from './options.js';
+import { type PlainError, whole } from './plain-error.js';
 import { spawnSupervisor } from './supervisor/spawn.js';
 import type { SupervisorControl } from './supervisor/supervisor-control.js';
 
@@ -219,12 +219,6 @@ export class ClusterHandle implements Cluster {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-/** The error that a thread sent, as users know errors. */
-function whole({ name, message, stack, code }: PlainError): Error {
-  const error = code === undefined ? new Error(message) : new VrError(code as VrErrorCode, message);
-  return Object.assign(error, { name }, stack === undefined ? {} : { stack });
 }
 
 interface Started {

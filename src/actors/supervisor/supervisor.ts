@@ -4,31 +4,24 @@
 
 import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import { type Configuration, makeConfiguration, quorumSize } from '../../protocol/configuration.js';
-import type { ViewReason } from '../../protocol/effect.js';
+import { type Configuration, makeConfiguration } from '../../protocol/configuration.js';
 import { allocateMesh, ClusterBlock, type MeshMemory } from '../../transport/mesh.js';
-import type { ClusterStatus, ReplicaState, ViewInfo } from '../api.js';
-import type {
-  ClusterCounts,
-  ClusterEvent,
-  PlainError,
-  ReplicaNotice,
-  SupervisorBoot,
-} from '../boot.js';
+import type { ReplicaState } from '../api.js';
+import type { ClusterCounts, ClusterEvent, ReplicaNotice, SupervisorBoot } from '../boot.js';
 import { VrError } from '../errors.js';
+import { plain } from '../plain-error.js';
 import { loadDigest } from '../replica/digest.js';
+import { Administration } from './administration.js';
+import { Changes } from './changes.js';
 import { ClientRegistry } from './client-registry.js';
 import { ClusterDisk } from './cluster-disk.js';
 import { Faults } from './faults.js';
-import { assessLoss } from './loss.js';
+import { permanentLoss, QuorumWatch } from './quorum-watch.js';
 import { Seat } from './seat.js';
+import { ServingView } from './serving-view.js';
 import { HangDetector } from './watchdog.js';
 
 const CHECK_MS = 100;
-/** Time for a view to form before too few survivors count as lost (H8). */
-const LOSS_GRACE_MS = 1000;
-/** Time for the threads of a restarted cluster to read their stores before too few readable ones count as lost. */
-const UNREADABLE_MS = 3000;
 /**
  * A successor recovers from a primary that serves. Until there is one, the start of its thread, which takes a core for a tenth
  * of a second, would only be in the way of those who elect it; but it may be needed for that as well.
@@ -44,20 +37,15 @@ export class Supervisor {
   #clusterId: number;
   #disk: ClusterDisk | null = null;
   readonly clients: ClientRegistry;
+  readonly administration: Administration;
   readonly faults: Faults | null;
   readonly #hangs: HangDetector;
-  readonly #changed = new Set<() => void>();
+  readonly #changes = new Changes();
+  readonly #view = new ServingView();
+  readonly #quorum: QuorumWatch;
   #stopping = false;
-  #soonSince = -1;
-  #blankSince = -1;
   #unreadable = false;
-  #serving: ViewInfo | null = null;
-  #leftAt = -1;
-  #leaveReason: ViewReason | null = null;
   #restarts = 0;
-  #viewChanges = 0;
-  #hadQuorum = false;
-  #quorumLost = false;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(boot: SupervisorBoot) {
@@ -79,6 +67,7 @@ export class Supervisor {
     this.#seats = this.#configuration.members.map(
       (member) => new Seat(this.#mesh, member.id, observer),
     );
+    this.#quorum = new QuorumWatch(this.#configuration, this.#seats);
     const tellCounts = (): void => {
       if (!this.#stopping) this.#tellCounts();
     };
@@ -94,15 +83,25 @@ export class Supervisor {
         for (const seat of this.#seats)
           void seat.control?.remote.removeClient(address).catch(() => undefined);
       },
-      status: () => this.status(),
+      status: () => this.administration.status(),
     });
     this.#hangs = new HangDetector(settings.hangMs);
     const host = {
       mesh: this.#mesh,
+      configuration: this.#configuration,
+      seats: this.#seats,
       clients: this.clients,
+      view: this.#view,
+      quorum: this.#quorum,
+      changes: this.#changes,
       seat: (id: number) => this.#seat(id),
+      assertAlive: ({ id }: Seat) => this.#disk?.assertAlive(id),
       terminate: (seat: Seat) => this.#terminate(seat),
+      restart: (seat: Seat) => this.#restart(seat),
+      isLost: () => this.#lost,
+      isStopping: () => this.#stopping,
     };
+    this.administration = new Administration(host);
     this.faults = boot.faults ? new Faults(host) : null;
   }
 
@@ -123,9 +122,10 @@ export class Supervisor {
     await Promise.all(online);
     this.#cluster.start();
     this.#timer = setInterval(() => this.#check(), CHECK_MS);
-    await this.#until(() => this.#serving !== null || this.#hopeless || this.#unreadable);
-    if (this.#serving !== null) return;
-    if (this.#unreadable) throw this.#tooFewStores();
+    const served = (): boolean => this.#view.info !== null;
+    await this.#changes.until(() => served() || this.#quorum.hopeless || this.#unreadable);
+    if (served()) return;
+    if (this.#unreadable) throw this.#quorum.tooFewStores();
     const gone = this.#seats.find((seat) => seat.worker === null);
     throw gone?.crashed() ?? permanentLoss();
   }
@@ -143,28 +143,12 @@ export class Supervisor {
     });
     this.#clusterId = this.#disk.clusterId;
     const dead = this.#seats.filter((seat) => this.#disk?.isDead(seat.id));
-    if (this.#seats.length - dead.length < quorumSize(this.#seats.length))
+    if (this.#seats.length - dead.length < this.#quorum.needed)
       throw new VrError(
         'VR_CORRUPT_LOG',
         `the registers of replicas ${dead.map(({ id }) => id).join(', ')} cannot be read: these ids are dead, and the others are no quorum`,
         { details: { dead: dead.map(({ id }) => id) } },
       );
-  }
-
-  #tooFewStores(): VrError {
-    const whole = this.#seats.filter(remembers).map(({ id }) => id);
-    const needed = quorumSize(this.#seats.length);
-    return new VrError(
-      'VR_CORRUPT_LOG',
-      `${needed} stores are needed and ${whole.length} could be read: the others are damaged or lost, so nobody can say what was acknowledged`,
-      { details: { whole, needed } },
-    );
-  }
-
-  /** Too few threads run, and none of the others will be started again. */
-  get #hopeless(): boolean {
-    const running = this.#seats.filter((seat) => seat.worker !== null).length;
-    return running < quorumSize(this.#seats.length);
   }
 
   // ── replicas ──
@@ -208,7 +192,8 @@ export class Supervisor {
   /** H7: no instruction of that start can run any more. */
   #onExit(seat: Seat): void {
     this.#wakeAll();
-    if (this.#leftAt < 0 && this.#serving?.primary === seat.id) this.#leave('crash');
+    if (!this.#view.isLeft && this.#view.info?.primary === seat.id)
+      this.#view.leave('crash', performance.now());
     this.#setState(seat, 'down');
     if (this.#stopping) return;
     if (seat.error instanceof Error && seat.error.name === 'StoreContradicted')
@@ -231,19 +216,19 @@ export class Supervisor {
       });
     if (restarting) void this.#succeed(seat);
     this.#checkLoss();
-    this.#wake();
+    this.#changes.tell();
   }
 
   /** `wake`, not `ring`: the thread that ended may have been killed while it rang one of these bells. */
   #wakeAll(): void {
     for (const seat of this.#seats) seat.block.doorbell.wake();
-    this.#wakeClients();
+    this.clients.wakeAll();
   }
 
   async #succeed(seat: Seat): Promise<void> {
     const { start } = seat.block;
-    const served = (): boolean => this.#leftAt < 0 || this.#lost || this.#stopping;
-    await this.#until(served, SUCCESSOR_WAIT_MS);
+    const served = (): boolean => !this.#view.isLeft || this.#lost || this.#stopping;
+    await this.#changes.until(served, SUCCESSOR_WAIT_MS);
     // Somebody may have asked for a restart meanwhile.
     if (seat.block.start === start && !this.#lost && !this.#stopping) this.#restart(seat);
   }
@@ -271,8 +256,8 @@ export class Supervisor {
     const { notice } = message;
     switch (notice.kind) {
       case 'status':
-        if (notice.status === 'view-change' && notice.view > (this.#serving?.view ?? -1))
-          this.#leave(notice.reason ?? 'higher-view');
+        if (notice.status === 'view-change' && notice.view > (this.#view.info?.view ?? -1))
+          this.#view.leave(notice.reason ?? 'higher-view', performance.now());
         if (notice.status === 'normal') seat.crashes.becameNormal();
         // Normal by the protocol; to its users it is still on the way until its log is executed.
         if (notice.status === 'normal' && !notice.caughtUp) this.#setState(seat, 'recovering');
@@ -306,26 +291,14 @@ export class Supervisor {
     }
   }
 
-  #leave(reason: ViewReason): void {
-    if (this.#leftAt < 0) this.#leftAt = performance.now();
-    if (this.#leaveReason === null || this.#leaveReason === 'higher-view')
-      this.#leaveReason = reason;
-  }
-
   #onServing(seat: Seat, view: number): void {
-    const info: ViewInfo = { epoch: 0, view, primary: seat.id };
-    const first = this.#serving === null;
-    this.#serving = info;
-    if (!first) {
-      this.#viewChanges++;
+    const info = { epoch: 0, view, primary: seat.id };
+    const change = this.#view.begin(info, performance.now());
+    if (change !== null) {
       this.#tellCounts();
-      const tookMs = this.#leftAt < 0 ? 0 : performance.now() - this.#leftAt;
-      const reason = this.#leaveReason ?? 'higher-view';
-      this.#tell({ type: 'viewchange', detail: { ...info, reason, tookMs } });
+      this.#tell({ type: 'viewchange', detail: change });
     }
-    this.#leftAt = -1;
-    this.#leaveReason = null;
-    this.#wake();
+    this.#changes.tell();
   }
 
   #setState(seat: Seat, to: ReplicaState): void {
@@ -333,25 +306,9 @@ export class Supervisor {
     if (from === to) return;
     seat.state = to;
     this.#tell({ type: 'replicastate', detail: { replica: seat.id, from, to } });
-    this.#noteQuorum();
-    this.#wake();
-  }
-
-  /** Replicas that remember: by the state that their threads publish, not by the one shown to users. */
-  get #reachable(): number {
-    return this.#seats.filter(remembers).length;
-  }
-
-  #noteQuorum(): void {
-    const reachable = this.#reachable;
-    const needed = quorumSize(this.#seats.length);
-    const lost = reachable < needed;
-    // Before there was a quorum there is none to lose.
-    this.#hadQuorum ||= !lost;
-    if (lost === this.#quorumLost || !this.#hadQuorum || this.#stopping) return;
-    this.#quorumLost = lost;
-    if (lost) this.#tell({ type: 'quorumlost', detail: { reachable, needed, permanent: false } });
-    else this.#tell({ type: 'quorumrestored', detail: {} });
+    const news = this.#stopping ? null : this.#quorum.news();
+    if (news !== null) this.#tell(news);
+    this.#changes.tell();
   }
 
   // ── watching ──
@@ -376,48 +333,27 @@ export class Supervisor {
     this.#checkStores(now);
   }
 
-  /** More than f stores cannot be used, so no view can form (E37, L4). */
   #checkStores(now: number): void {
-    if (this.#disk === null || this.#serving !== null || this.#stopping) return;
-    const running = this.#seats.filter((seat) => seat.worker !== null);
-    const blank = running.filter((seat) => seat.present === 'recovering');
-    const enough = running.length - blank.length >= quorumSize(this.#seats.length);
-    if (enough || blank.length + this.#reachable < running.length) this.#blankSince = -1;
-    else if (this.#blankSince < 0) this.#blankSince = now;
-    if (this.#blankSince < 0 || now - this.#blankSince < UNREADABLE_MS) return;
+    if (this.#disk === null || this.#view.info !== null || this.#stopping) return;
+    if (!this.#quorum.unreadable(now)) return;
     this.#unreadable = true;
-    this.#wake();
+    this.#changes.tell();
   }
 
   /** H8: said once, and final: nothing restarts empty. */
   #checkLoss(): void {
-    if (this.#stopping || this.#lost || this.#serving === null) return;
+    if (this.#stopping || this.#lost || this.#view.info === null) return;
     // Every thread comes back with what it had (P4).
     if (this.#boot.settings.disk?.fsync === 'batch') return;
-    const loss = assessLoss({
-      // As the threads publish it themselves: a notice of who has just become normal may still be under way.
-      states: this.#seats.map((seat) => seat.present),
-      quorum: quorumSize(this.#seats.length),
-      primaryNormal: this.#seats.some((seat) => seat.leads(this.#configuration)),
-    });
-    const now = performance.now();
-    if (loss === 'none') this.#soonSince = -1;
-    else if (this.#soonSince < 0) this.#soonSince = now;
-    const final = loss === 'now' || (loss === 'soon' && now - this.#soonSince >= LOSS_GRACE_MS);
-    if (final) this.#declareLoss();
+    if (this.#quorum.isGone(performance.now())) this.#declareLoss();
   }
 
   #declareLoss(): void {
     this.#cluster.end = 'lost';
-    this.#wakeClients();
-    const reachable = this.#reachable;
-    const needed = quorumSize(this.#seats.length);
-    this.#tell({ type: 'quorumlost', detail: { reachable, needed, permanent: true } });
-    this.#wake();
-  }
-
-  #wakeClients(): void {
     this.clients.wakeAll();
+    const { reachable, needed } = this.#quorum;
+    this.#tell({ type: 'quorumlost', detail: { reachable, needed, permanent: true } });
+    this.#changes.tell();
   }
 
   #tell(event: ClusterEvent): void {
@@ -427,36 +363,12 @@ export class Supervisor {
   /** For `metrics()`, which cannot ask. */
   #tellCounts(): void {
     const counts: ClusterCounts = {
-      viewChanges: this.#viewChanges,
+      viewChanges: this.#view.changes,
       restarts: this.#restarts,
       clients: this.clients.size,
     };
     this.#boot.events.postMessage({ counts });
   }
-
-  #wake(): void {
-    for (const check of [...this.#changed]) check();
-  }
-
-  /** `mostMs`: resolves then in any case. */
-  #until(condition: () => boolean, mostMs = Number.POSITIVE_INFINITY): Promise<void> {
-    if (condition()) return Promise.resolve();
-    return new Promise((resolve) => {
-      let timer: NodeJS.Timeout | undefined;
-      const end = (): void => {
-        clearTimeout(timer);
-        this.#changed.delete(check);
-        resolve();
-      };
-      const check = (): void => {
-        if (condition()) end();
-      };
-      this.#changed.add(check);
-      if (Number.isFinite(mostMs)) timer = setTimeout(end, mostMs);
-    });
-  }
-
-  // ── administration ──
 
   #seat(id: number): Seat {
     const seat = typeof id === 'number' ? this.#seats[id] : undefined;
@@ -471,110 +383,16 @@ export class Supervisor {
     return seat;
   }
 
-  async kill(id: number): Promise<void> {
-    await this.#terminate(this.#seat(id));
-  }
-
-  setPaused(id: number, paused: boolean): void {
-    const { block } = this.#seat(id);
-    block.paused = paused;
-    block.doorbell.ring();
-  }
-
-  async restart(id: number): Promise<void> {
-    const seat = this.#seat(id);
-    if (this.#lost) throw permanentLoss();
-    this.#disk?.assertAlive(id);
-    const start = seat.block.start;
-    if (seat.worker !== null) this.#checkBudget(seat);
-    await this.#terminate(seat);
-    await this.#until(() => seat.worker === null || seat.block.start > start);
-    if (seat.block.start === start) this.#restart(seat);
-    await this.#until(
-      () => (seat.block.start > start && seat.state === 'normal') || this.#lost || this.#stopping,
-    );
-    if (this.#lost) throw permanentLoss();
-  }
-
-  /** A restart forgets everything: it waits until a quorum of the others has it all. */
-  #checkBudget(seat: Seat): void {
-    const normal = this.#seats.filter((other) => other !== seat && other.state === 'normal').length;
-    const needed = quorumSize(this.#seats.length);
-    if (normal >= needed) return;
-    throw new VrError(
-      'VR_NO_QUORUM',
-      `a restart of replica ${seat.id} needs ${needed} other normal replicas, there are ${normal}`,
-      { retryable: true, details: { replica: seat.id, needed, normal } },
-    );
-  }
-
-  async stepDown(): Promise<ViewInfo> {
-    const before = this.#serving;
-    if (before === null)
-      throw new VrError('VR_NO_QUORUM', 'no primary serves', { retryable: true });
-    if (
-      this.#seats.filter((seat) => seat.state === 'normal').length < quorumSize(this.#seats.length)
-    )
-      throw new VrError('VR_NO_QUORUM', 'too few replicas are normal for a view change', {
-        retryable: true,
-      });
-    await this.#seat(before.primary).control?.remote.stepDown();
-    await this.#until(
-      () => (this.#serving?.view ?? 0) > before.view || this.#lost || this.#stopping,
-    );
-    if (this.#lost) throw permanentLoss();
-    return this.#serving ?? before;
-  }
-
-  async status(): Promise<ClusterStatus> {
-    const replicas = await Promise.all(this.#seats.map((seat) => seat.status(this.#configuration)));
-    const quorum = quorumSize(replicas.length);
-    const normal = replicas.filter((replica) => replica.state === 'normal').length;
-    const { epoch, view, primary } = this.#serving ?? { epoch: 0, view: 0, primary: 0 };
-    const healthy = !this.#lost && this.#leftAt < 0 && normal >= quorum;
-    const clients = this.clients.names;
-    return { epoch, view, primary, healthy, quorum, replicas, clients };
-  }
-
   async close(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
     if (this.#timer !== null) clearInterval(this.#timer);
     if (!this.#lost) this.#cluster.end = 'closed';
     const whole = this.#seats.every((seat) => seat.present === 'normal');
-    this.#wakeClients();
+    this.clients.wakeAll();
     await Promise.all(this.#seats.map((seat) => seat.worker?.terminate()));
     await this.#disk?.close(whole);
-    this.#wake();
+    this.#changes.tell();
     this.#boot.events.close();
   }
-}
-
-function permanentLoss(): VrError {
-  return new VrError(
-    'VR_NO_QUORUM',
-    'more than f replicas were lost; in memory mode the data is gone',
-    {
-      details: { permanent: true },
-    },
-  );
-}
-
-/** Errors of threads travel as plain errors: their classes may not be known on the other side. */
-/** What of an error passes between threads; a code makes a `VrError` of it again. */
-function plain(error: unknown): PlainError {
-  if (!(error instanceof Error)) return { name: 'Error', message: String(error) };
-  const { name, message, stack } = error;
-  const { code } = error as { code?: unknown };
-  return {
-    name,
-    message,
-    ...(stack === undefined ? {} : { stack }),
-    ...(typeof code === 'string' ? { code } : {}),
-  };
-}
-
-/** Remembers what it promised and logged. */
-function remembers(seat: Seat): boolean {
-  return seat.present === 'normal' || seat.present === 'view-change';
 }
