@@ -132,7 +132,10 @@ function startRing(size: FrameSize, covered: number): Started {
   const sender = new Sender('ring', size, memory, covered);
   const frame = sharedFrame(size);
   const burst = burstFor(size);
-  const awaitRoom = sender.waiting(() => ring.awaitRoom(ring.capacity / 2));
+  const awaitRoom = sender.waiting(() => {
+    ring.askForRoom();
+    return ring.free() >= ring.capacity / 2;
+  });
   return {
     count,
     run: () => {

@@ -55,7 +55,10 @@ function produce(): StressResult {
   const cells = new Int32Array(ring.bytes.buffer, ring.bytes.byteOffset, ring.capacity / 4);
   const idler: Idler = {
     doorbell: producerBell,
-    hasData: () => ring.awaitRoom(ring.capacity / 2),
+    hasData: () => {
+      ring.askForRoom();
+      return ring.free() >= ring.capacity / 2;
+    },
     beforePark: () => 0,
   };
   const options = { spinMicros: boot.spinMicros, timeoutMs: () => OVERSLEPT_MS };

@@ -5,7 +5,7 @@
 //    0        128       256       384                        384 + capacity
 //   +---------+---------+---------+--------------------------+
 //   |  tail   |  head   | waiting |  records ...             |     tail: written by the producer, head: by the consumer,
-//   +---------+---------+---------+--------------------------+     waiting: 1 while the producer sleeps for lack of room
+//   +---------+---------+---------+--------------------------+     waiting: 1 from when the producer asks for room to when some is released
 //
 //  record, 8-aligned
 //    0        4        8

@@ -44,7 +44,7 @@ export class OutLink {
     this.#reserve = ring.capacity / RESERVE_SHARE;
   }
 
-  /** True while a long message is under way: call `pump` in every pass. */
+  /** True while a long message is under way: call `pump` in every pass, and sleep unless `told`. */
   get busy(): boolean {
     return this.#staged !== null;
   }
@@ -84,8 +84,15 @@ export class OutLink {
     return true;
   }
 
-  /** Moves a long message on as far as there is room. @returns whether anything moved. */
+  /** Moves a long message on as far as there is room, and asks for more if that is not the end. @returns whether anything moved. */
   pump(): boolean {
+    const moved = this.#push();
+    if (this.#staged === null) return moved;
+    this.askForRoom();
+    return this.#push() || moved;
+  }
+
+  #push(): boolean {
     const ring = this.#ring;
     let moved = false;
     while (this.#staged !== null) {
@@ -130,12 +137,16 @@ export class OutLink {
   }
 
   /**
-   * Before the sender sleeps with something left to say here (`busy`, or a stream deferred by `room`): the receiver will ring
-   * the sender's doorbell when it has made room.
-   * @returns true when there is room already: do not sleep.
+   * The receiver is to ring the sender's doorbell when it has read on. Whoever was refused, or found too little `room`, asks, tries
+   * once more, and sleeps unless `told`; a long message under way has asked.
    */
-  awaitRoom(): boolean {
-    return this.#ring.awaitRoom((this.#ring.capacity / 4) * 3);
+  askForRoom(): void {
+    this.#ring.askForRoom();
+  }
+
+  /** The receiver has read on since it was asked, or was not asked: worth another try. */
+  get told(): boolean {
+    return this.#ring.told;
   }
 
   /** True while the receiver has not read everything. */

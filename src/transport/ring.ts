@@ -163,14 +163,16 @@ export class RingWriter {
   }
 
   /**
-   * Before sleeping for lack of room: the consumer is told to ring when it has read on.
-   * @returns true when `bytes` are free already, so that there is nothing to wait for.
+   * The consumer is to ring when it has read on. Look for room once more after asking, for what it released before it does not
+   * tell; then sleep unless `told`, looked at when the doorbell's flag is set.
    */
-  awaitRoom(bytes: number): boolean {
+  askForRoom(): void {
     Atomics.store(this.#positions, WAITING, 1);
-    if (this.free() < bytes) return false;
-    Atomics.store(this.#positions, WAITING, 0);
-    return true;
+  }
+
+  /** False from asking until the consumer has released something. */
+  get told(): boolean {
+    return Atomics.load(this.#positions, WAITING) === 0;
   }
 
   /** True while the consumer has not read everything published. */
@@ -270,7 +272,7 @@ export class RingReader {
 
   /**
    * Gives the space of everything consumed back to the producer, with one store.
-   * @returns true when the producer asked to be told (`awaitRoom`).
+   * @returns true when the producer asked to be told (`askForRoom`).
    */
   release(): boolean {
     if (this.#released === this.#head) return false;

@@ -369,15 +369,29 @@ describe('BP2: a long message travels in pieces', () => {
     same(pair.received, [prepare(8, 15_000)]);
   });
 
-  test('the sender is woken when there is room again', () => {
+  test('the sender of a long message is woken when there is room again', () => {
     const pair = new Pair();
     pair.out.send(prepare(7, 20_000));
     pair.out.flush();
-    expect(pair.out.awaitRoom()).toBe(false);
+    expect(pair.out.told).toBe(false);
     Atomics.store(pair.words, 1, 1); // the sender sleeps
     pair.poll();
     expect(Atomics.load(pair.words, 1)).toBe(0);
-    expect(pair.out.awaitRoom()).toBe(true);
+    expect(pair.out.told).toBe(true);
+    expect(pair.out.pump()).toBe(true);
+  });
+
+  test('who sends what fits asks for nothing, and who was refused is told when he asked', () => {
+    const pair = new Pair();
+    while (pair.out.send(commit(1)));
+    pair.out.flush();
+    Atomics.store(pair.words, 1, 1);
+    pair.poll(null, { frames: 1 });
+    expect(Atomics.load(pair.words, 1)).toBe(1); // he sleeps for something else
+    pair.out.askForRoom();
+    pair.poll(null, { frames: 1 });
+    expect(Atomics.load(pair.words, 1)).toBe(0);
+    expect(pair.out.told).toBe(true);
   });
 });
 

@@ -8,7 +8,6 @@ import {
   RING_HEAD_AT,
   RING_HEADER_BYTES,
   RING_TAIL_AT,
-  RING_WAITING_AT,
   recordSpace,
 } from '../../src/transport/layout.js';
 import { RingReader, RingWriter, ringMemoryBytes } from '../../src/transport/ring.js';
@@ -229,18 +228,39 @@ describe('room', () => {
     const memory = memoryAt();
     const writer = new RingWriter(memory);
     const reader = new RingReader(memory);
-    expect(writer.awaitRoom(CAPACITY)).toBe(true); // there is room: nobody has to tell
     put(writer, 100, 1);
     put(writer, 100, 2);
+    put(writer, 100, 3);
     writer.publish();
     take(reader);
-    expect(reader.release()).toBe(false);
-    expect(writer.awaitRoom(CAPACITY)).toBe(false);
+    expect(reader.release()).toBe(false); // nobody has asked
+    expect(writer.told).toBe(true);
+    writer.askForRoom();
+    expect(writer.told).toBe(false);
     expect(reader.release()).toBe(false); // nothing consumed, nothing to tell
+    expect(writer.told).toBe(false);
     take(reader);
     expect(reader.release()).toBe(true);
-    expect(Atomics.load(new Int32Array(memory), RING_WAITING_AT / 4)).toBe(0);
-    expect(reader.release()).toBe(false);
+    expect(writer.told).toBe(true);
+    take(reader);
+    expect(reader.release()).toBe(false); // once is enough
+  });
+
+  test('with nobody waiting, a release costs one store and one look', () => {
+    const memory = memoryAt();
+    const writer = new RingWriter(memory);
+    const reader = new RingReader(memory);
+    put(writer, 100, 1);
+    writer.publish();
+    take(reader);
+    const names = ['store', 'load', 'exchange', 'compareExchange', 'notify'] as const;
+    const spies = names.map((name) => vi.spyOn(Atomics, name));
+    try {
+      reader.release();
+      expect(spies.map((spy) => spy.mock.calls.length)).toEqual([1, 1, 0, 0, 0]);
+    } finally {
+      for (const spy of spies) spy.mockRestore();
+    }
   });
 
   test.each([0, 1000, 2048, 4095, 4097, 2 ** 29])(
