@@ -15,7 +15,6 @@ async function passesBeforeSleep(what: Partial<Actor>): Promise<number> {
       throw new Error(`sleeps after ${passes}`);
     },
     sleepMs: 1,
-    waitsForRoom: false,
     publishTraffic: () => undefined,
     ...what,
   };
@@ -27,6 +26,7 @@ test('a pass that did something and left nothing is the last one before sleep', 
   expect(await passesBeforeSleep({})).toBe(1);
 });
 
-test('what waits for room is tried again before sleep, for nobody rings', async () => {
-  expect(await passesBeforeSleep({ waitsForRoom: true })).toBeGreaterThan(2);
+test('what a pass leaves is taken by another one before sleep', async () => {
+  let looks = 0;
+  expect(await passesBeforeSleep({ hasData: () => ++looks === 1 })).toBe(2);
 });

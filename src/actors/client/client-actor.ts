@@ -25,6 +25,7 @@ import type { ReadGather, WriteGather } from './gather.js';
 import { MemoryPool } from './memory-pool.js';
 import { Outbox } from './outbox.js';
 import { RequestBuffers } from './request-buffers.js';
+import { RingWatch } from './ring-watch.js';
 import { within } from './within.js';
 
 /** Gathered operations of one sort that do not wait for the end of the turn: more of them the more are open already. */
@@ -50,17 +51,12 @@ export class ClientActor {
   readonly #rings: ClientRings;
   /** By replica: what takes its messages. */
   readonly #takers: readonly ((message: Message) => void)[];
-  // Made once: a turn of the event loop may carry one call, and needs each of them.
+  // Made once: a turn of the event loop may carry one call.
   readonly #onTurnEnd = (): void => this.#endOfTurn();
-  readonly #onPoll = (): void => this.#polled();
-  readonly #onWake = (): void => this.#woke();
-  readonly #look = (): boolean => this.#hasData();
-  readonly #doorbell: ReturnType<typeof clientDoorbell>;
+  readonly #watch: RingWatch;
   readonly #cluster: ClusterBlock;
   #flushScheduled = false;
   #gatherRounds = 0;
-  #parked = false;
-  #polling = false;
   #timer: NodeJS.Timeout | null = null;
   #tickedMs = 0;
   #ticks = 0;
@@ -83,7 +79,11 @@ export class ClientActor {
     this.#takers = Array.from({ length: this.#rings.replicas }, (_, from) => (message: Message) => {
       this.#step({ type: 'message', from, message: message as ServerMessage });
     });
-    this.#doorbell = clientDoorbell(boot.link);
+    this.#watch = new RingWatch(clientDoorbell(boot.link), {
+      ended: () => this.#ended !== null,
+      hasWork: () => this.#hasData() || this.#roomCame,
+      receive: () => this.#receive(),
+    });
     this.#cluster = new ClusterBlock(boot.mesh);
   }
 
@@ -99,7 +99,7 @@ export class ClientActor {
       this.#step({ type: 'open' });
       this.#keepTime();
       this.#flush();
-      this.#park();
+      this.#watch.rest();
     });
   }
 
@@ -159,7 +159,7 @@ export class ClientActor {
   #schedule(gathered: number): void {
     if (gathered >= this.#enough && !this.#outbox.queued && this.#session.canSubmit(0)) {
       this.#flush();
-      this.#park();
+      this.#watch.rest();
       this.#keepTime();
       return;
     }
@@ -186,7 +186,7 @@ export class ClientActor {
     }
     this.#gatherRounds = 0;
     this.#flush();
-    this.#park();
+    this.#watch.rest();
     this.#keepTime();
   }
 
@@ -207,8 +207,16 @@ export class ClientActor {
   #send(): void {
     this.#submitQueued();
     this.#rings.pump();
-    if (this.#session.wantsFlush) this.#step({ type: 'flush', room: this.#rings.room() });
+    if (this.#session.wantsFlush) this.#writeDue();
     this.#rings.flush();
+  }
+
+  /** What finds no room asks for it, and looks once more. */
+  #writeDue(): void {
+    this.#step({ type: 'flush', room: this.#rings.room() });
+    if (!this.#session.wantsFlush) return;
+    this.#rings.askForRoom();
+    this.#step({ type: 'flush', room: this.#rings.room() });
   }
 
   #submitQueued(): void {
@@ -265,38 +273,8 @@ export class ClientActor {
     return this.#rings.hasData() || (this.#cluster.end !== 'running' && this.#ended === null);
   }
 
-  /** Sleeps on the doorbell unless something is already there. */
-  #park(): void {
-    // A promise that waits for ever would keep the rings of a closed client in memory.
-    if (this.#parked || this.#polling || this.#ended !== null) return;
-    const sleep = this.#doorbell.park(this.#look);
-    if (sleep === null) {
-      this.#poll();
-      return;
-    }
-    this.#parked = true;
-    void sleep.then(this.#onWake);
-  }
-
-  #woke(): void {
-    this.#parked = false;
-    if (this.#ended !== null) return;
-    this.#receive();
-    this.#poll();
-  }
-
-  /** Goes on in the next turn of the event loop, so that timers and input of the user get theirs. */
-  #poll(): void {
-    if (this.#polling) return;
-    this.#polling = true;
-    setImmediate(this.#onPoll);
-  }
-
-  #polled(): void {
-    this.#polling = false;
-    if (this.#ended !== null) return;
-    if (this.#receive() > 0) this.#poll();
-    else this.#park();
+  get #roomCame(): boolean {
+    return this.#rings.told(this.#session.wantsFlush);
   }
 
   #receive(): number {
@@ -305,6 +283,7 @@ export class ClientActor {
     for (let id = 0; id < takers.length; id++)
       count += this.#rings.poll(id, takers[id] as (message: Message) => void);
     this.#checkEnd();
+    if (this.#roomCame) count++;
     // What was queued goes now; calls made by the promises that were settled follow when those have run.
     if (count > 0 && this.#ended === null) this.#send();
     return count;
@@ -325,7 +304,7 @@ export class ClientActor {
     this.#closed?.();
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
-    this.#doorbell.wake();
+    this.#watch.wake();
   }
 
   /** Ends at once, whatever is open: opening failed, or the other side is gone. */
@@ -361,7 +340,7 @@ export class ClientActor {
     this.#now = now;
     // The rings first: a thread that was blocked has answers waiting (SP3). Answers that rang nobody, because their writer
     // was killed between its two steps, leave this sleeper to itself.
-    if (this.#receive() > 0 && this.#parked) this.#doorbell.wake();
+    if (this.#receive() > 0) this.#watch.wake();
     if (this.#ended !== null) return;
     const count = Math.min(10, Math.floor((now - this.#tickedMs) / TICK_MS));
     if (count > 0) {
@@ -371,7 +350,7 @@ export class ClientActor {
     }
     if (this.#ticks++ % EXPIRE_EVERY_TICKS === 0) this.#outbox.expire(now);
     this.#flush();
-    this.#park();
+    this.#watch.rest();
   }
 
   // ── the end ──
@@ -397,7 +376,7 @@ export class ClientActor {
         };
         this.#step({ type: 'close' });
         this.#flush();
-        this.#park();
+        this.#watch.rest();
         this.#keepTime();
       });
     this.#closed = null;

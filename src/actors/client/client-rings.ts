@@ -20,10 +20,13 @@ export class ClientRings {
   readonly #room: number[];
 
   constructor({ link, mesh }: ClientBoot) {
-    this.#links = link.requests.map((requests, id) => ({
-      out: new OutLink(new RingWriter(requests), new ReplicaBlock(mesh, id).doorbell),
-      in: new InLink(new RingReader(link.replies[id] as SharedArrayBuffer)),
-    }));
+    this.#links = link.requests.map((requests, id) => {
+      const { doorbell } = new ReplicaBlock(mesh, id);
+      return {
+        out: new OutLink(new RingWriter(requests), doorbell),
+        in: new InLink(new RingReader(link.replies[id] as SharedArrayBuffer), doorbell),
+      };
+    });
     this.#room = this.#links.map(() => 0);
   }
 
@@ -45,6 +48,17 @@ export class ClientRings {
     for (let id = 0; id < this.#links.length; id++)
       this.#room[id] = this.#links[id]?.out.room() ?? 0;
     return this.#room;
+  }
+
+  /** Every replica is to ring when it has read on: for what found too little room. */
+  askForRoom(): void {
+    for (const { out } of this.#links) out.askForRoom();
+  }
+
+  /** A replica has read on for which a long message waits; or any of them, where something was `refused`. */
+  told(refused: boolean): boolean {
+    for (const { out } of this.#links) if ((refused || out.busy) && out.told) return true;
+    return false;
   }
 
   /** Publishes what was sent. */

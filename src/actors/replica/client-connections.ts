@@ -62,10 +62,11 @@ export class ClientConnections {
     const replies = link.replies[this.#replica];
     if (!requests || !replies)
       throw new Error(`no rings between ${this.#replica} and client ${address}`);
+    const doorbell = clientDoorbell(link);
     const connection: Connection = {
       address,
-      requests: new InLink(new RingReader(requests)),
-      replies: new OutLink(this.#parts.writer(replies), clientDoorbell(link)),
+      requests: new InLink(new RingReader(requests), doorbell),
+      replies: new OutLink(this.#parts.writer(replies), doorbell),
       take: (message) => this.#take({ type: 'client', address, message: message as ClientMessage }),
       taker: this.#takerOf(address),
       waiting: [],
@@ -114,15 +115,11 @@ export class ClientConnections {
     return work;
   }
 
-  /** Something lies in a ring that the core would take. */
+  /** Something lies in a ring that the core would take, or waits for room that has come. */
   get ready(): boolean {
     for (const { requests } of this.#all) if (requests.ready(this.#accept)) return true;
+    for (const { replies } of this.#stuck) if (replies.told) return true;
     return false;
-  }
-
-  /** Something written waits for room: nobody rings when there is some. */
-  get waitsForRoom(): boolean {
-    return this.#stuck.length > 0;
   }
 
   /** Long messages and waiting replies go on where there is room. @returns how many moved */
@@ -139,6 +136,16 @@ export class ClientConnections {
 
   #pump(client: Connection): number {
     let moved = client.replies.busy && client.replies.pump() ? 1 : 0;
+    moved += this.#sendWaiting(client);
+    if (client.waiting.length > 0) {
+      client.replies.askForRoom();
+      moved += this.#sendWaiting(client);
+    }
+    if (moved > 0) this.#noteWritten(client);
+    return moved;
+  }
+
+  #sendWaiting(client: Connection): number {
     let sent = 0;
     while (
       sent < client.waiting.length &&
@@ -146,9 +153,7 @@ export class ClientConnections {
     )
       sent++;
     if (sent > 0) client.waiting = client.waiting.slice(sent);
-    moved += sent;
-    if (moved > 0) this.#noteWritten(client);
-    return moved;
+    return sent;
   }
 
   #noteWritten(client: Connection): void {

@@ -9,8 +9,6 @@ import type { ReplicaBlock } from '../../transport/mesh.js';
 
 /** Longest time between two turns of the event loop while there is work. */
 const YIELD_MS = 4;
-/** Turns of the event loop to wait for room in a ring before sleeping until the next tick. */
-const ROOM_TURNS = 64;
 /** How often the slower half of the counters is published. */
 const TRAFFIC_MS = 100;
 
@@ -22,7 +20,6 @@ export interface Actor {
   beforePark(): number;
   /** The longest sleep, as of `beforePark`. */
   readonly sleepMs: number;
-  readonly waitsForRoom: boolean;
   publishTraffic(): void;
 }
 
@@ -46,7 +43,6 @@ export async function runDutyCycle(options: {
   );
   let yieldedAt = performance.now();
   let publishedAt = yieldedAt;
-  let roomTurns = 0;
   for (;;) {
     const work = actor.pass();
     const now = performance.now();
@@ -59,14 +55,8 @@ export async function runDutyCycle(options: {
       await nextTurn();
       yieldedAt = performance.now();
     }
-    if (work > 0) roomTurns = 0;
-    else if (actor.waitsForRoom && roomTurns++ < ROOM_TURNS) {
-      // Nobody rings when there is room.
-      await nextTurn();
-      continue;
-    }
     // What a pass leaves to the next one can be seen: without a look, half of all passes would find nothing to do.
-    const more = work > 0 && (actor.hasData() || actor.waitsForRoom);
+    const more = work > 0 && actor.hasData();
     idle.idle(more ? work : 0);
   }
 }

@@ -4,20 +4,19 @@
 import { performance } from 'node:perf_hooks';
 import { touchedSegments } from '../../protocol/arena.js';
 import { roleOf } from '../../protocol/configuration.js';
-import type { Effect } from '../../protocol/effect.js';
+import type { Effect, Hint } from '../../protocol/effect.js';
 import { TICK_MS } from '../../protocol/limits.js';
 import type { Message, ReplicaMessage } from '../../protocol/message.js';
 import { Replica } from '../../protocol/replica.js';
 import type { ReplicaState } from '../../protocol/state.js';
-import type { ClientAddress, Digest64, ReplicaId } from '../../protocol/types.js';
-import { InLink, OutLink, type PollLimit } from '../../transport/link.js';
+import type { ClientAddress, Digest64 } from '../../protocol/types.js';
+import type { PollLimit } from '../../transport/link.js';
 import {
   type ClientLinkMemory,
   ClusterBlock,
-  ReplicaBlock,
+  type ReplicaBlock,
   ReplicaCounters,
 } from '../../transport/mesh.js';
-import { RingReader } from '../../transport/ring.js';
 import { type ReplicaBoot, STATUS_CODES } from '../boot.js';
 import { random32 } from '../random.js';
 import { ActorCounters } from './actor-counters.js';
@@ -25,6 +24,7 @@ import { ClientConnections } from './client-connections.js';
 import { CommitNews } from './commit-news.js';
 import { EntryGuard } from './entry-guard.js';
 import { Pauses, TimedServices } from './pauses.js';
+import { PeerConnections } from './peer-connections.js';
 import { ReplicaDisk } from './replica-disk.js';
 import { type ActorParts, PLAIN_PARTS } from './stop-points.js';
 import { ThreadTimes } from './thread-times.js';
@@ -45,31 +45,19 @@ const TICKS_PER_PASS_MS = 100;
 const CHECKPOINT_STEP = 8;
 const CHECKPOINT_MS = 0.5;
 
-interface PeerConnection {
-  readonly id: ReplicaId;
-  readonly in: InLink;
-  readonly out: OutLink;
-  readonly block: ReplicaBlock;
-  /** Highest exit and start of its thread that the core was told. */
-  exited: number;
-  suspected: number;
-  start: number;
-}
-
 export class ReplicaActor {
   readonly replica: Replica;
   readonly #boot: ReplicaBoot;
-  readonly #parts: ActorParts;
   readonly #guard: EntryGuard;
   readonly #block: ReplicaBlock;
   readonly #cluster: ClusterBlock;
   readonly #counters: ActorCounters;
   readonly #services: TimedServices | null;
   readonly #disk: ReplicaDisk | null;
-  readonly #peers: PeerConnection[];
+  readonly #peers: PeerConnections;
   readonly #clients: ClientConnections;
-  readonly #room: number[];
   readonly #onMessage: (message: Message) => void;
+  readonly #onHint: (hint: Hint) => void;
   readonly #news: CommitNews;
   #sleepMs = WAKE_MS;
   #tickedMs: number;
@@ -80,7 +68,6 @@ export class ReplicaActor {
   constructor(boot: ReplicaBoot, digest64: Digest64, parts: ActorParts = PLAIN_PARTS) {
     const { id, configuration, mesh } = boot;
     this.#boot = boot;
-    this.#parts = parts;
     this.#guard = new EntryGuard(digest64);
     this.#block = parts.block(mesh, id);
     this.#cluster = new ClusterBlock(mesh);
@@ -88,10 +75,7 @@ export class ReplicaActor {
     const active = roleOf(configuration, id) === 'active';
     const { storeBytes } = configuration;
     this.#services = active ? new TimedServices({ storeBytes, kernel: true }, this.#pauses) : null;
-    this.#peers = configuration.members
-      .filter((member) => member.id !== id)
-      .map((member) => this.#connectPeer(member.id));
-    this.#room = configuration.members.map(() => 0);
+    this.#peers = new PeerConnections(boot, parts);
     const { disk } = boot;
     this.#disk = disk === null ? null : new ReplicaDisk(boot, disk, this.#services);
     this.replica = new Replica({
@@ -119,11 +103,7 @@ export class ReplicaActor {
     });
     const { replica } = this;
     this.#counters = new ActorCounters(counters, replica.state, this.#services, this.#times);
-    this.#news = new CommitNews(
-      replica,
-      this.#block,
-      (other) => this.#peers.find((peer) => peer.id === other)?.block,
-    );
+    this.#news = new CommitNews(replica, this.#block, (other) => this.#peers.blockOf(other));
     this.#disk?.attach(replica);
     this.#clients = new ClientConnections(
       id,
@@ -132,6 +112,7 @@ export class ReplicaActor {
       (event) => this.#perform(replica.step(event)),
     );
     this.#onMessage = (message) => this.#take(message as ReplicaMessage);
+    this.#onHint = (hint) => this.#perform(replica.step({ type: 'hint', hint }));
     for (const client of boot.clients) this.addClient(client.address, client.link);
     this.#tickedMs = performance.now();
     const damage = this.#disk?.damage ?? null;
@@ -140,23 +121,6 @@ export class ReplicaActor {
     this.#flush();
     this.#tellStatus();
     this.#counters.publish();
-  }
-
-  #connectPeer(id: ReplicaId): PeerConnection {
-    const { mesh } = this.#boot;
-    const inbound = mesh.rings[id]?.[this.#boot.id];
-    const outbound = mesh.rings[this.#boot.id]?.[id];
-    if (!inbound || !outbound) throw new Error(`no rings between ${this.#boot.id} and ${id}`);
-    const block = new ReplicaBlock(mesh, id);
-    return {
-      id,
-      in: new InLink(new RingReader(inbound)),
-      out: new OutLink(this.#parts.writer(outbound), block.doorbell),
-      block,
-      exited: block.exited,
-      suspected: block.suspected,
-      start: block.start,
-    };
   }
 
   addClient(address: ClientAddress, link: ClientLinkMemory): void {
@@ -192,15 +156,15 @@ export class ReplicaActor {
     this.#counters.passes++;
     if (this.#block.paused) return 0;
     const began = performance.now();
-    let work = this.#hints();
-    for (const peer of this.#peers) work += peer.in.poll(POLL_LIMIT, null, this.#onMessage);
+    let work = this.#peers.hints(this.#onHint);
+    work += this.#peers.poll(POLL_LIMIT, this.#onMessage);
     work += this.#clients.poll(POLL_LIMIT);
     work += this.#tick();
     work += this.#pollDisk();
-    work += this.#pump();
-    for (const peer of this.#peers) this.#room[peer.id] = peer.out.room();
+    work += this.#peers.pump();
+    work += this.#clients.pump();
     const nowUs = Math.floor((performance.timeOrigin + performance.now()) * 1000);
-    this.#perform(this.replica.step({ type: 'endOfPass', nowUs, room: this.#room }));
+    this.#perform(this.replica.step({ type: 'endOfPass', nowUs, room: this.#peers.room() }));
     this.#flush();
     if (this.replica.hasWork) {
       this.#execute();
@@ -274,54 +238,13 @@ export class ReplicaActor {
     const { replica } = this;
     if (replica.hasWork || replica.lingering || replica.checkpointing) return true;
     if (this.#disk?.busy === true) return true;
-    for (const peer of this.#peers)
-      if (
-        peer.in.hasData() ||
-        peer.block.exited > peer.exited ||
-        (peer.block.suspected > peer.suspected && peer.block.suspected >= peer.block.start) ||
-        peer.block.start > peer.start
-      )
-        return true;
-    return this.#clients.ready;
-  }
-
-  /** True while something written waits for room in a ring: nobody rings when there is some. */
-  get waitsForRoom(): boolean {
-    return this.#peers.some((peer) => peer.out.busy) || this.#clients.waitsForRoom;
+    return this.#peers.ready || this.#clients.ready;
   }
 
   #take(message: ReplicaMessage): void {
     if (message.kind !== 'prepare' || this.#guard.intact(message))
       this.#perform(this.replica.step({ type: 'message', message }));
     this.#guard.forget();
-  }
-
-  /** HH1, HH4: what the supervisor knows for certain about the other threads. */
-  #hints(): number {
-    let told = 0;
-    for (const peer of this.#peers) {
-      const { exited, start, suspected } = peer.block;
-      // Of an earlier start than the running one it says nothing any more.
-      if (suspected > peer.suspected && suspected >= start) {
-        peer.suspected = suspected;
-        const hint = { kind: 'suspect', id: peer.id, start: suspected, revoked: true } as const;
-        this.#perform(this.replica.step({ type: 'hint', hint }));
-        told++;
-      }
-      if (exited > peer.exited) {
-        peer.exited = exited;
-        const hint = { kind: 'exited', id: peer.id, start: exited } as const;
-        this.#perform(this.replica.step({ type: 'hint', hint }));
-        told++;
-      }
-      if (start > peer.start) {
-        peer.start = start;
-        const hint = { kind: 'started', id: peer.id, start } as const;
-        this.#perform(this.replica.step({ type: 'hint', hint }));
-        told++;
-      }
-    }
-    return told;
   }
 
   /** SP3: the rings were drained first, and a long stall does not make everybody suspect at once. */
@@ -339,14 +262,6 @@ export class ReplicaActor {
     return 1;
   }
 
-  /** Long messages and waiting replies go on where there is room. */
-  #pump(): number {
-    let moved = 0;
-    for (const peer of this.#peers) if (peer.out.busy && peer.out.pump()) moved++;
-    moved += this.#clients.pump();
-    return moved;
-  }
-
   #perform(effects: readonly Effect[]): void {
     for (const effect of effects) {
       switch (effect.type) {
@@ -355,7 +270,7 @@ export class ReplicaActor {
           this.#block.writeRegister(effect);
           break;
         case 'send':
-          this.#peers.find((peer) => peer.id === effect.to)?.out.send(effect.message);
+          this.#peers.send(effect.to, effect.message);
           break;
         case 'reply':
           this.#clients.reply(effect.address, effect.message);
@@ -383,7 +298,7 @@ export class ReplicaActor {
   }
 
   #flush(): void {
-    for (const peer of this.#peers) peer.out.flush();
+    this.#peers.flush();
     this.#clients.flush();
   }
 
@@ -401,7 +316,7 @@ export class ReplicaActor {
     this.#counters.publishTraffic(
       { framesDropped, framesCorrupt, ...this.#pauses.summary },
       (visit) => {
-        for (const peer of this.#peers) visit(peer.in, peer.out);
+        this.#peers.forEach(visit);
         this.#clients.forEach(visit);
       },
     );
