@@ -56,6 +56,17 @@ export function countAcknowledgements(core: Core): void {
   advanceCommit(core);
 }
 
+/** Whether anything waits for another replica's acknowledgement. That of a backup is a primary's affair: it says true. */
+export function awaitsAcknowledgements(core: Core): boolean {
+  const { state } = core;
+  if (!leads(core) || !state.serving || state.abdicating || state.reads.length > 0) return true;
+  const top = head(state.log);
+  if (state.commitMax < top) return true;
+  for (const progress of state.peers)
+    if (progress.matchOp < 0 || progress.sentOp < top) return true;
+  return false;
+}
+
 function markQuorum(core: Core, op: OpNumber): void {
   const holders = core.state.peers.filter((progress) => progress.matchOp >= op);
   if (holders.length + 1 === quorum(core)) mark(core, 'commitWithSmallestQuorum');

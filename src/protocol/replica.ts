@@ -11,7 +11,7 @@ import { onGetCheckpoint, onGetNodes, onGetPages } from './checkpoint/donate.js'
 import { resumeFetch } from './checkpoint/fetch.js';
 import { onCheckpointRoot } from './checkpoint/roots.js';
 import { advanceTaking, keep } from './checkpoint/take.js';
-import { onPrepareOk } from './commit-number.js';
+import { awaitsAcknowledgements, onPrepareOk } from './commit-number.js';
 import { type Configuration, roleOf } from './configuration.js';
 import {
   type Core,
@@ -199,6 +199,11 @@ export class Replica {
   /** True: an `idle` event would tell the others what is committed (HB7). */
   get hasNews(): boolean {
     return hasNews(this.#core);
+  }
+
+  /** False at a primary that has heard all it needs: what acknowledgements still come may wait for the next pass. */
+  get awaitsAcknowledgements(): boolean {
+    return awaitsAcknowledgements(this.#core);
   }
 
   /** True: a `checkpoint` event would do something. */

@@ -6,6 +6,8 @@ import { assert } from '../protocol/assert.js';
 
 const AWAKE = 0;
 const ASLEEP = 1;
+/** Asleep, and to be woken for what presses only: the rest is found on the next occasion. */
+const RESTING = 2;
 
 export class Doorbell {
   readonly #words: Int32Array;
@@ -17,10 +19,11 @@ export class Doorbell {
     this.#at = at;
   }
 
-  /** Wakes the owner if it sleeps. Call it after publishing. @returns whether it slept. */
-  ring(): boolean {
-    if (Atomics.load(this.#words, this.#at) === AWAKE) return false;
-    if (Atomics.compareExchange(this.#words, this.#at, ASLEEP, AWAKE) !== ASLEEP) return false;
+  /** Wakes the owner if it sleeps; one that rests only for what presses. Call it after publishing. @returns whether it woke it. */
+  ring(presses = true): boolean {
+    const word = Atomics.load(this.#words, this.#at);
+    if (word === AWAKE || (word === RESTING && !presses)) return false;
+    if (Atomics.compareExchange(this.#words, this.#at, word, AWAKE) !== word) return false;
     Atomics.notify(this.#words, this.#at);
     return true;
   }
@@ -56,12 +59,18 @@ export class Doorbell {
   }
 
   /**
-   * Blocks the thread until somebody rings or `timeoutMs` pass; for threads without an event loop to serve.
+   * Blocks the thread until somebody rings or `timeoutMs` pass; for threads without an event loop to serve. `rests`: until
+   * somebody rings for what presses.
    * @returns 'awake' when there was no reason to sleep.
    */
-  parkBlocking(hasData: () => boolean, timeoutMs: number): 'awake' | 'rung' | 'timed-out' {
-    Atomics.store(this.#words, this.#at, ASLEEP);
-    const outcome = hasData() ? null : Atomics.wait(this.#words, this.#at, ASLEEP, timeoutMs);
+  parkBlocking(
+    hasData: () => boolean,
+    timeoutMs: number,
+    rests = false,
+  ): 'awake' | 'rung' | 'timed-out' {
+    const word = rests ? RESTING : ASLEEP;
+    Atomics.store(this.#words, this.#at, word);
+    const outcome = hasData() ? null : Atomics.wait(this.#words, this.#at, word, timeoutMs);
     Atomics.store(this.#words, this.#at, AWAKE);
     if (outcome === null) return 'awake';
     return outcome === 'timed-out' ? outcome : 'rung';

@@ -23,6 +23,8 @@ export interface Idler {
   /** The last chance to do something before sleep, such as a commit number that nobody was told. @returns work done: it
    * does not sleep then. */
   beforePark(): number;
+  /** What does not press need not wake it now. @default false */
+  rests?(): boolean;
 }
 
 /** With a core for every thread a spin costs nothing but heat, and saves a wake-up. */
@@ -93,9 +95,11 @@ export class SpinThenBlock implements IdleStrategy {
   idle(workDone: number): null {
     if (workDone > 0 || spin(this.#options.spinMicros, this.#hasData)) return null;
     if (this.#idler.beforePark() > 0) return null;
-    const outcome = this.#idler.doorbell.parkBlocking(this.#hasData, this.#options.timeoutMs());
+    const timeoutMs = this.#options.timeoutMs();
+    const rests = this.#idler.rests?.() === true;
+    const outcome = this.#idler.doorbell.parkBlocking(this.#hasData, timeoutMs, rests);
     if (outcome !== 'awake') this.sleeps++;
-    if (outcome === 'timed-out' && this.#idler.hasData()) this.overslept++;
+    if (outcome === 'timed-out' && !rests && this.#idler.hasData()) this.overslept++;
     return null;
   }
 }

@@ -31,6 +31,8 @@ export class OutLink {
   bytesOut = 0;
   /** Messages refused for lack of room: some rule repeats them. */
   dropped = 0;
+  /** Something is unpublished that its receiver should not let wait. */
+  #presses = false;
   readonly #ring: RingWriter;
   readonly #doorbell: Doorbell;
   readonly #reserve: number;
@@ -60,6 +62,8 @@ export class OutLink {
       (this.#staged === null || !isOrdered(message.kind)) &&
       (length > this.#ring.frameMax ? this.#stage(message, length) : this.#write(message, length));
     if (sent) {
+      // Whoever waits for acknowledgements sleeps otherwise than a receiver who has all that it needs.
+      if (message.kind !== 'prepareOk') this.#presses = true;
       this.framesOut++;
       this.bytesOut += length;
     } else this.dropped++;
@@ -108,6 +112,7 @@ export class OutLink {
       const piece = { first: staged.at === 0, total: staged.length, bytes };
       writePiece({ bytes: ring.bytes, view: ring.view, at }, piece);
       staged.at += size;
+      this.#presses = true;
       moved = true;
       if (staged.at < staged.length) continue;
       giveBuffer(staged);
@@ -132,7 +137,8 @@ export class OutLink {
   /** Publishes what was sent, and wakes the receiver if it sleeps. @returns whether there was anything. */
   flush(): boolean {
     if (!this.#ring.publish()) return false;
-    this.#doorbell.ring();
+    this.#doorbell.ring(this.#presses);
+    this.#presses = false;
     return true;
   }
 

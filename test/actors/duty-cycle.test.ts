@@ -15,6 +15,7 @@ async function passesBeforeSleep(what: Partial<Actor>): Promise<number> {
       throw new Error(`sleeps after ${passes}`);
     },
     sleepMs: 1,
+    rests: false,
     publishTraffic: () => undefined,
     ...what,
   };

@@ -20,6 +20,7 @@ import {
 
 const REPLICAS = 3;
 const ASLEEP = 1;
+const RESTING = 2;
 const ADDRESS = 1;
 const MIB = 1 << 20;
 /** Turns of the event loop in which nobody was awake: what the client has to do takes fewer. */
@@ -51,11 +52,11 @@ class Sleeper {
   /** @returns false while it sleeps */
   pass(): boolean {
     const { actor } = this;
-    if (this.stopped || Atomics.load(this.#words, 0) === ASLEEP) return false;
+    if (this.stopped || Atomics.load(this.#words, 0) !== 0) return false;
     if (actor.pass() > 0 || actor.hasData()) return true;
     actor.beforePark();
     this.#beforeSleep();
-    Atomics.store(this.#words, 0, ASLEEP);
+    Atomics.store(this.#words, 0, actor.rests ? RESTING : ASLEEP);
     if (actor.hasData()) Atomics.store(this.#words, 0, 0);
     return true;
   }

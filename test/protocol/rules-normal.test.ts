@@ -106,6 +106,28 @@ test('N6, N9: the primary counts a quorum with itself; an acknowledgement covers
   expect(solo.state.commitMax).toBe(2);
 });
 
+test('N9: an acknowledgement is waited for until a majority has everything and all are sent it, or while a read needs one', () => {
+  const solo = leading(3, 5);
+  const awaits = (): boolean => solo.replica.awaitsAcknowledgements;
+  solo.pass();
+  solo.pass();
+  const log = [...solo.state.log.entries];
+  solo.receive(prepareOk(1, log, 3), prepareOk(2, log, 2));
+  expect([solo.state.commitMax, awaits()]).toEqual([2, true]);
+  solo.receive(prepareOk(2, log, 3));
+  // Two of five have not answered in this view yet: their first acknowledgements say where their streams begin.
+  expect([solo.state.commitMax, awaits()]).toEqual([3, true]);
+  solo.receive(prepareOk(3, log, 1), prepareOk(4, log, 0));
+  solo.pass();
+  solo.execute();
+  expect(awaits()).toBe(false);
+  const asker = { clientId: [9, 9, 9, 0], epoch: 0, seenView: 0 } as const;
+  const body = new Uint8Array(8);
+  solo.client({ kind: 'read', ...asker, session: 0, readId: 1, afterRequest: 0, body });
+  expect([solo.state.reads.length, awaits()]).toEqual([1, true]);
+  expect(new Solo({ id: 1 }).replica.awaitsAcknowledgements).toBe(true);
+});
+
 test('N8: the stream repeats from what was acknowledged once that stands still', () => {
   const solo = leading(3);
   solo.pass();

@@ -72,6 +72,32 @@ describe('doorbell', () => {
     expect.assertions(1);
   });
 
+  test('who rests is woken for what presses, and for nothing else', () => {
+    const { words, doorbell, other } = bell();
+    const ringsMeanwhile = (presses: boolean): { rang: boolean; outcome: string } => {
+      let rang = false;
+      const look = (): boolean => {
+        rang = other.ring(presses);
+        return false;
+      };
+      return { outcome: doorbell.parkBlocking(look, 1, true), rang };
+    };
+    expect(ringsMeanwhile(false)).toEqual({ rang: false, outcome: 'timed-out' });
+    expect(ringsMeanwhile(true)).toEqual({ rang: true, outcome: 'rung' });
+    // What came before it began to rest is looked at, pressing or not.
+    expect(doorbell.parkBlocking(() => true, 1_000_000, true)).toBe('awake');
+    expect(Atomics.load(words, 2)).toBe(0);
+  });
+
+  test('who only sleeps is woken for everything', () => {
+    const { doorbell, other } = bell();
+    const rings = (): boolean => {
+      expect(other.ring(false)).toBe(true);
+      return false;
+    };
+    expect(doorbell.parkBlocking(rings, 1_000_000)).toBe('rung');
+  });
+
   test('a blocking park ends by its time, and not at all beside data', () => {
     const { words, doorbell } = bell();
     expect(doorbell.parkBlocking(no, 1)).toBe('timed-out');

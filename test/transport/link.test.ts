@@ -11,6 +11,7 @@ import type {
   Entry,
   Message,
   Prepare,
+  PrepareOk,
   Reply,
   Request,
 } from '../../src/protocol/message.js';
@@ -59,6 +60,11 @@ function prepare(op: number, ...lengths: number[]): Prepare {
 
 function commit(hbSeq: number): Commit {
   return { kind: 'commit', ...header, start: 1, op: 5, commitMax: 4, stableOp: 0, hbSeq };
+}
+
+function prepareOk(op: number): PrepareOk {
+  const rest = { op, chain, cpOp: 0, cpRoot: chain, hbEcho: 0 };
+  return { kind: 'prepareOk', ...header, ...rest };
 }
 
 function request(requestNumber: number, length: number): Request {
@@ -152,6 +158,28 @@ describe('short messages', () => {
     Atomics.store(pair.words, 0, 1);
     pair.out.send(commit(1));
     pair.out.send(commit(2));
+    pair.out.flush();
+    expect(Atomics.load(pair.words, 0)).toBe(0);
+  });
+
+  test('acknowledgements alone do not wake who rests; with them anything else does, and they are there then', () => {
+    const pair = new Pair();
+    const [sleeping, resting] = [1, 2];
+    Atomics.store(pair.words, 0, resting);
+    pair.out.send(prepareOk(1));
+    expect(pair.out.flush()).toBe(true);
+    expect(Atomics.load(pair.words, 0)).toBe(resting);
+    pair.out.send(commit(2));
+    pair.out.send(prepareOk(3));
+    pair.out.flush();
+    expect(Atomics.load(pair.words, 0)).toBe(0);
+    expect(pair.poll()).toBe(3);
+    Atomics.store(pair.words, 0, resting);
+    pair.out.send(prepareOk(4));
+    pair.out.flush();
+    expect(Atomics.load(pair.words, 0)).toBe(resting);
+    Atomics.store(pair.words, 0, sleeping);
+    pair.out.send(prepareOk(5));
     pair.out.flush();
     expect(Atomics.load(pair.words, 0)).toBe(0);
   });

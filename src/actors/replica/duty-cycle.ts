@@ -20,6 +20,8 @@ export interface Actor {
   beforePark(): number;
   /** The longest sleep, as of `beforePark`. */
   readonly sleepMs: number;
+  /** It waits for no acknowledgement: none needs to wake it. */
+  readonly rests: boolean;
   publishTraffic(): void;
 }
 
@@ -38,6 +40,7 @@ export async function runDutyCycle(options: {
       doorbell,
       hasData: () => actor.hasData() || block.turns !== turns,
       beforePark: () => actor.beforePark(),
+      rests: () => actor.rests,
     },
     { spinMicros: options.spinMicros, timeoutMs: () => actor.sleepMs },
   );

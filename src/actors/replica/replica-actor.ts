@@ -232,6 +232,10 @@ export class ReplicaActor {
     return this.#sleepMs;
   }
 
+  get rests(): boolean {
+    return !this.replica.awaitsAcknowledgements;
+  }
+
   /** False: there is nothing to do until somebody rings. */
   hasData(): boolean {
     if (this.#block.paused) return false;
