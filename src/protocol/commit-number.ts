@@ -61,7 +61,8 @@ export function awaitsAcknowledgements(core: Core): boolean {
   const { state } = core;
   if (!leads(core) || !state.serving || state.abdicating || state.reads.length > 0) return true;
   const top = head(state.log);
-  if (state.commitMax < top) return true;
+  // They also say whose checkpoints have what, which a log without room waits for (CP5, BP6).
+  if (state.commitMax < top || state.pressure !== 'none') return true;
   for (const progress of state.peers)
     if (progress.matchOp < 0 || progress.sentOp < top) return true;
   return false;

@@ -106,7 +106,7 @@ test('N6, N9: the primary counts a quorum with itself; an acknowledgement covers
   expect(solo.state.commitMax).toBe(2);
 });
 
-test('N9: an acknowledgement is waited for until a majority has everything and all are sent it, or while a read needs one', () => {
+test('N9: an acknowledgement is waited for until a majority has everything and all are sent it, or while a read or the log needs one', () => {
   const solo = leading(3, 5);
   const awaits = (): boolean => solo.replica.awaitsAcknowledgements;
   solo.pass();
@@ -121,6 +121,10 @@ test('N9: an acknowledgement is waited for until a majority has everything and a
   solo.pass();
   solo.execute();
   expect(awaits()).toBe(false);
+  // They say as well what is in checkpoints, which is what a log without room waits for (BP6).
+  solo.state.pressure = 'high';
+  expect(awaits()).toBe(true);
+  solo.state.pressure = 'none';
   const asker = { clientId: [9, 9, 9, 0], epoch: 0, seenView: 0 } as const;
   const body = new Uint8Array(8);
   solo.client({ kind: 'read', ...asker, session: 0, readId: 1, afterRequest: 0, body });

@@ -126,7 +126,7 @@ export class Kernel {
 
   // ── requests ──
 
-  /** Copies the `count` operations of a request in, as it says. @returns false where that would not pay. */
+  /** Copies in what a request has of operations, `count` as it says. @returns false where that would not pay. */
   take(bytes: Uint8Array, from: number, to: number, count: number): boolean {
     const length = to - from;
     if (count < OPERATIONS_MIN || length > Math.min(count * OPERATION_BYTES_MAX, REQUEST_BYTES))
