@@ -12,19 +12,9 @@ import { resumeFetch } from './checkpoint/fetch.js';
 import { onCheckpointRoot } from './checkpoint/roots.js';
 import { advanceTaking, keep } from './checkpoint/take.js';
 import { awaitsAcknowledgements, onPrepareOk } from './commit-number.js';
-import { type Configuration, roleOf } from './configuration.js';
-import {
-  type Core,
-  type EntrySink,
-  emptyRotation,
-  isMember,
-  leads,
-  makeSink,
-  mark,
-  primaryNow,
-} from './core.js';
+import { roleOf } from './configuration.js';
+import { type Core, emptyRotation, isMember, leads, makeSink, mark, primaryNow } from './core.js';
 import { onGetState } from './donors.js';
-import type { Durability } from './durability.js';
 import type { Effect, Event } from './effect.js';
 import { announceView, considerStart, onDoViewChange } from './elect.js';
 import { assertRole, execute, hasWork } from './execution.js';
@@ -32,9 +22,8 @@ import { enter, onHint, onTick, sendHeldPromise } from './failure-detector.js';
 import { onCheckpointStored, onStored } from './flushed.js';
 import { onCheckpointAnswer } from './install.js';
 import { noteDeparture } from './lease.js';
-import type { ProtocolLimits, ProtocolTiming } from './limits.js';
+import type { ProtocolTiming } from './limits.js';
 import { takesLocalReads } from './local-reads.js';
-import type { MarkSink } from './marks.js';
 import type {
   CheckpointMessage,
   ClientMessage,
@@ -44,7 +33,6 @@ import type {
   ReplicaMessage,
 } from './message.js';
 import { missedStartView } from './missed-view.js';
-import type { Mutations } from './mutations.js';
 import { forgetReads, noteBlocked } from './reads.js';
 import {
   boot,
@@ -52,7 +40,7 @@ import {
   promiseWhileRecovering,
   tickRecovery,
 } from './recovery.js';
-import type { Stored } from './restart.js';
+import type { ReplicaOptions } from './replica-options.js';
 import { cloneState, emptyState, type ReplicaState } from './state.js';
 import type { StateMachine } from './state-machine.js';
 import { endPass, hasNews, onIdle, repeatStreams } from './stream.js';
@@ -63,59 +51,10 @@ import {
   onNewState,
   tickTransfer,
 } from './transfer.js';
-import type {
-  ClientAddress,
-  Clock,
-  Digest64,
-  Random32,
-  ReplicaId,
-  Stamp,
-  StartNumber,
-} from './types.js';
+import type { ClientAddress, Clock, Random32 } from './types.js';
 import { jump, onRequestStartView, onStartView, onStartViewChange } from './view-change.js';
 
 const SINK_BYTES = 64 << 10;
-
-export interface ReplicaOptions {
-  readonly id: ReplicaId;
-  readonly configuration: Configuration;
-  readonly clusterId: number;
-  readonly gen: number;
-  /** Strictly above that of every earlier start of this id (H1). */
-  readonly start: StartNumber;
-  /** What the register held at start; null: empty, so a founding member that boots normal in view 0 (H2). */
-  readonly register: Stamp | null;
-  readonly limits: ProtocolLimits;
-  readonly timing: ProtocolTiming;
-  readonly random: Random32;
-  /** @default stands still: only for leases, which are off then */
-  readonly clock?: Clock;
-  /**
-   * Asked after each read on a lease. True: the host has revoked it, for as long as this thread lives, and not said so to anybody
-   * before. @default never
-   */
-  readonly revoked?: () => boolean;
-  readonly digest64: Digest64;
-  /** null for a witness. */
-  readonly stateMachine: StateMachine | null;
-  /** @default 'memory' */
-  readonly durability?: Durability;
-  /** What its store showed; null: nothing, or nothing readable. */
-  readonly stored?: Stored | null;
-  /** Everybody starts from disk, and the ends of their logs may be missing (P6). */
-  readonly cold?: boolean;
-  /** No thread of an earlier start, of whichever replica, is left: whoever had a lease from this one's predecessor has ended (RD7). */
-  readonly alone?: boolean;
-  /** Memory that the log takes first, from `touchedSegments`. */
-  readonly logSegments?: readonly Uint8Array[];
-  /** Nobody keeps a body beyond the step that handed it out, nor a clone: memory of dropped entries and answered reads is written again. */
-  readonly reusesMemory?: boolean;
-  /** Mistakes to switch on; only tests pass it. */
-  readonly mutations?: Mutations;
-  /** Hears of rare paths; only simulations pass it. */
-  readonly marks?: MarkSink;
-  readonly entries?: EntrySink;
-}
 
 /**
  * One replica of the group (VR Revisited section 4, as hardened in docs/protocol.md). Pure: no clock, no I/O, no randomness
