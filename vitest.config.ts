@@ -24,7 +24,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: STUCK_MS,
           hookTimeout: STUCK_MS,
-          execArgv: ['--enable-source-maps', '--expose-gc'],
+          execArgv: ['--expose-gc'],
         },
       },
     ],

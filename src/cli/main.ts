@@ -3,19 +3,29 @@
 // commander with a suggestion; signals drain what runs before the process leaves, a second one ends it at once.
 
 import { Command, CommanderError } from 'commander';
-import { registerBench } from './bench.js';
-import { registerDemo } from './demo.js';
 import { packageVersion } from './environment.js';
-import { registerExplore } from './explore.js';
-import { registerInspect } from './inspect.js';
-import { registerKilltest } from './killtest.js';
 import { guardStreams } from './output.js';
-import { registerReport } from './report.js';
-import { registerSim } from './sim.js';
-import { registerSoak } from './soak.js';
-import { registerTune } from './tune.js';
-import { registerUp } from './up.js';
 import { EXIT_USAGE, exitCodeOf, messageOf } from './usage.js';
+
+interface Context {
+  readonly signal: AbortSignal;
+  setExitCode(code: number): void;
+}
+type Register = (program: Command, context: Context) => void;
+
+/** In the order of the help. Loaded when they are called: the simulator is of no use to who wants a benchmark. */
+const COMMANDS: ReadonlyMap<string, () => Promise<Register>> = new Map([
+  ['bench', async () => (await import('./bench.js')).registerBench],
+  ['tune', async () => (await import('./tune.js')).registerTune],
+  ['report', async () => (await import('./report.js')).registerReport],
+  ['demo', async () => (await import('./demo.js')).registerDemo],
+  ['up', async () => (await import('./up.js')).registerUp],
+  ['inspect', async () => (await import('./inspect.js')).registerInspect],
+  ['soak', async () => (await import('./soak.js')).registerSoak],
+  ['killtest', async () => (await import('./killtest.js')).registerKilltest],
+  ['explore', async () => (await import('./explore.js')).registerExplore],
+  ['sim', async () => (await import('./sim.js')).registerSim],
+]);
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
 
@@ -28,7 +38,7 @@ async function main(): Promise<number> {
       signalCode = code;
       abort.abort(new Error(`ended by ${name}`));
     });
-  const context = {
+  const context: Context = {
     signal: abort.signal,
     setExitCode: (code: number) => {
       exitCode = code;
@@ -39,16 +49,10 @@ async function main(): Promise<number> {
     .version(packageVersion(), '-V, --version')
     .showHelpAfterError('(viewstamp <command> --help lists the flags)')
     .exitOverride();
-  registerBench(program, context);
-  registerTune(program, context);
-  registerReport(program);
-  registerDemo(program, context);
-  registerUp(program, context);
-  registerInspect(program, context);
-  registerSoak(program, context);
-  registerKilltest(program, context);
-  registerExplore(program, context);
-  registerSim(program, context);
+  const named = COMMANDS.get(process.argv[2] ?? '');
+  // Help and suggestions need all of them.
+  for (const load of named === undefined ? COMMANDS.values() : [named])
+    (await load())(program, context);
   try {
     await program.parseAsync(process.argv);
   } catch (error) {

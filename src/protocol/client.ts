@@ -9,7 +9,6 @@ import { onMessage } from './client/replies.js';
 import {
   type ClientSessionOptions,
   type ClientState,
-  type ClientTiming,
   idleClient,
   NO_EFFECTS,
   supposedPrimary,
@@ -18,13 +17,6 @@ import {
 import { flush, hasUnwritten } from './client/writing.js';
 import type { ClientEffect, ClientEvent, LocalLevel } from './client-event.js';
 import type { ClientId, ReplicaId, SessionNumber, ViewNumber } from './types.js';
-
-export const DEFAULT_CLIENT_TIMING: ClientTiming = {
-  retry: 100,
-  retryMax: 200,
-  notPrimary: 5,
-  local: 20,
-};
 
 export class ClientSession {
   readonly #state: ClientState;

@@ -1,7 +1,7 @@
 // The stage: a group, its clients and virtual time, in one thread. What may happen to whom is decided by whoever stands on it: a
 // story that somebody wrote, or a run that was drawn from a seed.
 
-import { DEFAULT_CLIENT_TIMING } from '../protocol/client.js';
+import { DEFAULT_CLIENT_TIMING } from '../protocol/client/state.js';
 import type { ClientOutcome } from '../protocol/client-event.js';
 import { primaryOf } from '../protocol/configuration.js';
 import type { Notice } from '../protocol/effect.js';

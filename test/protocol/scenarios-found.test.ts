@@ -1,7 +1,8 @@
 // What random runs found, told as short stories.
 
 import { expect, test } from 'vitest';
-import { ClientSession, DEFAULT_CLIENT_TIMING } from '../../src/protocol/client.js';
+import { DEFAULT_CLIENT_TIMING } from '../../src/protocol/client/state.js';
+import { ClientSession } from '../../src/protocol/client.js';
 import { seeded } from '../../src/simulation/seeded.js';
 import { scenario } from './scenario.js';
 

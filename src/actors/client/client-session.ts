@@ -1,7 +1,8 @@
 // The protocol's session of one client, set up for its thread: names and nonces come from the system's randomness, and each name
 // is left where it outlives the thread, for whoever has to end the session then.
 
-import { ClientSession, DEFAULT_CLIENT_TIMING } from '../../protocol/client.js';
+import { DEFAULT_CLIENT_TIMING } from '../../protocol/client/state.js';
+import { ClientSession } from '../../protocol/client.js';
 import type { ClientId } from '../../protocol/types.js';
 import { writeClientId } from '../../transport/mesh.js';
 import type { ClientBoot } from '../boot.js';

@@ -14,7 +14,7 @@ import { loadDigest } from '../replica/digest.js';
 import { Administration } from './administration.js';
 import { Changes } from './changes.js';
 import { ClientRegistry } from './client-registry.js';
-import { ClusterDisk } from './cluster-disk.js';
+import type { ClusterDisk } from './cluster-disk.js';
 import { Faults } from './faults.js';
 import { permanentLoss, QuorumWatch } from './quorum-watch.js';
 import { Seat } from './seat.js';
@@ -133,7 +133,9 @@ export class Supervisor {
   async #openDisk(): Promise<void> {
     const { settings, guard } = this.#boot;
     if (settings.disk === null) return;
-    this.#disk = new ClusterDisk({
+    // Its database takes longer to load than all the rest of this thread, and without a directory nobody needs it.
+    const disk = await import('./cluster-disk.js');
+    this.#disk = new disk.ClusterDisk({
       settings: settings.disk,
       configuration: this.#configuration,
       clusterId: this.#clusterId,

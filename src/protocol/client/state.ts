@@ -17,6 +17,13 @@ export interface ClientTiming {
   readonly local: number;
 }
 
+export const DEFAULT_CLIENT_TIMING: ClientTiming = {
+  retry: 100,
+  retryMax: 200,
+  notPrimary: 5,
+  local: 20,
+};
+
 export interface ClientSessionOptions {
   /** 128 fresh random bits for each session (CL5). */
   readonly freshClientId: () => ClientId;

@@ -4,7 +4,7 @@
 // made short.
 
 import type { ClientTiming } from '../../protocol/client/state.js';
-import { DEFAULT_CLIENT_TIMING } from '../../protocol/client.js';
+import { DEFAULT_CLIENT_TIMING } from '../../protocol/client/state.js';
 import { faultsTolerated } from '../../protocol/configuration.js';
 import type { Durability } from '../../protocol/durability.js';
 import type { ProtocolLimits, ProtocolTiming } from '../../protocol/limits.js';
