@@ -13,7 +13,7 @@ import { formatCount, formatMillis } from '#dist/cli/units.js';
 import { compare, comparisonTable, describeCapacity } from './cluster/comparison.js';
 import { type Kills, killPrimaries } from './cluster/kills.js';
 
-const FULL = { rounds: 3, settleMs: 2500, times: { warmUpMs: 100, measureMs: 900 }, loadMs: 1500 };
+const FULL = { rounds: 3, settleMs: 4000, times: { warmUpMs: 100, measureMs: 900 }, loadMs: 1500 };
 const QUICK = { rounds: 1, settleMs: 20, times: { warmUpMs: 20, measureMs: 50 }, loadMs: 50 };
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });

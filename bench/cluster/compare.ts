@@ -21,12 +21,13 @@ import {
   comparisonTable,
   describeCapacity,
 } from './comparison.js';
+import { SETTLE_MS } from './contender.js';
 import { type Kill, killPrimaries } from './kills.js';
 import type { MemoryReport } from './memory.js';
 
 const FULL = {
   rounds: 9,
-  settleMs: 2500,
+  settleMs: SETTLE_MS,
   times: { warmUpMs: 200, measureMs: 1500 },
   kills: 20,
   loadMs: 2500,

@@ -1,9 +1,14 @@
 // What takes part in a comparison, and what is told about it. Every contender runs the canonical workload, is started and warmed up
-// once, then measures for the same time in every round: the first second of a thread goes into compiling its code, and would
-// otherwise be most of what a short round measures.
+// once, then measures for the same time in every round.
 
 import type { RunResult } from '#dist/cli/drive.js';
 import { latencyOf } from '#dist/cli/statistics.js';
+
+/**
+ * Load on each contender before its first round. Four threads compile a thousand functions beside their work: in its first seconds
+ * a cluster does a third of what it does later, and what is one thread without replication is fast at once.
+ */
+export const SETTLE_MS = 10_000;
 
 export interface RoundTimes {
   readonly warmUpMs: number;

@@ -10,6 +10,7 @@ import { guardStreams } from '#dist/cli/output.js';
 import { startProgress } from '#dist/cli/progress.js';
 import { parseCount, parseList } from '#dist/cli/units.js';
 import { EXIT_UNAVAILABLE } from '#dist/cli/usage.js';
+import { SETTLE_MS } from '../cluster/contender.js';
 import { endOnSignals, jsonFile, parseSeconds, runProgram, SECONDS } from '../program.js';
 import { comparePeers, obstacle, PEERS, type PeerComparison } from './comparison.js';
 import type { Peer, PeerId } from './peer.js';
@@ -17,7 +18,6 @@ import { peersTable } from './report.js';
 import { VIEWSTAMP } from './threads.js';
 
 const ROUNDS_MOST = 1000;
-const SETTLE_MS = 2000;
 /** Before each measurement, as a part of it: after its turn a peer was idle. */
 const WARM_UP_SHARE = 0.15;
 const SMOKE = { rounds: 1, seconds: SECONDS.least, settleMs: 20 };

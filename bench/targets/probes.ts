@@ -2,11 +2,12 @@
 // afresh in every round, each beside what it is compared with.
 
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { open } from 'viewstamp';
 import type { CapacityGate } from '#dist/cli/capacity.js';
 import { isClean, Ledger } from '#dist/cli/ledger.js';
 import { CANONICAL, type WorkloadShape } from '#dist/cli/workload.js';
-import type { Entrant, RoundTimes, Running } from '../cluster/contender.js';
+import { type Entrant, type RoundTimes, type Running, SETTLE_MS } from '../cluster/contender.js';
 import { killInTurn } from '../cluster/kills.js';
 import { NAIVE } from '../cluster/naive.js';
 import { LOG_IN_USE, LoadedCluster, PIPELINES, PROMISES } from '../cluster/replicated.js';
@@ -43,7 +44,7 @@ export interface Size {
 }
 
 export const FULL_SIZE: Size = {
-  settleMs: 2500,
+  settleMs: SETTLE_MS,
   logBytes: LOG_IN_USE,
   times: { warmUpMs: 200, measureMs: 1000 },
   freshMs: 2000,
@@ -131,7 +132,11 @@ async function startKills({ size }: Surroundings): Promise<Running<Samples['kill
   const cluster = await open({ name: 'kills' });
   const ledger = new Ledger(cluster);
   return {
-    settle: async () => {},
+    settle: async (milliseconds) => {
+      ledger.start();
+      await sleep(milliseconds);
+      await ledger.stop();
+    },
     round: async () => {
       ledger.start();
       const kills = await killInTurn(cluster, ledger, size);

@@ -218,7 +218,7 @@ export function registerBench(
     .addOption(
       new Option('--warmup <time>', 'load before the measuring, not counted')
         .argParser(value((text) => parseMillis(text, { least: 0, most: 10 * MINUTE_MS })))
-        .default(1000, '1s'),
+        .default(5000, '5s'),
     )
     .option('--runs <count>', 'runs of every configuration; medians are shown', count(1, 100), 3)
     .addOption(

@@ -6,6 +6,7 @@
 import { assert } from './assert.js';
 import type { Entry, EntryKind } from './message.js';
 import type { Chain } from './types.js';
+import { highWord, joinWords } from './words.js';
 
 const CHUNK_SHIFT = 10;
 const CHUNK: number = 1 << CHUNK_SHIFT;
@@ -15,12 +16,12 @@ const FIRST_CAPACITY = 8;
 /** Chunks kept for reuse; more are left to the collector. */
 const SPARE_MAX = 8;
 
-// Of the numbers of an entry, in their order.
-const NUMBERS = 9;
-const OP = 0;
-const EPOCH = 1;
-const VIEW = 2;
-const TS = 3;
+// Of the words of an entry, in their order.
+const WORDS = 9;
+const OP_HIGH = 0;
+const OP_LOW = 1;
+const EPOCH = 2;
+const VIEW = 3;
 const SEED = 4;
 const KIND = 5;
 const COUNT = 6;
@@ -32,13 +33,16 @@ const CHAIN_WORDS = 4;
 const NO_MEMORY = new Uint8Array(0);
 
 class Chunk {
-  numbers: Float64Array;
+  /** No doubles: what is read from a column of doubles stays one, wherever it goes. */
+  words: Uint32Array;
+  times: Float64Array;
   chains: Int32Array;
   /** What a body lies in: a segment of the arena, or an array of its own. */
   memory: Uint8Array[];
 
   constructor(capacity: number) {
-    this.numbers = new Float64Array(capacity * NUMBERS);
+    this.words = new Uint32Array(capacity * WORDS);
+    this.times = new Float64Array(capacity);
     this.chains = new Int32Array(capacity * CHAIN_WORDS);
     this.memory = new Array<Uint8Array>(capacity).fill(NO_MEMORY);
   }
@@ -50,7 +54,8 @@ class Chunk {
   /** A copy of its first `length` entries, with room for so many at least. */
   copy(length: number, capacity: number): Chunk {
     const copy = new Chunk(Math.max(length, capacity));
-    copy.numbers.set(this.numbers.subarray(0, length * NUMBERS));
+    copy.words.set(this.words.subarray(0, length * WORDS));
+    copy.times.set(this.times.subarray(0, length));
     copy.chains.set(this.chains.subarray(0, length * CHAIN_WORDS));
     for (let at = 0; at < length; at++) copy.memory[at] = this.memory[at] as Uint8Array;
     return copy;
@@ -70,20 +75,20 @@ export class EntryList implements Iterable<Entry> {
 
   /** `index` from 0 for the oldest. @returns a record made for the caller; its body views what `push` was given. */
   get(index: number): Entry {
-    const { numbers, chains, memory } = this.#chunkOf(index);
+    const { words, times, chains, memory } = this.#chunkOf(index);
     const place = this.#placeOf(index);
-    const at = place * NUMBERS;
-    const from = numbers[at + FROM] as number;
-    const length = numbers[at + LENGTH] as number;
+    const at = place * WORDS;
+    const from = words[at + FROM] as number;
+    const length = words[at + LENGTH] as number;
     const bytes = memory[place] as Uint8Array;
     return {
-      op: numbers[at + OP] as number,
-      epoch: numbers[at + EPOCH] as number,
-      view: numbers[at + VIEW] as number,
-      ts: numbers[at + TS] as number,
-      seed: numbers[at + SEED] as number,
-      kind: KINDS[numbers[at + KIND] as number] as EntryKind,
-      count: numbers[at + COUNT] as number,
+      op: joinWords(words[at + OP_HIGH] as number, words[at + OP_LOW] as number),
+      epoch: words[at + EPOCH] as number,
+      view: words[at + VIEW] as number,
+      ts: times[place] as number,
+      seed: words[at + SEED] as number,
+      kind: KINDS[words[at + KIND] as number] as EntryKind,
+      count: words[at + COUNT] as number,
       body: length === bytes.length ? bytes : bytes.subarray(from, from + length),
       chain: chainOf(chains, place),
     };
@@ -94,30 +99,31 @@ export class EntryList implements Iterable<Entry> {
   }
 
   tsAt(index: number): number {
-    return this.#chunkOf(index).numbers[this.#placeOf(index) * NUMBERS + TS] as number;
+    return this.#chunkOf(index).times[this.#placeOf(index)] as number;
   }
 
   bodyBytesAt(index: number): number {
-    return this.#chunkOf(index).numbers[this.#placeOf(index) * NUMBERS + LENGTH] as number;
+    return this.#chunkOf(index).words[this.#placeOf(index) * WORDS + LENGTH] as number;
   }
 
   /** `segment`: where the body lies, if it is not an array of its own. */
   push(entry: Entry, segment: Uint8Array): void {
     const end = this.#first + this.#length;
     const place = end & CHUNK_MASK;
-    const { numbers, chains, memory } = this.#chunkFor(end >>> CHUNK_SHIFT, place);
+    const { words, times, chains, memory } = this.#chunkFor(end >>> CHUNK_SHIFT, place);
     const { body, chain } = entry;
     const within = body.buffer === segment.buffer;
-    const at = place * NUMBERS;
-    numbers[at + OP] = entry.op;
-    numbers[at + EPOCH] = entry.epoch;
-    numbers[at + VIEW] = entry.view;
-    numbers[at + TS] = entry.ts;
-    numbers[at + SEED] = entry.seed;
-    numbers[at + KIND] = KINDS.indexOf(entry.kind);
-    numbers[at + COUNT] = entry.count;
-    numbers[at + FROM] = within ? body.byteOffset - segment.byteOffset : 0;
-    numbers[at + LENGTH] = body.length;
+    const at = place * WORDS;
+    words[at + OP_HIGH] = highWord(entry.op);
+    words[at + OP_LOW] = entry.op;
+    words[at + EPOCH] = entry.epoch;
+    words[at + VIEW] = entry.view;
+    times[place] = entry.ts;
+    words[at + SEED] = entry.seed;
+    words[at + KIND] = KINDS.indexOf(entry.kind);
+    words[at + COUNT] = entry.count;
+    words[at + FROM] = within ? body.byteOffset - segment.byteOffset : 0;
+    words[at + LENGTH] = body.length;
     for (let word = 0; word < CHAIN_WORDS; word++)
       chains[place * CHAIN_WORDS + word] = chain[word] as number;
     memory[place] = within ? segment : body;

@@ -10,6 +10,7 @@
 
 import { violated } from './assert.js';
 import type { ClientId, RequestNumber } from './types.js';
+import { highWord, joinWords } from './words.js';
 
 export const REQUEST_HEADER_BYTES = 40;
 
@@ -77,7 +78,7 @@ export function nextRequest(cursor: RequestCursor): boolean {
   const type = TYPES[view.getUint8(at + 4)];
   if (type === undefined) violated(`unknown request type ${view.getUint8(at + 4)} at ${at}`);
   cursor.type = type;
-  cursor.session = view.getUint32(at + 24, true) + view.getUint32(at + 28, true) * 2 ** 32;
+  cursor.session = joinWords(view.getUint32(at + 28, true), view.getUint32(at + 24, true));
   cursor.requestNumber = view.getUint32(at + 32, true);
   cursor.acked = view.getUint32(at + 36, true);
   cursor.from = from;
@@ -122,7 +123,7 @@ export function writeRequest(
   for (let word = 0; word < 4; word++)
     view.setUint32(at + 8 + 4 * word, fields.clientId[word] ?? 0, true);
   view.setUint32(at + 24, fields.session >>> 0, true);
-  view.setUint32(at + 28, Math.floor(fields.session / 2 ** 32), true);
+  view.setUint32(at + 28, highWord(fields.session), true);
   view.setUint32(at + 32, fields.requestNumber, true);
   view.setUint32(at + 36, fields.acked, true);
   if (bytes !== null) target.set(bytes.subarray(from, to), at + REQUEST_HEADER_BYTES);

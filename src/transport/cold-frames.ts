@@ -20,6 +20,7 @@ import type {
   ViewStarted,
 } from '../protocol/message.js';
 import type { Chain, ClientId, Status } from '../protocol/types.js';
+import { asSmall } from '../protocol/words.js';
 import { KIND_CODES } from './kinds.js';
 import { BadFrame, choiceOf } from './msgpack.js';
 
@@ -174,7 +175,7 @@ function describe(value: unknown): string {
 function checkedWhole(value: unknown, what: string, limit: number): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value > limit)
     throw new BadFrame(`${what} must be a whole number up to ${limit}, found ${describe(value)}`);
-  return value;
+  return asSmall(value);
 }
 
 function checkedWord(value: unknown, what: string): number {

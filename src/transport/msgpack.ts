@@ -2,6 +2,8 @@
 // known beforehand, and any msgpack decoder can read the result. Functions over an offset, because that is what the compiler
 // inlines; nothing here knows a message, and nothing here checks for room: whoever calls has claimed or measured it.
 
+import { highWord, joinWords } from '../protocol/words.js';
+
 /** A frame that is not what it should be; the receiver drops and counts it. */
 export class BadFrame extends Error {
   override readonly name = 'BadFrame';
@@ -32,7 +34,6 @@ export const PADDING_BYTES_MIN = 2;
 export const BODY_ALIGNMENT = 8;
 const OFF_ALIGNMENT: number = BODY_ALIGNMENT - 1;
 
-const WORD = 2 ** 32;
 /** High word of 2^53: whole numbers stay below it, or a double could not hold them. */
 const HIGH_WORD_LIMIT = 2 ** 21;
 /** Below this a byte loop beats the call of `set`. */
@@ -61,7 +62,7 @@ export function putInt(view: DataView, at: number, value: number): void {
 /** A whole number from 0 to 2^53 - 1. */
 export function putWhole(view: DataView, at: number, value: number): void {
   view.setUint8(at, UINT64);
-  view.setUint32(at + 1, Math.floor(value / WORD));
+  view.setUint32(at + 1, highWord(value));
   view.setUint32(at + 5, value);
 }
 
@@ -161,7 +162,7 @@ export function wholeAt(view: DataView, at: number, what: string): number {
   expect(view, at, UINT64, what);
   const high = view.getUint32(at + 1);
   if (high >= HIGH_WORD_LIMIT) throw new BadFrame(`${what} is above 2^53`);
-  return high * WORD + view.getUint32(at + 5);
+  return joinWords(high, view.getUint32(at + 5));
 }
 
 /** A whole number that travels as a double. */
