@@ -366,6 +366,7 @@ export interface ReplicaMetrics {
   readsOnLease: number;
   framesIn: number;
   framesOut: number;
+  /** For lack of room, or because they could not be read; a reply that waits for room is none of them. */
   framesDropped: number;
   /** Frames whose bytes changed in shared memory: found by their checksum, dropped, and sent again. */
   framesCorrupt: number;

@@ -29,8 +29,6 @@ const RESERVE_SHARE = 16;
 export class OutLink {
   framesOut = 0;
   bytesOut = 0;
-  /** Messages refused for lack of room: some rule repeats them. */
-  dropped = 0;
   /** Something is unpublished that its receiver should not let wait. */
   #presses = false;
   readonly #ring: RingWriter;
@@ -66,7 +64,7 @@ export class OutLink {
       if (message.kind !== 'prepareOk') this.#presses = true;
       this.framesOut++;
       this.bytesOut += length;
-    } else this.dropped++;
+    }
     return sent;
   }
 

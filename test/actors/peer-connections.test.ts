@@ -67,3 +67,15 @@ test('with room for a stream nobody is asked', () => {
   expect(sender.ready).toBe(false);
   expect(doorbell.ring()).toBe(true); // it still slept
 });
+
+test('BP1: what finds no room is dropped, and counted', () => {
+  const { sender, receiver } = full(1000);
+  const { dropped } = sender;
+  while (sender.dropped === dropped) sender.send(1, prepare(1, 1000));
+  sender.send(1, prepare(2, 1000));
+  expect(sender.dropped).toBe(dropped + 2);
+  sender.flush();
+  receiver.poll(EVERYTHING, () => undefined);
+  sender.send(1, prepare(3, 1000));
+  expect(sender.dropped).toBe(dropped + 2);
+});

@@ -14,6 +14,7 @@ import { type ClientDefaults, checkCall, clientDefaults, timeout } from '../call
 import { VrError } from '../errors.js';
 import type { ClientActor } from './client-actor.js';
 import { EchoClient } from './echo-client.js';
+import { KeySpace } from './key-space.js';
 import { KvClient } from './kv-client.js';
 
 export const DRAIN_MS = 5000;
@@ -84,7 +85,7 @@ export class ClientHandle implements Client {
     this.#leave = options.leave;
     this.kv = new KvClient(actor, {
       defaults: options.defaults,
-      prefix: '',
+      keys: new KeySpace('', actor.boot.settings),
       encoding: undefined,
     });
     this.echo = new EchoClient(actor, options.defaults.timeoutMs);

@@ -16,7 +16,6 @@ import {
   type Refusal,
   type WriteCondition,
 } from '../../service/operation-writer.js';
-import { wellFormed } from '../../service/utf8.js';
 import type {
   BatchOp,
   CallOptions,
@@ -36,6 +35,7 @@ import { VrError } from '../errors.js';
 import { aborted, BatchCall, type Call, ReadCall, SingleWriteCall } from './calls.js';
 import type { ClientActor } from './client-actor.js';
 import { codecFor, type ValueCodec } from './codecs.js';
+import type { KeySpace } from './key-space.js';
 import { notAnInteger, OperationPipeline, type PipelineHost } from './pipeline.js';
 import { WriteSubmission } from './submissions.js';
 
@@ -47,67 +47,30 @@ type Resolve = (value: never) => void;
 export class KvClient<V = unknown> implements Kv<V> {
   readonly #actor: ClientActor;
   readonly #defaults: ClientDefaults;
-  readonly #prefix: string;
+  readonly #keys: KeySpace;
   readonly #codec: ValueCodec;
   readonly #pipelines: PipelineHost;
 
   constructor(
     actor: ClientActor,
-    options: { defaults: ClientDefaults; prefix: string; encoding: Encoding<V> | undefined },
+    options: { defaults: ClientDefaults; keys: KeySpace; encoding: Encoding<V> | undefined },
   ) {
     this.#actor = actor;
     this.#defaults = options.defaults;
-    this.#prefix = options.prefix;
+    this.#keys = options.keys;
     const codec = codecFor(options.encoding as Encoding<unknown> | undefined);
     this.#codec = codec;
-    const { defaults } = options;
-    this.#pipelines = { actor, codec, prefix: this.#key, defaults, refuse: this.#refuse };
+    const { defaults, keys } = options;
+    this.#pipelines = { actor, codec, keys, defaults };
   }
 
   namespace<V2 = V>(prefix: string, options: { encoding?: Encoding<V2> } = {}): Kv<V2> {
-    if (typeof prefix !== 'string' || !wellFormed(prefix))
-      throw keyError(`a prefix must be a well-formed string, got ${typeof prefix}`, prefix);
     return new KvClient<V2>(this.#actor, {
       defaults: this.#defaults,
-      prefix: this.#prefix + prefix,
+      keys: this.#keys.within(prefix),
       encoding: options.encoding,
     });
   }
-
-  #key = (key: Key): Key => {
-    if (typeof key === 'string') {
-      return this.#prefix === '' ? key : this.#checked(key, this.#prefix + key);
-    }
-    if (!(key instanceof Uint8Array))
-      throw keyError(`a key must be a string or bytes, got ${typeof key}`, key);
-    if (this.#prefix === '' || key.length === 0) return key;
-    return Buffer.concat([Buffer.from(this.#prefix, 'utf8'), key]);
-  };
-
-  /** An empty key stays empty, and so is refused, whatever its prefix. */
-  #checked(key: string, full: string): string {
-    return key === '' ? key : full;
-  }
-
-  #refuse = (refusal: Refusal, key: Key): VrError => {
-    const { keyBytes, valueBytes } = this.#actor.boot.settings;
-    switch (refusal) {
-      case 'key-malformed':
-        return keyError('a key must be well-formed Unicode', key);
-      case 'key-empty':
-        return keyError('a key must not be empty', key);
-      case 'key-too-long':
-        return keyError(`a key must have at most limits.keyBytes = ${keyBytes} bytes`, key);
-      case 'value-too-long':
-        return new VrError(
-          'VR_VALUE_TOO_LARGE',
-          `a value must have at most limits.valueBytes = ${valueBytes} bytes`,
-          {
-            details: { key, limit: 'valueBytes', valueBytes },
-          },
-        );
-    }
-  };
 
   /** @throws {VrError} why a call cannot be taken now */
   #admit(options: CallOptions | undefined, write: boolean, also?: readonly string[]): void {
@@ -129,7 +92,7 @@ export class KvClient<V = unknown> implements Kv<V> {
   #gatherRead(code: number, key: Key, options: ReadOptions | undefined, call: ReadCall): void {
     this.#admit(options, false, READ_NAMES);
     const gather = this.#actor.reads(code, this.#levelOf(options));
-    const full = this.#key(key);
+    const full = this.#keys.whole(key);
     const { writer } = gather;
     const refusal =
       code === OP_GET
@@ -137,7 +100,7 @@ export class KvClient<V = unknown> implements Kv<V> {
         : code === OP_HAS
           ? writer.has(full)
           : writer.getItem(full);
-    if (refusal !== null) throw this.#refuse(refusal, key);
+    if (refusal !== null) throw this.#keys.refused(refusal, key);
     this.#begin(call, options);
     this.#actor.gatheredRead(gather, call);
   }
@@ -147,9 +110,9 @@ export class KvClient<V = unknown> implements Kv<V> {
     try {
       this.#admit(undefined, false);
       const gather = this.#actor.reads(code, this.#defaults.level);
-      const full = this.#key(key);
+      const full = this.#keys.whole(key);
       const refusal = code === OP_GET ? gather.writer.get(full) : gather.writer.has(full);
-      if (refusal !== null) throw this.#refuse(refusal, key);
+      if (refusal !== null) throw this.#keys.refused(refusal, key);
       return this.#actor.joinedRead(gather, this.#codec, this.#defaults.timeoutMs);
     } catch (error) {
       return Promise.reject(error);
@@ -218,8 +181,8 @@ export class KvClient<V = unknown> implements Kv<V> {
     try {
       this.#admit(undefined, true);
       const { writer } = this.#actor.writes;
-      const refusal = this.#codec.writeSet(writer, this.#key(key), value);
-      if (refusal !== null) throw this.#refuse(refusal, key);
+      const refusal = this.#codec.writeSet(writer, this.#keys.whole(key), value);
+      if (refusal !== null) throw this.#keys.refused(refusal, key);
       return this.#actor.joinedWrite(OP_SET, this.#defaults.timeoutMs) as Promise<Revision>;
     } catch (error) {
       return Promise.reject(error);
@@ -259,8 +222,8 @@ export class KvClient<V = unknown> implements Kv<V> {
       this.#admit(options, true, code === OP_SET || code === OP_DELETE ? CONDITION_NAMES : []);
       const { writer } = this.#actor.writes;
       const offset = writer.byteLength;
-      const refusal = write(writer, this.#key(key));
-      if (refusal !== null) throw this.#refuse(refusal, key);
+      const refusal = write(writer, this.#keys.whole(key));
+      if (refusal !== null) throw this.#keys.refused(refusal, key);
       if (options === undefined) {
         resolve(this.#actor.joinedWrite(code, this.#defaults.timeoutMs) as Promise<R>);
         return;
@@ -353,7 +316,7 @@ export class KvClient<V = unknown> implements Kv<V> {
   #writeBatched(writer: OperationWriter, operation: BatchOp<V>): void {
     if (typeof operation !== 'object' || operation === null)
       throw new VrError('VR_CONFIG', `an operation must be an object, got ${String(operation)}`);
-    const key = this.#key(operation.key);
+    const key = this.#keys.whole(operation.key);
     let refusal: Refusal | null;
     switch (operation.type) {
       case 'set':
@@ -377,7 +340,7 @@ export class KvClient<V = unknown> implements Kv<V> {
           },
         );
     }
-    if (refusal !== null) throw this.#refuse(refusal, operation.key);
+    if (refusal !== null) throw this.#keys.refused(refusal, operation.key);
   }
 
   pipeline(): Pipeline<V> {
@@ -393,10 +356,6 @@ const CONDITION_NAMES = ['ifAbsent', 'ifPresent', 'ifRevision'];
 
 function notAList(call: string, value: unknown): VrError {
   return new VrError('VR_CONFIG', `${call} needs an array, got ${typeof value}`);
-}
-
-function keyError(message: string, key: unknown): VrError {
-  return new VrError('VR_KEY_INVALID', message, { details: { key } });
 }
 
 function conditionOf(

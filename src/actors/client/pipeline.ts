@@ -15,6 +15,7 @@ import { type Outcome, VrError } from '../errors.js';
 import { aborted, Call, type Submission, timedOut } from './calls.js';
 import type { ClientActor } from './client-actor.js';
 import type { ValueCodec } from './codecs.js';
+import type { KeySpace } from './key-space.js';
 import type { MemoryPool } from './memory-pool.js';
 import { OperationSorts, ResultPart, Results } from './pipeline-results.js';
 import { restOfRead } from './submissions.js';
@@ -28,9 +29,8 @@ const NONE: readonly never[] = [];
 export interface PipelineHost {
   readonly actor: ClientActor;
   readonly codec: ValueCodec;
-  readonly prefix: (key: Key) => Key;
+  readonly keys: KeySpace;
   readonly defaults: ClientDefaults;
-  readonly refuse: (refusal: Refusal, key: Key) => VrError;
 }
 
 /** One promise over all requests of a pipeline. */
@@ -181,7 +181,7 @@ function added<T>(list: T[] | null, item: T): T[] {
 export class OperationPipeline<V> implements Pipeline<V> {
   readonly #host: PipelineHost;
   readonly #codec: ValueCodec;
-  readonly #prefix: (key: Key) => Key;
+  readonly #keys: KeySpace;
   // Many a pipeline has only reads, or only writes.
   #writer: OperationWriter | null = null;
   #reader: OperationWriter | null = null;
@@ -192,7 +192,7 @@ export class OperationPipeline<V> implements Pipeline<V> {
   constructor(host: PipelineHost) {
     this.#host = host;
     this.#codec = host.codec;
-    this.#prefix = host.prefix;
+    this.#keys = host.keys;
   }
 
   get size(): number {
@@ -201,24 +201,24 @@ export class OperationPipeline<V> implements Pipeline<V> {
 
   set(key: Key, value: V): this {
     const writer = this.#writing();
-    return this.#wrote(writer, this.#codec.writeSet(writer, this.#prefix(key), value), key);
+    return this.#wrote(writer, this.#codec.writeSet(writer, this.#keys.whole(key), value), key);
   }
 
   delete(key: Key): this {
     const writer = this.#writing();
-    return this.#wrote(writer, writer.delete(this.#prefix(key)), key);
+    return this.#wrote(writer, writer.delete(this.#keys.whole(key)), key);
   }
 
   incr(key: Key, by = 1): this {
     if (!Number.isSafeInteger(by)) throw notAnInteger(by);
     const writer = this.#writing();
-    return this.#wrote(writer, writer.incr(this.#prefix(key), by), key);
+    return this.#wrote(writer, writer.incr(this.#keys.whole(key), by), key);
   }
 
   get(key: Key): this {
     const reader = this.#reading();
-    const refusal = reader.get(this.#prefix(key));
-    if (refusal !== null) throw this.#host.refuse(refusal, key);
+    const refusal = reader.get(this.#keys.whole(key));
+    if (refusal !== null) throw this.#keys.refused(refusal, key);
     this.#sorts.addRead();
     const { maxOps } = this.#host.actor.boot.settings;
     if (reader.count >= maxOps || reader.byteLength >= REQUEST_BYTES_AIM) this.#sealReads();
@@ -241,7 +241,7 @@ export class OperationPipeline<V> implements Pipeline<V> {
   }
 
   #wrote(writer: OperationWriter, refusal: Refusal | null, key: Key): this {
-    if (refusal !== null) throw this.#host.refuse(refusal, key);
+    if (refusal !== null) throw this.#keys.refused(refusal, key);
     this.#sorts.addWrite();
     const { maxOps, sessionReplyBytes } = this.#host.actor.boot.settings;
     if (

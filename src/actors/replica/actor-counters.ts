@@ -76,7 +76,7 @@ export class ActorCounters {
       bytesIn += inbound.bytesIn;
       framesOut += outbound.framesOut;
       bytesOut += outbound.bytesOut;
-      framesDropped += outbound.dropped + inbound.bad;
+      framesDropped += inbound.bad;
       framesCorrupt += inbound.corrupt;
     });
     const shared = this.#shared;

@@ -24,6 +24,8 @@ interface PeerConnection {
 }
 
 export class PeerConnections {
+  /** Messages that found no room: some rule repeats them. */
+  dropped = 0;
   readonly #all: readonly PeerConnection[];
   readonly #room: number[];
 
@@ -51,7 +53,7 @@ export class PeerConnections {
   }
 
   send(to: ReplicaId, message: ReplicaMessage): void {
-    this.#find(to)?.out.send(message);
+    if (this.#find(to)?.out.send(message) === false) this.dropped++;
   }
 
   /** Long messages go on where there is room. @returns how many moved */

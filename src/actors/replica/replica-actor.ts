@@ -315,7 +315,7 @@ export class ReplicaActor {
 
   /** Also called by the owner's timer. */
   publishTraffic(): void {
-    const framesDropped = this.#clients.dropped;
+    const framesDropped = this.#peers.dropped + this.#clients.dropped;
     const framesCorrupt = this.#guard.broken;
     this.#counters.publishTraffic(
       { framesDropped, framesCorrupt, ...this.#pauses.summary },

@@ -1,0 +1,64 @@
+// The keys of a namespace: what users call them, what the store calls them, and what is said of those that it does not take.
+
+import type { Refusal } from '../../service/operation-writer.js';
+import { wellFormed } from '../../service/utf8.js';
+import type { Key } from '../api.js';
+import { VrError } from '../errors.js';
+
+export interface KeySpaceLimits {
+  readonly keyBytes: number;
+  readonly valueBytes: number;
+}
+
+export class KeySpace {
+  readonly #prefix: string;
+  readonly #limits: KeySpaceLimits;
+
+  constructor(prefix: string, limits: KeySpaceLimits) {
+    this.#prefix = prefix;
+    this.#limits = limits;
+  }
+
+  /** @throws {VrError} VR_KEY_INVALID */
+  within(prefix: string): KeySpace {
+    if (typeof prefix !== 'string' || !wellFormed(prefix))
+      throw keyError(`a prefix must be a well-formed string, got ${typeof prefix}`, prefix);
+    return new KeySpace(this.#prefix + prefix, this.#limits);
+  }
+
+  /**
+   * `key` with its prefix; an empty one stays empty, and so is refused, whatever its prefix.
+   * @throws {VrError} VR_KEY_INVALID
+   */
+  whole(key: Key): Key {
+    if (typeof key === 'string')
+      return this.#prefix === '' || key === '' ? key : this.#prefix + key;
+    if (!(key instanceof Uint8Array))
+      throw keyError(`a key must be a string or bytes, got ${typeof key}`, key);
+    if (this.#prefix === '' || key.length === 0) return key;
+    return Buffer.concat([Buffer.from(this.#prefix, 'utf8'), key]);
+  }
+
+  /** Why an operation of `key` was not written. */
+  refused(refusal: Refusal, key: Key): VrError {
+    const { keyBytes, valueBytes } = this.#limits;
+    switch (refusal) {
+      case 'key-malformed':
+        return keyError('a key must be well-formed Unicode', key);
+      case 'key-empty':
+        return keyError('a key must not be empty', key);
+      case 'key-too-long':
+        return keyError(`a key must have at most limits.keyBytes = ${keyBytes} bytes`, key);
+      case 'value-too-long':
+        return new VrError(
+          'VR_VALUE_TOO_LARGE',
+          `a value must have at most limits.valueBytes = ${valueBytes} bytes`,
+          { details: { key, limit: 'valueBytes', valueBytes } },
+        );
+    }
+  }
+}
+
+function keyError(message: string, key: unknown): VrError {
+  return new VrError('VR_KEY_INVALID', message, { details: { key } });
+}
