@@ -76,8 +76,9 @@ export class EntryGuard {
 
   #note(bytes: Uint8Array, out: Uint32Array): void {
     const known = this.#known[this.#count];
-    const low = out[0] as number;
-    const high = out[1] as number;
+    // As signed words: an unsigned one is a double from 2^31 on.
+    const low = (out[0] as number) | 0;
+    const high = (out[1] as number) | 0;
     if (known === undefined) this.#known.push({ bytes, low, high });
     else {
       known.bytes = bytes;
