@@ -69,7 +69,6 @@ test.each([
   [3088945312, 'L4: a recovering replica whose target nobody has any more (Install 4)'],
   [3576010727, 'I25: word that every active has ended (HH3)'],
   [3576009154, 'L2: a view that only clients know of (N1)'],
-  [492181125, 'L2: reads that are asked for again while each takes a round trip (CL2)'],
   [3576011535, 'L1: the back-off of view changes after a long storm (VC10)'],
 ])('seed %i once failed: %s', (seed) => {
   expect(simulate({ seed }).failure).toBe(null);

@@ -5,6 +5,7 @@ import { wellFormed } from '../../service/utf8.js';
 import type { Key } from '../api.js';
 import { VrError } from '../errors.js';
 
+/** Bytes of one entry, at most (`limits.keyBytes`, `limits.valueBytes`). */
 export interface KeySpaceLimits {
   readonly keyBytes: number;
   readonly valueBytes: number;

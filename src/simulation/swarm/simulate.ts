@@ -13,8 +13,6 @@ const RECOVERY_TIMEOUTS = 10;
 const BACKED_OFF_TIMEOUTS = 26;
 /** Round trip of one call. */
 const TICKS_PER_CALL = 2;
-/** Times that a read is asked for again while it waits in a ring (CL2); each copy is answered, where there is little room one by one. */
-const COPIES_OF_READS = 4;
 /** View changes that the second phase may still need. */
 const VIEW_CHANGES_MAX = 3;
 
@@ -123,12 +121,9 @@ function settle(run: Run, plan: Plan): void {
   // VC10: whoever tried in vain for long waits longer, and again for each elect that is broken for good.
   const timeouts = RECOVERY_TIMEOUTS + BACKED_OFF_TIMEOUTS * (1 + run.broken.size);
   // With room for one waiting read each takes a round trip.
-  const copies = plan.limits.waitingReads === undefined ? 1 : COPIES_OF_READS;
   const open = run.calls.filter((call) => call.code === null && !call.abandoned).length;
   const limit =
-    timeouts * plan.timing.viewTimeout +
-    4 * plan.clientTiming.retryMax +
-    TICKS_PER_CALL * copies * open;
+    timeouts * plan.timing.viewTimeout + 4 * plan.clientTiming.retryMax + TICKS_PER_CALL * open;
   run.until(() => answered(run), limit, 'L2: an answer to every call');
   run.askClosing();
   run.until(() => answered(run) && converged(run), limit, 'L6: one view and equal logs');
