@@ -12,6 +12,12 @@ export interface LocalLevel {
   readonly maxStaleMs: number;
 }
 
+/**
+ * What of ours the primary has not read (CL2). `none`: it has everything, so silence means something. `moving`: it has read on since
+ * the last tick, so silence proves nothing. `still`: it has not, and may have ended.
+ */
+export type Backlog = 'none' | 'moving' | 'still';
+
 export type ClientEvent =
   /** Open a session. Nothing else is sent before it exists. */
   | { readonly type: 'open' }
@@ -30,8 +36,7 @@ export type ClientEvent =
       readonly level: LocalLevel | null;
     }
   | { readonly type: 'message'; readonly from: ReplicaId; readonly message: ServerMessage }
-  /** `unread`: the primary's ring still holds bytes of ours, so silence proves nothing (CL2). */
-  | { readonly type: 'tick'; readonly count: number; readonly unread: boolean }
+  | { readonly type: 'tick'; readonly count: number; readonly backlog: Backlog }
   /** Write what is due. `room[id]`: bytes that may be written to replica id; positive admits at least one message. */
   | { readonly type: 'flush'; readonly room: readonly number[] }
   /** End the session once nothing is open (CS8). */

@@ -85,7 +85,7 @@ export class ClientSession {
         onMessage(client, event.from, event.message);
         break;
       case 'tick':
-        onTick(client, event.count, event.unread);
+        onTick(client, event.count, event.backlog);
         break;
       case 'flush':
         flush(client, event.room);

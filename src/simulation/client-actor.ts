@@ -165,8 +165,8 @@ export class ClientActor<C extends Submission> {
     const due = tick - this.#lastTick;
     this.#lastTick = tick;
     if (due > 0) {
-      const unread = network.ring(key, this.session.primary).length > 0;
-      this.step({ type: 'tick', count: due, unread });
+      const backlog = network.ring(key, this.session.primary).backlog();
+      this.step({ type: 'tick', count: due, backlog });
     }
     this.#submit();
     if (!this.session.wantsFlush) return;

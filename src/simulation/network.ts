@@ -2,6 +2,7 @@
 // message that was sent stays under way after its sender's death (ghosts). What a receiver is handed is a copy whose bytes
 // are overwritten after its step, as a ring would do it.
 
+import type { Backlog } from '../protocol/client-event.js';
 import type { Entry, Message, MessageKind } from '../protocol/message.js';
 
 /** A replica's id, or CLIENT_BASE + the address of a client. */
@@ -143,6 +144,9 @@ export class Ring {
   readonly to: ActorKey;
   #unread: Envelope[] = [];
   #at = 0;
+  #taken = 0;
+  /** `#taken` when the sender last asked. */
+  #seen = 0;
   frames = 0;
   bytes = 0;
 
@@ -154,6 +158,14 @@ export class Ring {
   /** Unread messages. */
   get length(): number {
     return this.#unread.length - this.#at;
+  }
+
+  /** What is unread, and whether some was read since this was last asked. */
+  backlog(): Backlog {
+    const moving = this.#taken !== this.#seen;
+    this.#seen = this.#taken;
+    if (this.length === 0) return 'none';
+    return moving ? 'moving' : 'still';
   }
 
   /** Counts a message that was written; it is read after it `arrived`. */
@@ -174,6 +186,7 @@ export class Ring {
     const envelope = this.#unread[this.#at];
     if (envelope === undefined) return undefined;
     this.#at++;
+    this.#taken++;
     if (this.#at === this.#unread.length) {
       this.#unread = [];
       this.#at = 0;

@@ -73,6 +73,8 @@ export class ReplicaActor<M extends StateMachine> {
   #tickRest = 0;
   #asleepUntil = 0;
   #dirty = true;
+  /** The client whose message was taken last, by its key; -1: none yet. */
+  #lastServed = -1;
 
   constructor(
     host: Host<M>,
@@ -259,13 +261,24 @@ export class ReplicaActor<M extends StateMachine> {
       this.#step({ type: 'hint', hint });
       taken++;
     }
-    const clients = mail.filter(({ from }) => from >= CLIENT_BASE);
+    const clients = this.#inTurns(mail.filter(({ from }) => from >= CLIENT_BASE));
     for (let turn = 0, moved = true; moved && turn < TURN; turn++) {
       moved = false;
-      for (const ring of clients) if (this.#takeFromClient(ring)) moved = true;
+      for (const ring of clients) {
+        if (!this.#takeFromClient(ring)) continue;
+        moved = true;
+        this.#lastServed = ring.from;
+      }
       if (moved) taken++;
     }
     return taken;
+  }
+
+  /** Whoever was served last comes last (N3). */
+  #inTurns(clients: Ring[]): readonly Ring[] {
+    clients.sort((one, other) => one.from - other.from);
+    const next = clients.findIndex(({ from }) => from > this.#lastServed);
+    return next < 0 ? clients : [...clients.slice(next), ...clients.slice(0, next)];
   }
 
   #takeFromClient(ring: Ring): boolean {

@@ -157,6 +157,11 @@ export class OutLink {
   unread(): boolean {
     return this.#staged !== null || this.#ring.unread();
   }
+
+  /** The receiver has read something since this was last asked. */
+  advanced(): boolean {
+    return this.#ring.advanced();
+  }
 }
 
 /** How much one poll may hand out. */

@@ -79,6 +79,8 @@ export class RingWriter {
   #published: number;
   /** The consumer's position as last seen: re-read only when the ring looks full. */
   #head: number;
+  /** Its position when somebody last asked whether it has `advanced`. */
+  #headSeen: number;
 
   /** Over fresh (zero) memory, or over memory where an earlier producer has ended: its unpublished claims are overwritten. */
   constructor(memory: SharedArrayBuffer) {
@@ -92,6 +94,7 @@ export class RingWriter {
     this.#tail = Atomics.load(positions, TAIL);
     this.#published = this.#tail;
     this.#head = Atomics.load(positions, HEAD);
+    this.#headSeen = this.#head;
   }
 
   /**
@@ -178,6 +181,14 @@ export class RingWriter {
   /** True while the consumer has not read everything published. */
   unread(): boolean {
     return Atomics.load(this.#positions, HEAD) !== this.#published;
+  }
+
+  /** The consumer has read something since this was last asked. */
+  advanced(): boolean {
+    const head = Atomics.load(this.#positions, HEAD);
+    const moved = head !== this.#headSeen;
+    this.#headSeen = head;
+    return moved;
   }
 }
 

@@ -1,12 +1,13 @@
-// A replica's replies to a client that reads slowly: they wait in order, and the client rings when it has read on.
+// A replica and its clients: replies to one that reads slowly wait in order, and the client rings when it has read on; requests are
+// taken in turns.
 
 import { expect, test } from 'vitest';
 import { ClientConnections } from '../../src/actors/replica/client-connections.js';
 import { PLAIN_PARTS } from '../../src/actors/replica/stop-points.js';
-import type { Reply } from '../../src/protocol/message.js';
-import { EVERYTHING, InLink } from '../../src/transport/link.js';
+import type { ClientMessage, Reply } from '../../src/protocol/message.js';
+import { EVERYTHING, InLink, OutLink } from '../../src/transport/link.js';
 import { allocateClientLink, allocateMesh, ReplicaBlock } from '../../src/transport/mesh.js';
-import { RingReader } from '../../src/transport/ring.js';
+import { RingReader, RingWriter } from '../../src/transport/ring.js';
 
 const RING_BYTES = 64 << 10;
 const ADDRESS = 5;
@@ -59,3 +60,43 @@ test.each([
   connections.pump();
   expect(connections.ready).toBe(false);
 });
+
+test.each([1, 2, 3, 4])(
+  'N3: of four clients that ask without end each is served as often, with room for one in each %i polls',
+  (period) => {
+    const served: number[] = [];
+    let room = false;
+    const take = (address: number): void => {
+      served.push(address);
+      room = false;
+    };
+    const connections = new ClientConnections(
+      0,
+      PLAIN_PARTS,
+      () => room,
+      ({ address }) => take(address),
+    );
+    const { doorbell } = new ReplicaBlock(allocateMesh({ replicas: 1, ringBytes: RING_BYTES }), 0);
+    for (const address of [1, 2, 3, 4]) {
+      const link = allocateClientLink({ replicas: 1, ringBytes: RING_BYTES });
+      const requests = new OutLink(new RingWriter(link.requests[0] as SharedArrayBuffer), doorbell);
+      for (let readId = 1; readId <= 50; readId++) requests.send(read(readId));
+      requests.flush();
+      connections.add(address, link);
+    }
+    for (let poll = 1; served.length < 100; poll++) {
+      if (poll % period === 0) room = true;
+      connections.poll(EVERYTHING);
+    }
+    expect([1, 2, 3, 4].map((own) => served.filter((address) => address === own).length)).toEqual([
+      25, 25, 25, 25,
+    ]);
+  },
+);
+
+function read(readId: number): ClientMessage {
+  return {
+    ...{ kind: 'read', clientId: [1, 2, 3, 4], session: 5, afterRequest: 0, readId, epoch: 0 },
+    ...{ seenView: 0, body: new Uint8Array(8) },
+  };
+}

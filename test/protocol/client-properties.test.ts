@@ -401,7 +401,7 @@ class Bench {
 
   tick(count: number): void {
     const unread = this.wire.some(({ to }) => to === this.client.primary);
-    this.step({ type: 'tick', count, unread });
+    this.step({ type: 'tick', count, backlog: unread ? 'still' : 'none' });
   }
 
   /** Nothing is lost any more: everything must end soon. */

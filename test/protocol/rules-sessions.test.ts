@@ -215,15 +215,35 @@ test('CL2: silence repeats everything in order, from the second time on to every
   const { step } = opened();
   for (const token of [1, 2]) step({ type: 'submit', token, body: NONE, replyBytes: 1 });
   expect(targets(step({ type: 'flush', room: ROOM }))).toEqual(['request1>0', 'request2>0']);
-  step({ type: 'tick', count: 15, unread: true });
+  step({ type: 'tick', count: 15, backlog: 'still' });
   expect(targets(step({ type: 'flush', room: ROOM }))).toEqual([]);
-  step({ type: 'tick', count: 50, unread: false });
+  step({ type: 'tick', count: 50, backlog: 'none' });
   expect(targets(step({ type: 'flush', room: ROOM }))).toEqual(['request1>0', 'request2>0']);
-  step({ type: 'tick', count: 50, unread: false });
+  step({ type: 'tick', count: 50, backlog: 'none' });
   expect(targets(step({ type: 'flush', room: ROOM })).sort()).toEqual([
     ...['request1>0', 'request1>1', 'request1>2'],
     ...['request2>0', 'request2>1', 'request2>2'],
   ]);
+});
+
+test('CL2: nothing is repeated while the primary reads on, however slowly, also after an earlier repetition', () => {
+  const { step } = opened();
+  const asked = (ticks: number, backlog: 'still' | 'moving'): string[] => {
+    const sent: string[] = [];
+    for (let tick = 0; tick < ticks; tick++) {
+      step({ type: 'tick', count: 1, backlog });
+      sent.push(...targets(step({ type: 'flush', room: ROOM })));
+    }
+    return sent;
+  };
+  step({ type: 'submit', token: 1, body: NONE, replyBytes: 1 });
+  step({ type: 'flush', room: ROOM });
+  for (let slowly = 0; slowly < 20; slowly++) {
+    expect(asked(10, 'still')).toEqual([]);
+    expect(asked(1, 'moving')).toEqual([]);
+  }
+  expect(asked(40, 'still')).toContain('request1>0');
+  expect(asked(100, 'moving')).toEqual([]);
 });
 
 test('CL2, L2: a ring that nobody ever reads is not waited for without end', () => {
@@ -232,7 +252,7 @@ test('CL2, L2: a ring that nobody ever reads is not waited for without end', () 
   step({ type: 'flush', room: ROOM });
   const asked = new Set<string>();
   for (let tick = 0; tick < 100; tick++) {
-    step({ type: 'tick', count: 1, unread: true });
+    step({ type: 'tick', count: 1, backlog: 'still' });
     for (const target of targets(step({ type: 'flush', room: ROOM }))) asked.add(target);
     if (tick === 18) expect([...asked]).toEqual([]);
   }
@@ -252,7 +272,7 @@ test('CL3: Busy waits and repeats; Evicted settles what is open and registers un
   } as const;
   step({ type: 'message', from: 0, message: busy });
   expect(targets(step({ type: 'flush', room: ROOM }))).toEqual([]);
-  step({ type: 'tick', count: 2, unread: false });
+  step({ type: 'tick', count: 2, backlog: 'none' });
   expect(targets(step({ type: 'flush', room: ROOM }))).toEqual(['request1>0']);
   const evicted = { kind: 'evicted', clientId: client.clientId, session: 4096 } as const;
   const out = step({ type: 'message', from: 0, message: evicted });

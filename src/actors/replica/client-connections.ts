@@ -42,6 +42,7 @@ export class ClientConnections {
   readonly #written: Connection[] = [];
   #stuck: Connection[] = [];
   readonly #byAddress = new Map<ClientAddress, Connection>();
+  /** Behind whoever was served last. */
   #turn = 0;
 
   /** `accept`: whether the core takes a message of this kind now; others stay unread (N1). */
@@ -99,18 +100,24 @@ export class ClientConnections {
     return true;
   }
 
-  /** N3: round-robin, and only as long as the core can take what comes. @returns how many messages there were */
+  /**
+   * N3: round-robin, and only as long as the core can take what comes. It begins behind whoever was served last: the core may refuse
+   * for many polls between two messages, and a turn that went on meanwhile could come to the same client each time.
+   * @returns how many messages there were
+   */
   poll(limit: PollLimit): number {
     const all = this.#all;
     const count = all.length;
     if (count === 0) return 0;
     let work = 0;
     let at = this.#turn % count;
-    this.#turn = at + 1;
     for (let left = count; left > 0; left--) {
       const { requests, take, taker } = all[at] as Connection;
-      work += requests.poll(limit, this.#accept, take, taker);
+      const taken = requests.poll(limit, this.#accept, take, taker);
       if (++at === count) at = 0;
+      if (taken === 0) continue;
+      work += taken;
+      this.#turn = at;
     }
     return work;
   }

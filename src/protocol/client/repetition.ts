@@ -1,6 +1,7 @@
 // When a client says again what it has said, and to whom (CL2): after silence to the primary and then to all, and of what its own
 // choice of a replica leaves unanswered to the primary (RD8).
 
+import type { Backlog } from '../client-event.js';
 import type { OpenRead } from './read-window.js';
 import { type ClientState, emit, waits } from './state.js';
 
@@ -32,14 +33,14 @@ export function restartTimer(client: ClientState): void {
 }
 
 /** CL2: silence proves nothing while the primary has not read what it was sent. */
-export function onTick(client: ClientState, count: number, unread: boolean): void {
+export function onTick(client: ClientState, count: number, backlog: Backlog): void {
   client.now += count;
-  if (!unread) client.readAt = client.now;
+  if (backlog !== 'still') client.readAt = client.now;
   if (client.phase === 'open' && client.local.silent(client.now)) leaveHome(client);
   if (!waits(client) && client.phase !== 'registering' && client.phase !== 'closing') return;
   // Not for ever: the thread behind that ring may have ended for good before this client heard of a later view.
   const patient = client.now - client.readAt < client.options.timing.retryMax;
-  if (unread && patient && client.attempt === 0) {
+  if (backlog !== 'none' && patient) {
     restartTimer(client);
     return;
   }

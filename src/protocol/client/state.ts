@@ -63,7 +63,7 @@ export interface ClientState {
   readonly local: LocalLane;
   /** Register or Unregister is due. */
   sessionMessageDue: boolean;
-  /** When the primary's ring was last seen without bytes of ours, or a reply came. */
+  /** When the primary was last seen to read on or to have read everything, or a reply came. */
   readAt: number;
   deadline: number;
   attempt: number;
