@@ -1,6 +1,7 @@
 // What happens to the client's half of the protocol, and what it wants done (protocol.md 3.14). The host owns rings,
 // clock and promises; bodies are opaque and must stay unchanged until their call is settled, for they are resent.
 
+import type { RingPositions } from './client/reading-watch.js';
 import type { ClientMessage, ServerMessage } from './message.js';
 import type { EpochNumber, OpNumber, ReplicaId, ViewNumber } from './types.js';
 
@@ -11,12 +12,6 @@ export interface LocalLevel {
   /** How long ago the replica may have heard of the primary; `ANY_AGE`: never mind. */
   readonly maxStaleMs: number;
 }
-
-/**
- * What of ours the primary has not read (CL2). `none`: it has everything, so silence means something. `moving`: it has read on since
- * the last tick, so silence proves nothing. `still`: it has not, and may have ended.
- */
-export type Backlog = 'none' | 'moving' | 'still';
 
 export type ClientEvent =
   /** Open a session. Nothing else is sent before it exists. */
@@ -36,7 +31,8 @@ export type ClientEvent =
       readonly level: LocalLevel | null;
     }
   | { readonly type: 'message'; readonly from: ReplicaId; readonly message: ServerMessage }
-  | { readonly type: 'tick'; readonly count: number; readonly backlog: Backlog }
+  /** `ring`: that to the supposed primary, before anything is written in this tick (CL2). */
+  | { readonly type: 'tick'; readonly count: number; readonly ring: RingPositions }
   /** Write what is due. `room[id]`: bytes that may be written to replica id; positive admits at least one message. */
   | { readonly type: 'flush'; readonly room: readonly number[] }
   /** End the session once nothing is open (CS8). */

@@ -85,7 +85,7 @@ export class ClientSession {
         onMessage(client, event.from, event.message);
         break;
       case 'tick':
-        onTick(client, event.count, event.backlog);
+        onTick(client, event.count, event.ring);
         break;
       case 'flush':
         flush(client, event.room);
@@ -101,7 +101,7 @@ export class ClientSession {
     const client = this.#state;
     assert(this.canSubmit(replyBytes), 'a request was submitted beyond the window');
     if (!waits(client)) restartTimer(client);
-    client.window.add(token, body, replyBytes);
+    client.window.add(token, body, replyBytes, client.now);
   }
 
   #read(token: number, body: Uint8Array, level: LocalLevel | null): void {
@@ -112,6 +112,6 @@ export class ClientSession {
       return;
     }
     if (!waits(client)) restartTimer(client);
-    client.reads.add(token, body, null);
+    client.reads.add(token, body, null, client.now);
   }
 }

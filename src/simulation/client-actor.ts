@@ -165,8 +165,8 @@ export class ClientActor<C extends Submission> {
     const due = tick - this.#lastTick;
     this.#lastTick = tick;
     if (due > 0) {
-      const backlog = network.ring(key, this.session.primary).backlog();
-      this.step({ type: 'tick', count: due, backlog });
+      const { written, read } = network.ring(key, this.session.primary);
+      this.step({ type: 'tick', count: due, ring: { written, read } });
     }
     this.#submit();
     if (!this.session.wantsFlush) return;

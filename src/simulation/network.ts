@@ -2,7 +2,6 @@
 // message that was sent stays under way after its sender's death (ghosts). What a receiver is handed is a copy whose bytes
 // are overwritten after its step, as a ring would do it.
 
-import type { Backlog } from '../protocol/client-event.js';
 import type { Entry, Message, MessageKind } from '../protocol/message.js';
 
 /** A replica's id, or CLIENT_BASE + the address of a client. */
@@ -144,9 +143,9 @@ export class Ring {
   readonly to: ActorKey;
   #unread: Envelope[] = [];
   #at = 0;
-  #taken = 0;
-  /** `#taken` when the sender last asked. */
-  #seen = 0;
+  /** Messages that ever arrived, and that are read or gone. */
+  written = 0;
+  read = 0;
   frames = 0;
   bytes = 0;
 
@@ -160,14 +159,6 @@ export class Ring {
     return this.#unread.length - this.#at;
   }
 
-  /** What is unread, and whether some was read since this was last asked. */
-  backlog(): Backlog {
-    const moving = this.#taken !== this.#seen;
-    this.#seen = this.#taken;
-    if (this.length === 0) return 'none';
-    return moving ? 'moving' : 'still';
-  }
-
   /** Counts a message that was written; it is read after it `arrived`. */
   wrote(envelope: Envelope): void {
     this.frames++;
@@ -176,6 +167,7 @@ export class Ring {
 
   arrived(envelope: Envelope): void {
     this.#unread.push(envelope);
+    this.written++;
   }
 
   get first(): Message | undefined {
@@ -186,7 +178,7 @@ export class Ring {
     const envelope = this.#unread[this.#at];
     if (envelope === undefined) return undefined;
     this.#at++;
-    this.#taken++;
+    this.read++;
     if (this.#at === this.#unread.length) {
       this.#unread = [];
       this.#at = 0;
@@ -203,8 +195,11 @@ export class Ring {
   discard(where: (envelope: Envelope) => boolean): void {
     const kept: Envelope[] = [];
     for (const envelope of this.#unread.slice(this.#at))
-      if (where(envelope)) this.gone(envelope);
-      else kept.push(envelope);
+      if (!where(envelope)) kept.push(envelope);
+      else {
+        this.gone(envelope);
+        this.read++;
+      }
     this.#unread = kept;
     this.#at = 0;
   }

@@ -3,6 +3,7 @@
 // unread that the actor cannot take now, which is the back-pressure (D25).
 
 import { violated } from '../protocol/assert.js';
+import type { RingPositions } from '../protocol/client/reading-watch.js';
 import type { Message, MessageKind } from '../protocol/message.js';
 import { type Asked, READ_CODE, REQUEST_CODE, readAsked } from './asked-frames.js';
 import type { Doorbell } from './doorbell.js';
@@ -153,14 +154,12 @@ export class OutLink {
     return this.#ring.told;
   }
 
-  /** True while the receiver has not read everything. */
-  unread(): boolean {
-    return this.#staged !== null || this.#ring.unread();
-  }
-
-  /** The receiver has read something since this was last asked. */
-  advanced(): boolean {
-    return this.#ring.advanced();
+  /** Of the ring: how much was ever written and read. The rest of a long message under way counts as a byte, unread. */
+  positions(): RingPositions {
+    const positions = this.#ring.positions();
+    return this.#staged === null
+      ? positions
+      : { written: (positions.written + 1) | 0, read: positions.read };
   }
 }
 

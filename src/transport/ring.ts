@@ -4,6 +4,7 @@
 // to drop (2.1). How to wait for data or room is not its affair.
 
 import { violated } from '../protocol/assert.js';
+import type { RingPositions } from '../protocol/client/reading-watch.js';
 import { checksum } from './checksum.js';
 import {
   invalidCapacity,
@@ -79,8 +80,6 @@ export class RingWriter {
   #published: number;
   /** The consumer's position as last seen: re-read only when the ring looks full. */
   #head: number;
-  /** Its position when somebody last asked whether it has `advanced`. */
-  #headSeen: number;
 
   /** Over fresh (zero) memory, or over memory where an earlier producer has ended: its unpublished claims are overwritten. */
   constructor(memory: SharedArrayBuffer) {
@@ -94,7 +93,6 @@ export class RingWriter {
     this.#tail = Atomics.load(positions, TAIL);
     this.#published = this.#tail;
     this.#head = Atomics.load(positions, HEAD);
-    this.#headSeen = this.#head;
   }
 
   /**
@@ -178,17 +176,9 @@ export class RingWriter {
     return Atomics.load(this.#positions, WAITING) === 0;
   }
 
-  /** True while the consumer has not read everything published. */
-  unread(): boolean {
-    return Atomics.load(this.#positions, HEAD) !== this.#published;
-  }
-
-  /** The consumer has read something since this was last asked. */
-  advanced(): boolean {
-    const head = Atomics.load(this.#positions, HEAD);
-    const moved = head !== this.#headSeen;
-    this.#headSeen = head;
-    return moved;
+  /** How many bytes were ever published, and how many of them the consumer has released; both wrap at 2^32. */
+  positions(): RingPositions {
+    return { written: this.#published, read: Atomics.load(this.#positions, HEAD) };
   }
 }
 

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { RING_HEADER_BYTES, recordSpace } from '../../src/transport/layout.js';
 import { RingReader, RingWriter } from '../../src/transport/ring.js';
 import { dice } from '../service/world.js';
+import { unread } from '../transport/unread.js';
 import { inputs, PROPERTY, TIMEOUT_MS } from './counts.js';
 import { Bench, CAPACITY, contentOf, FRAME_MAX, type Frame } from './ring-bench.js';
 
@@ -58,7 +59,7 @@ test('H5, BP4: any sequence of steps, from any position, through wraps and succe
       while (bench.published.length > 0) bench.takeExpected();
       bench.reader.release();
       expect(bench.writer.free()).toBe(CAPACITY);
-      expect(bench.writer.unread()).toBe(false);
+      expect(unread(bench.writer)).toBe(false);
       expect(bench.reader.corrupt).toBe(0);
     }),
     PROPERTY,
@@ -94,7 +95,7 @@ function run(bench: Bench, one: Step): void {
       expect(reader.unreleased === 0).toBe(bench.consumed.length === 0);
       reader.release();
       bench.consumed = [];
-      expect(writer.unread()).toBe(bench.published.length > 0);
+      expect(unread(writer)).toBe(bench.published.length > 0);
       return;
     case 'newProducer': // what was claimed and not published never was
       bench.writer = new RingWriter(bench.memory);

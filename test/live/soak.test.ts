@@ -134,6 +134,34 @@ test('bytes flipped in unread frames cost frames and nothing else', async () => 
   await cluster.close();
 });
 
+test('CL2: a read whose frame was damaged is asked for again while the same client is answered all the time', async () => {
+  const slots = 16;
+  const cluster = await openCluster({}, true);
+  const { kv } = cluster;
+  await kv.set('k', 1);
+  const { primary } = await cluster.status();
+  const corrupt = (): number => cluster.metrics().replicas[primary]?.framesCorrupt ?? 0;
+  for (let round = 0; round < 4; round++) {
+    const before = corrupt();
+    let over = false;
+    const done = new Set<number>();
+    // Each call is a request of its own, so that the others go on, and they do until each has come through.
+    const loop = async (slot: number): Promise<void> => {
+      while (done.size < slots) {
+        const last = over;
+        const results = await kv.pipeline().get('k').submit();
+        expect(results.value(0)).toBe(1);
+        if (last) done.add(slot);
+      }
+    };
+    const loops = Promise.all(Array.from({ length: slots }, (_, slot) => loop(slot)));
+    while (corrupt() === before) await cluster.flip({ replica: primary }, 1);
+    over = true;
+    await loops;
+  }
+  await cluster.close();
+});
+
 describe('the verdict', () => {
   const space = keySpace(1);
   const [register = 0] = space.shared;

@@ -401,7 +401,7 @@ class Bench {
 
   tick(count: number): void {
     const unread = this.wire.some(({ to }) => to === this.client.primary);
-    this.step({ type: 'tick', count, backlog: unread ? 'still' : 'none' });
+    this.step({ type: 'tick', count, ring: { written: unread ? 1 : 0, read: 0 } });
   }
 
   /** Nothing is lost any more: everything must end soon. */

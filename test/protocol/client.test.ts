@@ -1,13 +1,15 @@
 // The client's half (protocol.md 3.13 and 3.14), clause by clause: one session, told what it hears, and what it wants to send.
 
 import { expect, test } from 'vitest';
+import type { RingPositions } from '../../src/protocol/client/reading-watch.js';
 import type { ClientSessionOptions } from '../../src/protocol/client/state.js';
 import { ClientSession } from '../../src/protocol/client.js';
-import type { Backlog, ClientEffect, ClientEvent } from '../../src/protocol/client-event.js';
+import type { ClientEffect, ClientEvent } from '../../src/protocol/client-event.js';
 import type { ClientMessage, ServerMessage } from '../../src/protocol/message.js';
 
 const RING = 1e6;
 const ROOM = [RING, RING, RING, RING];
+const ALL_READ: RingPositions = { written: 0, read: 0 };
 const STAMP = { gen: 0, epoch: 0 };
 const RESULT = { code: 'ok', result: new Uint8Array(0) } as const;
 
@@ -77,8 +79,8 @@ class Desk {
     return effects.flatMap((effect) => (effect.type === 'send' ? [effect] : []));
   }
 
-  tick(count = 1, backlog: Backlog = 'none'): ClientEffect[] {
-    return this.step({ type: 'tick', count, backlog });
+  tick(count = 1, ring: RingPositions = ALL_READ): ClientEffect[] {
+    return this.step({ type: 'tick', count, ring });
   }
 
   /** Effects, shortly, of hearing `message` from the supposed primary or from `from`. */
@@ -153,9 +155,9 @@ function registering(): Desk {
 }
 
 /** Ticks until something is sent again, one at a time. */
-function ticksUntilSent(desk: Desk, backlog: Backlog = 'none'): number {
+function ticksUntilSent(desk: Desk, ring: RingPositions = ALL_READ): number {
   for (let ticks = 1; ticks < 1000; ticks++) {
-    desk.tick(1, backlog);
+    desk.tick(1, ring);
     if (desk.flush().length > 0) return ticks;
   }
   throw new Error('nothing was ever sent');
@@ -443,10 +445,10 @@ test('CL2, BP1: an attempt that finds little room asks everybody all the same, p
 test('CL2: a primary that reads slowly is not asked again before it has read, one that never reads is', () => {
   const desk = writing(1);
   for (let tick = 1; tick <= 300; tick++) {
-    desk.tick(1, tick % 30 === 0 ? 'moving' : 'still');
+    desk.tick(1, { written: 1000, read: Math.floor(tick / 30) });
     expect(desk.flush()).toBe('');
   }
-  expect(ticksUntilSent(desk, 'still')).toBeGreaterThanOrEqual(40); // as long as the longest timeout
+  expect(ticksUntilSent(desk, { written: 1000, read: 10 })).toBeGreaterThanOrEqual(40); // as long as the longest timeout
 });
 
 // ── Busy, eviction, results ──

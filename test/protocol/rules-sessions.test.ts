@@ -167,6 +167,8 @@ function session(): {
 }
 
 const ROOM = [1e6, 1e6, 1e6];
+const ALL_READ = { written: 0, read: 0 };
+const UNREAD = { written: 1, read: 0 };
 
 function opened(): ReturnType<typeof session> {
   const made = session();
@@ -215,36 +217,73 @@ test('CL2: silence repeats everything in order, from the second time on to every
   const { step } = opened();
   for (const token of [1, 2]) step({ type: 'submit', token, body: NONE, replyBytes: 1 });
   expect(targets(step({ type: 'flush', room: ROOM }))).toEqual(['request1>0', 'request2>0']);
-  step({ type: 'tick', count: 15, backlog: 'still' });
+  step({ type: 'tick', count: 15, ring: UNREAD });
   expect(targets(step({ type: 'flush', room: ROOM }))).toEqual([]);
-  step({ type: 'tick', count: 50, backlog: 'none' });
+  step({ type: 'tick', count: 50, ring: ALL_READ });
   expect(targets(step({ type: 'flush', room: ROOM }))).toEqual(['request1>0', 'request2>0']);
-  step({ type: 'tick', count: 50, backlog: 'none' });
+  step({ type: 'tick', count: 50, ring: ALL_READ });
   expect(targets(step({ type: 'flush', room: ROOM })).sort()).toEqual([
     ...['request1>0', 'request1>1', 'request1>2'],
     ...['request2>0', 'request2>1', 'request2>2'],
   ]);
 });
 
-test('CL2: nothing is repeated while the primary reads on, however slowly, also after an earlier repetition', () => {
+test('CL2: nothing is repeated while the primary has not read it but reads on, however slowly, also after an earlier repetition', () => {
   const { step } = opened();
-  const asked = (ticks: number, backlog: 'still' | 'moving'): string[] => {
+  let read = 0;
+  const asked = (ticks: number): string[] => {
     const sent: string[] = [];
     for (let tick = 0; tick < ticks; tick++) {
-      step({ type: 'tick', count: 1, backlog });
+      step({ type: 'tick', count: 1, ring: { written: 1000, read } });
       sent.push(...targets(step({ type: 'flush', room: ROOM })));
     }
     return sent;
   };
   step({ type: 'submit', token: 1, body: NONE, replyBytes: 1 });
   step({ type: 'flush', room: ROOM });
-  for (let slowly = 0; slowly < 20; slowly++) {
-    expect(asked(10, 'still')).toEqual([]);
-    expect(asked(1, 'moving')).toEqual([]);
-  }
-  expect(asked(40, 'still')).toContain('request1>0');
-  expect(asked(100, 'moving')).toEqual([]);
+  for (; read < 20; read++) expect(asked(10)).toEqual([]);
+  expect(asked(50)).toContain('request1>0'); // after retryMax without a sign
+  for (; read < 40; read++) expect(asked(10)).toEqual([]);
 });
+
+test.each(['request', 'read'] as const)(
+  'CL2: a %s that was lost is repeated while others are answered all the time, in a ring that is never empty',
+  (kind) => {
+    const { client, step } = opened();
+    const { clientId, session } = client;
+    const state = { gen: 0, epoch: 0, view: 0, op: 1, code: 'ok', result: NONE } as const;
+    let token = 0;
+    let lost = 0;
+    const call = (): void => {
+      step({ type: 'read', token: ++token, body: NONE, level: null });
+    };
+    if (kind === 'request') step({ type: 'submit', token: ++token, body: NONE, replyBytes: 1 });
+    else call();
+    for (let tick = 0; tick < 100; tick++) {
+      step({ type: 'tick', count: 1, ring: { written: tick + 1, read: tick } });
+      call();
+      for (const effect of step({ type: 'flush', room: ROOM })) {
+        if (effect.type !== 'send') continue;
+        const { message } = effect;
+        if (
+          message.kind === 'request' ||
+          (message.kind === 'read' && message.readId === 1 && kind === 'read')
+        )
+          lost++;
+        else if (message.kind === 'read') {
+          const { readId } = message;
+          step({
+            type: 'message',
+            from: 0,
+            message: { kind: 'readReply', clientId, readId, ...state },
+          });
+        }
+      }
+    }
+    expect(session).toBeGreaterThan(0);
+    expect(lost).toBeGreaterThan(2);
+  },
+);
 
 test('CL2, L2: a ring that nobody ever reads is not waited for without end', () => {
   const { step } = opened();
@@ -252,7 +291,7 @@ test('CL2, L2: a ring that nobody ever reads is not waited for without end', () 
   step({ type: 'flush', room: ROOM });
   const asked = new Set<string>();
   for (let tick = 0; tick < 100; tick++) {
-    step({ type: 'tick', count: 1, backlog: 'still' });
+    step({ type: 'tick', count: 1, ring: UNREAD });
     for (const target of targets(step({ type: 'flush', room: ROOM }))) asked.add(target);
     if (tick === 18) expect([...asked]).toEqual([]);
   }
@@ -272,7 +311,7 @@ test('CL3: Busy waits and repeats; Evicted settles what is open and registers un
   } as const;
   step({ type: 'message', from: 0, message: busy });
   expect(targets(step({ type: 'flush', room: ROOM }))).toEqual([]);
-  step({ type: 'tick', count: 2, backlog: 'none' });
+  step({ type: 'tick', count: 2, ring: ALL_READ });
   expect(targets(step({ type: 'flush', room: ROOM }))).toEqual(['request1>0']);
   const evicted = { kind: 'evicted', clientId: client.clientId, session: 4096 } as const;
   const out = step({ type: 'message', from: 0, message: evicted });

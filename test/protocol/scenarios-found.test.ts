@@ -56,7 +56,8 @@ test('session-thrash (CS1, CL3): who loses one session after the other waits a r
   const result = new Uint8Array(0);
   const opened = (): number => {
     let ticks = 0;
-    for (; !client.wantsFlush; ticks++) client.step({ type: 'tick', count: 1, backlog: 'none' });
+    for (; !client.wantsFlush; ticks++)
+      client.step({ type: 'tick', count: 1, ring: { written: 0, read: 0 } });
     client.step({ type: 'flush', room });
     const { clientId } = client;
     const session = 4096 * drawn;

@@ -345,8 +345,8 @@ export class ClientActor {
     const count = Math.min(10, Math.floor((now - this.#tickedMs) / TICK_MS));
     if (count > 0) {
       this.#tickedMs = now;
-      const backlog = this.#rings.backlog(this.#session.primary);
-      this.#step({ type: 'tick', count, backlog });
+      const ring = this.#rings.positions(this.#session.primary);
+      this.#step({ type: 'tick', count, ring });
     }
     if (this.#ticks++ % EXPIRE_EVERY_TICKS === 0) this.#outbox.expire(now);
     this.#flush();

@@ -1,7 +1,7 @@
 // The rings between one client and all replicas, as links. They carry messages both ways; what these mean, and when to look for
 // them, is the client's affair.
 
-import type { Backlog } from '../../protocol/client-event.js';
+import type { RingPositions } from '../../protocol/client/reading-watch.js';
 import type { ClientMessage, Message } from '../../protocol/message.js';
 import type { ReplicaId } from '../../protocol/types.js';
 import { EVERYTHING, InLink, OutLink, type PollLimit } from '../../transport/link.js';
@@ -67,13 +67,9 @@ export class ClientRings {
     for (const link of this.#links) link.out.flush();
   }
 
-  /** What the replica has not read, and whether it has read on since this was last asked of it. */
-  backlog(id: ReplicaId): Backlog {
-    const out = this.#links[id]?.out;
-    if (out === undefined) return 'none';
-    const moving = out.advanced();
-    if (!out.unread()) return 'none';
-    return moving ? 'moving' : 'still';
+  /** How far the replica has read what was written for it. */
+  positions(id: ReplicaId): RingPositions {
+    return (this.#links[id] as ReplicaLinks).out.positions();
   }
 
   hasData(): boolean {

@@ -20,8 +20,6 @@ export class LocalLane {
   readonly #reads: ReadWindow;
   /** Whoever is asked now. */
   #home: ReplicaId;
-  /** Since when the oldest open read is the oldest. */
-  #since = 0;
   #token: Token = { gen: 0, op: 0 };
 
   constructor(
@@ -58,15 +56,12 @@ export class LocalLane {
   }
 
   add(token: number, body: Uint8Array, level: LocalLevel, now: number): void {
-    if (this.#reads.count === 0) this.#since = now;
-    this.#reads.add(token, body, level);
+    this.#reads.add(token, body, level, now);
   }
 
   /** @returns the read that is answered, or null */
   close(readId: number, now: number): OpenRead | null {
-    // The others may be answered for ever while the answer to the oldest is lost.
-    if (readId === this.#reads.oldest) this.#since = now;
-    return this.#reads.close(readId);
+    return this.#reads.close(readId, now);
   }
 
   nextUnwritten(): OpenRead | null {
@@ -90,7 +85,7 @@ export class LocalLane {
 
   /** True: it had its time. */
   silent(now: number): boolean {
-    return this.#reads.count > 0 && now - this.#since >= this.#patience;
+    return this.#reads.count > 0 && now - this.#reads.since >= this.#patience;
   }
 
   /** The fields that make a read a local one. */

@@ -32,6 +32,7 @@ export class ReadWindow {
   /** In the order of their ids; those before the cursor were written. */
   #reads: OpenRead[] = [];
   #cursor = 0;
+  #since = 0;
   #logFull = false;
 
   /** `requests`: the window of the same client, whose numbers reads wait for. `ids`: shared by all windows of a client. */
@@ -50,29 +51,32 @@ export class ReadWindow {
     return this.#reads.length >= this.#size;
   }
 
-  add(token: number, body: Uint8Array, level: LocalLevel | null): void {
+  /** Since when the oldest open read is the oldest, or is to be written again. */
+  get since(): number {
+    return this.#since;
+  }
+
+  add(token: number, body: Uint8Array, level: LocalLevel | null, now: number): void {
     assert(!this.full, 'a read was added beyond the limit');
+    if (this.#reads.length === 0) this.#since = now;
     const afterRequest = this.#logFull ? this.#requests.answered : this.#requests.last;
     this.#reads.push({ readId: this.#ids.next(), token, body, afterRequest, level });
   }
 
   /** Takes the answered one out. @returns null: answered before, or never given */
-  close(readId: number): OpenRead | null {
+  close(readId: number, now: number): OpenRead | null {
     // By hand: it is the first one nearly always, and neither looking for it nor closing the gap needs an object.
     const reads = this.#reads;
     let at = 0;
     while (at < reads.length && reads[at]?.readId !== readId) at++;
     const open = reads[at];
     if (open === undefined) return null;
+    // The others may be answered for ever while the answer to the oldest is lost.
+    if (at === 0) this.#since = now;
     for (let next = at + 1; next < reads.length; next++) reads[next - 1] = reads[next] as OpenRead;
     reads.pop();
     if (at < this.#cursor) this.#cursor--;
     return open;
-  }
-
-  /** Id of the read that is open for longest, or null. */
-  get oldest(): number | null {
-    return this.#reads[0]?.readId ?? null;
   }
 
   /** The next open read that was not written, or null. */
@@ -98,8 +102,9 @@ export class ReadWindow {
   }
 
   /** Everything open is to be written again. */
-  rewind(): void {
+  rewind(now: number): void {
     this.#cursor = 0;
+    this.#since = now;
   }
 
   /** The primary's log is full, or no longer (BP6). @returns whether that is news */
@@ -112,10 +117,10 @@ export class ReadWindow {
   }
 
   /** Everything open is to be written in a new session. */
-  changeSession(): void {
+  changeSession(now: number): void {
     // Numbers of an older session mean nothing in this one, and everything submitted under it was settled.
     this.#waitAtMostFor(0);
-    this.rewind();
+    this.rewind(now);
   }
 
   #waitAtMostFor(most: RequestNumber): void {

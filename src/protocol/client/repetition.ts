@@ -1,26 +1,32 @@
 // When a client says again what it has said, and to whom (CL2): after silence to the primary and then to all, and of what its own
 // choice of a replica leaves unanswered to the primary (RD8).
 
-import type { Backlog } from '../client-event.js';
 import type { OpenRead } from './read-window.js';
-import { type ClientState, emit, waits } from './state.js';
+import type { RingPositions } from './reading-watch.js';
+import { type ClientState, emit, supposedPrimary, waits } from './state.js';
 
 /** Attempts that still lengthen a timeout. */
 const ATTEMPT_DOUBLINGS = 16;
 
 /** Everything open is written again, as soon as there is room. */
 export function resendAll(client: ClientState): void {
-  client.window.rewind();
-  client.reads.rewind();
-  if (client.phase === 'registering' || client.phase === 'closing') client.sessionMessageDue = true;
+  client.window.rewind(client.now);
+  client.reads.rewind(client.now);
+  if (changesSession(client)) askForSession(client);
   if (waits(client)) emit(client, { type: 'resent', requests: client.window.count });
 }
 
-/** An answer came. */
+/** Register or Unregister is due. */
+export function askForSession(client: ClientState): void {
+  client.sessionMessageDue = true;
+  client.sessionMessageAt = client.now;
+}
+
+/** An answer came: the next timeout is a short one, and asks one replica. */
 export function progress(client: ClientState): void {
-  client.readAt = client.now;
-  client.attempt = 0;
   client.toAll = false;
+  if (client.attempt === 0) return;
+  client.attempt = 0;
   restartTimer(client);
 }
 
@@ -29,22 +35,37 @@ export function restartTimer(client: ClientState): void {
   const { retry, retryMax } = timing;
   const ticks = Math.min(retryMax, retry * (1 << Math.min(client.attempt, ATTEMPT_DOUBLINGS)));
   const spread = 0.8 + (0.4 * random()) / 2 ** 32;
-  client.deadline = client.now + Math.max(1, Math.round(ticks * spread));
+  client.timeout = Math.max(1, Math.round(ticks * spread));
+  client.silentSince = client.now;
+}
+
+function changesSession({ phase }: ClientState): boolean {
+  return phase === 'registering' || phase === 'closing';
+}
+
+/** Others may be answered for ever while the oldest, or the answer to it, is lost: so its time counts, that of requests and of reads. */
+function oldestSince(client: ClientState): number {
+  if (changesSession(client)) return client.sessionMessageAt;
+  const { window, reads } = client;
+  if (window.count === 0) return reads.since;
+  return reads.count === 0 ? window.since : Math.min(window.since, reads.since);
 }
 
 /** CL2: silence proves nothing while the primary has not read what it was sent. */
-export function onTick(client: ClientState, count: number, backlog: Backlog): void {
+export function onTick(client: ClientState, count: number, ring: RingPositions): void {
   client.now += count;
-  if (backlog !== 'still') client.readAt = client.now;
-  if (client.phase === 'open' && client.local.silent(client.now)) leaveHome(client);
-  if (!waits(client) && client.phase !== 'registering' && client.phase !== 'closing') return;
+  const { now, watch } = client;
+  watch.look(now, supposedPrimary(client), ring);
+  if (client.phase === 'open' && client.local.silent(now)) leaveHome(client);
+  if (!waits(client) && !changesSession(client)) return;
+  const since = oldestSince(client);
   // Not for ever: the thread behind that ring may have ended for good before this client heard of a later view.
-  const patient = client.now - client.readAt < client.options.timing.retryMax;
-  if (backlog !== 'none' && patient) {
-    restartTimer(client);
+  const patient = watch.stillFor(now) < client.options.timing.retryMax;
+  if (watch.maybeUnread(since) && patient) {
+    client.silentSince = now;
     return;
   }
-  if (client.now < client.deadline) return;
+  if (now < Math.max(since, client.silentSince) + client.timeout) return;
   client.attempt++;
   client.toAll = client.attempt >= 2;
   restartTimer(client);
@@ -59,5 +80,5 @@ export function leaveHome(client: ClientState): void {
 export function askPrimary(client: ClientState, reads: readonly OpenRead[]): void {
   if (reads.length === 0) return;
   if (!waits(client)) restartTimer(client);
-  for (const { token, body } of reads) client.reads.add(token, body, null);
+  for (const { token, body } of reads) client.reads.add(token, body, null, client.now);
 }

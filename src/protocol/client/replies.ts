@@ -48,7 +48,7 @@ function onReply(client: ClientState, message: Reply): void {
     onEvicted(client);
     return;
   }
-  client.window.close(open);
+  client.window.close(open, client.now);
   progress(client);
   noteLogFull(client, false);
   client.local.seen(message.gen, message.op);
@@ -67,7 +67,7 @@ function onReadReply(client: ClientState, message: ReadReply): void {
     onLocalReply(client, local, message);
     return;
   }
-  const open = client.reads.close(message.readId);
+  const open = client.reads.close(message.readId, client.now);
   if (open === null) return;
   client.local.seen(message.gen, message.op);
   progress(client);

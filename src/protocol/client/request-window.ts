@@ -20,6 +20,7 @@ export class RequestWindow {
   #cursor: RequestNumber = 1;
   #count = 0;
   #replyBytes = 0;
+  #since = 0;
 
   constructor(size: number) {
     this.#slots = new Array<OpenRequest | null>(size).fill(null);
@@ -49,8 +50,14 @@ export class RequestWindow {
     return this.#next >= this.#base + this.#slots.length;
   }
 
-  add(token: number, body: Uint8Array, replyBytes: number): void {
+  /** Since when the oldest open request is the oldest, or is to be written again. */
+  get since(): number {
+    return this.#since;
+  }
+
+  add(token: number, body: Uint8Array, replyBytes: number, now: number): void {
     assert(!this.full, 'a request was added beyond the window');
+    if (this.#count === 0) this.#since = now;
     const requestNumber = this.#next++;
     this.#slots[requestNumber % this.#slots.length] = { requestNumber, token, body, replyBytes };
     this.#count++;
@@ -64,7 +71,8 @@ export class RequestWindow {
   }
 
   /** Takes the answered one out. */
-  close(open: OpenRequest): void {
+  close(open: OpenRequest, now: number): void {
+    if (open.requestNumber === this.#base) this.#since = now;
     this.#slots[open.requestNumber % this.#slots.length] = null;
     this.#count--;
     this.#replyBytes -= open.replyBytes;
@@ -92,8 +100,9 @@ export class RequestWindow {
   }
 
   /** Everything open is to be written again. */
-  rewind(): void {
+  rewind(now: number): void {
     this.#cursor = this.#base;
+    this.#since = now;
   }
 
   /** Forgets everything and numbers from 1 on. @returns what was open */

@@ -4,6 +4,7 @@ import type { ClientEffect } from '../client-event.js';
 import type { ClientId, Random32, ReplicaId, SessionNumber, ViewNumber } from '../types.js';
 import { LocalLane } from './local-lane.js';
 import { ReadIds, ReadWindow } from './read-window.js';
+import { ReadingWatch } from './reading-watch.js';
 import { RequestWindow } from './request-window.js';
 
 /** Timers in ticks (CL2). */
@@ -61,11 +62,13 @@ export interface ClientState {
   readonly window: RequestWindow;
   readonly reads: ReadWindow;
   readonly local: LocalLane;
-  /** Register or Unregister is due. */
+  /** Register or Unregister is to be written, and since when. */
   sessionMessageDue: boolean;
-  /** When the primary was last seen to read on or to have read everything, or a reply came. */
-  readAt: number;
-  deadline: number;
+  sessionMessageAt: number;
+  readonly watch: ReadingWatch;
+  /** Silence of this many ticks, counted from then at the earliest, repeats everything. */
+  timeout: number;
+  silentSince: number;
   attempt: number;
   /** From the second attempt on, everybody is asked, in this flush. */
   toAll: boolean;
@@ -96,8 +99,10 @@ export function idleClient(options: ClientSessionOptions): ClientState {
     reads: new ReadWindow(readsMax, window, ids),
     local: new LocalLane({ home, actives, patience, readsMax }, window, ids),
     sessionMessageDue: false,
-    readAt: 0,
-    deadline: 0,
+    sessionMessageAt: 0,
+    watch: new ReadingWatch(),
+    timeout: 0,
+    silentSince: 0,
     attempt: 0,
     toAll: false,
     waitUntil: 0,
