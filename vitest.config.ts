@@ -9,6 +9,8 @@ export default defineConfig({
       {
         test: {
           name: 'pure',
+          // The default leaves a core to the one that starts them, which has nothing to do: of two that is half.
+          maxWorkers: '100%',
           include: [
             'test/{protocol,transport,service,simulation,actors,fuzz,cli}/**/*.test.ts',
             'test/storage/*.test.ts',
