@@ -70,6 +70,7 @@ test.each([
   [3576010727, 'I25: word that every active has ended (HH3)'],
   [3576009154, 'L2: a view that only clients know of (N1)'],
   [3576011535, 'L1: the back-off of view changes after a long storm (VC10)'],
+  [480, 'L2: a client that a primary out of office tells to come again (CL2)'],
   [492181125, 'L2: a client repeats what a slow primary is still reading (CL2)'],
 ])('seed %i once failed: %s', (seed) => {
   expect(simulate({ seed }).failure).toBe(null);

@@ -51,7 +51,7 @@ export class ReadWindow {
     return this.#reads.length >= this.#size;
   }
 
-  /** Since when the oldest open read is the oldest, or is to be written again. */
+  /** Since when the oldest open read is the oldest. */
   get since(): number {
     return this.#since;
   }
@@ -102,9 +102,8 @@ export class ReadWindow {
   }
 
   /** Everything open is to be written again. */
-  rewind(now: number): void {
+  rewind(): void {
     this.#cursor = 0;
-    this.#since = now;
   }
 
   /** The primary's log is full, or no longer (BP6). @returns whether that is news */
@@ -117,10 +116,10 @@ export class ReadWindow {
   }
 
   /** Everything open is to be written in a new session. */
-  changeSession(now: number): void {
+  changeSession(): void {
     // Numbers of an older session mean nothing in this one, and everything submitted under it was settled.
     this.#waitAtMostFor(0);
-    this.rewind(now);
+    this.rewind();
   }
 
   #waitAtMostFor(most: RequestNumber): void {

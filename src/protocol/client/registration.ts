@@ -3,7 +3,7 @@
 import { assert } from '../assert.js';
 import type { ClientOutcome } from '../client-event.js';
 import type { Reply } from '../message.js';
-import { askForSession, askPrimary, progress, restartTimer } from './repetition.js';
+import { askPrimary, progress, restartTimer } from './repetition.js';
 import { type ClientState, emit, waits } from './state.js';
 
 /** The pause before another registration grows to this power of two. */
@@ -13,7 +13,8 @@ export function register(client: ClientState): void {
   client.phase = 'registering';
   client.session = 0;
   client.nonce = client.options.freshNonce();
-  askForSession(client);
+  client.sessionMessageDue = true;
+  client.writtenAt = client.now;
   restartTimer(client);
 }
 
@@ -28,10 +29,12 @@ export function onSessionReply(client: ClientState, message: Reply): void {
   client.phase = 'open';
   client.session = message.session;
   client.sessionMessageDue = false;
-  client.reads.changeSession(client.now);
+  client.reads.changeSession();
+  client.writtenAt = client.now;
   // What they were to follow belongs to the session that is gone.
   askPrimary(client, client.local.giveUp());
   progress(client);
+  restartTimer(client);
   emit(client, { type: 'opened' });
 }
 
@@ -68,7 +71,8 @@ export function close(client: ClientState): void {
   }
   assert(!waits(client) && client.local.count === 0, 'closed with calls open');
   client.phase = 'closing';
-  askForSession(client);
+  client.sessionMessageDue = true;
+  client.writtenAt = client.now;
   restartTimer(client);
 }
 

@@ -10,16 +10,11 @@ const ATTEMPT_DOUBLINGS = 16;
 
 /** Everything open is written again, as soon as there is room. */
 export function resendAll(client: ClientState): void {
-  client.window.rewind(client.now);
-  client.reads.rewind(client.now);
-  if (changesSession(client)) askForSession(client);
+  client.window.rewind();
+  client.reads.rewind();
+  client.writtenAt = client.now;
+  if (changesSession(client)) client.sessionMessageDue = true;
   if (waits(client)) emit(client, { type: 'resent', requests: client.window.count });
-}
-
-/** Register or Unregister is due. */
-export function askForSession(client: ClientState): void {
-  client.sessionMessageDue = true;
-  client.sessionMessageAt = client.now;
 }
 
 /** An answer came: the next timeout is a short one, and asks one replica. */
@@ -45,7 +40,7 @@ function changesSession({ phase }: ClientState): boolean {
 
 /** Others may be answered for ever while the oldest, or the answer to it, is lost: so its time counts, that of requests and of reads. */
 function oldestSince(client: ClientState): number {
-  if (changesSession(client)) return client.sessionMessageAt;
+  if (changesSession(client)) return 0;
   const { window, reads } = client;
   if (window.count === 0) return reads.since;
   return reads.count === 0 ? window.since : Math.min(window.since, reads.since);
@@ -61,7 +56,7 @@ export function onTick(client: ClientState, count: number, ring: RingPositions):
   const since = oldestSince(client);
   // Not for ever: the thread behind that ring may have ended for good before this client heard of a later view.
   const patient = watch.stillFor(now) < client.options.timing.retryMax;
-  if (watch.maybeUnread(since) && patient) {
+  if (watch.maybeUnread(Math.max(since, client.writtenAt)) && patient) {
     client.silentSince = now;
     return;
   }

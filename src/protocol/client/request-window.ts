@@ -50,7 +50,7 @@ export class RequestWindow {
     return this.#next >= this.#base + this.#slots.length;
   }
 
-  /** Since when the oldest open request is the oldest, or is to be written again. */
+  /** Since when the oldest open request is the oldest. */
   get since(): number {
     return this.#since;
   }
@@ -100,9 +100,8 @@ export class RequestWindow {
   }
 
   /** Everything open is to be written again. */
-  rewind(now: number): void {
+  rewind(): void {
     this.#cursor = this.#base;
-    this.#since = now;
   }
 
   /** Forgets everything and numbers from 1 on. @returns what was open */

@@ -62,9 +62,10 @@ export interface ClientState {
   readonly window: RequestWindow;
   readonly reads: ReadWindow;
   readonly local: LocalLane;
-  /** Register or Unregister is to be written, and since when. */
+  /** Register or Unregister is to be written. */
   sessionMessageDue: boolean;
-  sessionMessageAt: number;
+  /** When everything open was to be written again; what came later was written after it became open. */
+  writtenAt: number;
   readonly watch: ReadingWatch;
   /** Silence of this many ticks, counted from then at the earliest, repeats everything. */
   timeout: number;
@@ -99,7 +100,7 @@ export function idleClient(options: ClientSessionOptions): ClientState {
     reads: new ReadWindow(readsMax, window, ids),
     local: new LocalLane({ home, actives, patience, readsMax }, window, ids),
     sessionMessageDue: false,
-    sessionMessageAt: 0,
+    writtenAt: 0,
     watch: new ReadingWatch(),
     timeout: 0,
     silentSince: 0,
