@@ -285,6 +285,21 @@ test.each(['request', 'read'] as const)(
   },
 );
 
+test('CL2, L2: a replica out of office that says so each time it is asked does not keep a client from asking everybody', () => {
+  const { step } = opened();
+  step({ type: 'submit', token: 1, body: NONE, replyBytes: 1 });
+  const asked = new Set<string>();
+  const away = { kind: 'notPrimary', epoch: 0, view: 0, primaryId: null } as const;
+  for (let tick = 0; tick < 100; tick++) {
+    step({ type: 'tick', count: 1, ring: ALL_READ });
+    const sent = targets(step({ type: 'flush', room: ROOM }));
+    for (const target of sent) asked.add(target);
+    if (sent.length > 0)
+      step({ type: 'message', from: 0, message: { ...away, status: 'view-change' } });
+  }
+  expect([...asked].sort()).toEqual(['request1>0', 'request1>1', 'request1>2']);
+});
+
 test('CL2, L2: a ring that nobody ever reads is not waited for without end', () => {
   const { step } = opened();
   step({ type: 'submit', token: 1, body: NONE, replyBytes: 1 });
