@@ -10,11 +10,28 @@ import { isClean } from '#dist/cli/ledger.js';
 import { guardStreams } from '#dist/cli/output.js';
 import { startProgress } from '#dist/cli/progress.js';
 import { formatCount, formatMillis } from '#dist/cli/units.js';
-import { compare, comparisonTable, describeCapacity } from './cluster/comparison.js';
+import {
+  compare,
+  comparisonTable,
+  describeCapacity,
+  describeDisturbance,
+} from './cluster/comparison.js';
 import { type Kills, killPrimaries } from './cluster/kills.js';
 
-const FULL = { rounds: 3, settleMs: 4000, times: { warmUpMs: 100, measureMs: 900 }, loadMs: 1500 };
-const QUICK = { rounds: 1, settleMs: 20, times: { warmUpMs: 20, measureMs: 50 }, loadMs: 50 };
+const FULL = {
+  rounds: 3,
+  attempts: 2,
+  settleMs: 4000,
+  times: { warmUpMs: 100, measureMs: 900 },
+  loadMs: 1500,
+};
+const QUICK = {
+  rounds: 1,
+  attempts: 1,
+  settleMs: 20,
+  times: { warmUpMs: 20, measureMs: 50 },
+  loadMs: 50,
+};
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
 const size = values.quick ? QUICK : FULL;
@@ -54,6 +71,7 @@ async function main(): Promise<number> {
     progress.stop();
     say(comparisonTable(comparison));
     say(describeCapacity(comparison.capacity));
+    say(describeDisturbance(comparison.disturbance));
   } finally {
     progress.stop();
     await gate.close();

@@ -20,13 +20,15 @@ import {
   compare,
   comparisonTable,
   describeCapacity,
+  describeDisturbance,
 } from './comparison.js';
-import { SETTLE_MS } from './contender.js';
+import { ATTEMPTS, SETTLE_MS } from './contender.js';
 import { type Kill, killPrimaries } from './kills.js';
 import type { MemoryReport } from './memory.js';
 
 const FULL = {
   rounds: 9,
+  attempts: ATTEMPTS,
   settleMs: SETTLE_MS,
   times: { warmUpMs: 200, measureMs: 1500 },
   kills: 20,
@@ -34,6 +36,7 @@ const FULL = {
 };
 const QUICK = {
   rounds: 1,
+  attempts: 1,
   settleMs: 20,
   times: { warmUpMs: 20, measureMs: 50 },
   kills: 1,
@@ -142,6 +145,7 @@ async function main(): Promise<number> {
   }
   say(comparisonTable(comparison));
   say(describeCapacity(comparison.capacity));
+  say(describeDisturbance(comparison.disturbance));
   say('');
   const { kills, audit } = await killPrimaries(size);
   tellKills(kills);

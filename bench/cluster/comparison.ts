@@ -3,9 +3,11 @@
 
 import { CAPACITY_GOOD } from '#dist/cli/capacity.js';
 import { table } from '#dist/cli/output.js';
+import { STOLEN_MOST } from '#dist/cli/stolen.js';
 import { formatCount, formatMicros } from '#dist/cli/units.js';
 import type { Contender, Round } from './contender.js';
 import {
+  type Disturbance,
   type InterleaveOptions,
   interleave,
   type Medians,
@@ -29,12 +31,13 @@ export interface Comparison {
   readonly rows: readonly ComparedRow[];
   /** Work of two threads over work of one: before the first round and after each. */
   readonly capacity: readonly number[];
+  readonly disturbance: Disturbance;
 }
 
 export const CONTENDERS: readonly Contender[] = [UNREPLICATED, ...REPLICATED, NAIVE];
 
 export async function compare(options: InterleaveOptions): Promise<Comparison> {
-  const { measured, capacity } = await interleave(CONTENDERS, options);
+  const { measured, capacity, disturbance } = await interleave(CONTENDERS, options);
   const roundsOf = (id: Contender['id']): readonly Round[] =>
     measured[CONTENDERS.findIndex((one) => one.id === id)] ?? [];
   const rows = CONTENDERS.map(({ id, name }) => {
@@ -48,7 +51,7 @@ export async function compare(options: InterleaveOptions): Promise<Comparison> {
       rounds,
     };
   });
-  return { rows, capacity };
+  return { rows, capacity, disturbance };
 }
 
 export function comparisonTable(comparison: Comparison): string {
@@ -72,4 +75,9 @@ export function describeCapacity(capacity: readonly number[]): string {
   return Math.min(...capacity) < CAPACITY_GOOD
     ? `${line}\n? below ${CAPACITY_GOOD}: the machine was busy or throttled, compare ratios rather than figures`
     : line;
+}
+
+/** What the host took while something was measured, in a line. */
+export function describeDisturbance({ measurements, disturbed, repeated }: Disturbance): string {
+  return `given to others by the host, more than ${STOLEN_MOST * 100} % of the time: ${disturbed} of ${measurements} measurements, after ${repeated} were repeated`;
 }

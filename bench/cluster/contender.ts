@@ -10,6 +10,9 @@ import { latencyOf } from '#dist/cli/statistics.js';
  */
 export const SETTLE_MS = 10_000;
 
+/** Of a measurement that the host disturbs. */
+export const ATTEMPTS = 3;
+
 export interface RoundTimes {
   readonly warmUpMs: number;
   readonly measureMs: number;

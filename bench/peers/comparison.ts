@@ -4,6 +4,7 @@ import { formatCount } from '#dist/cli/units.js';
 import { messageOf } from '#dist/cli/usage.js';
 import type { Round } from '../cluster/contender.js';
 import {
+  type Disturbance,
   type InterleaveOptions,
   interleave,
   type Medians,
@@ -36,6 +37,7 @@ export interface PeerComparison {
   readonly rows: readonly PeerRow[];
   /** Work of two threads over work of one: before the first round and after each. */
   readonly capacity: readonly number[];
+  readonly disturbance: Disturbance;
   /** viewstamp's pipelines over Redis, both at their best; null: Redis did not take part. */
   readonly pipelinesOverRedis: number | null;
 }
@@ -63,7 +65,7 @@ export async function comparePeers(
       options.begin(0, `starting ${peer.id}`);
       for (const entrant of await peer.open(servers)) entrants.push({ ...entrant, peer });
     }
-    const { measured, capacity } = await interleave(entrants, {
+    const { measured, capacity, disturbance } = await interleave(entrants, {
       ...options,
       roundDone: (round, row, now) => {
         const figures = row.map(
@@ -87,6 +89,7 @@ export async function comparePeers(
     return {
       rows,
       capacity,
+      disturbance,
       pipelinesOverRedis: redis.length === 0 ? null : pipelinesOverRedis([yardstick], redis),
     };
   } catch (error) {

@@ -10,7 +10,7 @@ import { guardStreams } from '#dist/cli/output.js';
 import { startProgress } from '#dist/cli/progress.js';
 import { parseCount, parseList } from '#dist/cli/units.js';
 import { EXIT_UNAVAILABLE } from '#dist/cli/usage.js';
-import { SETTLE_MS } from '../cluster/contender.js';
+import { ATTEMPTS, SETTLE_MS } from '../cluster/contender.js';
 import { endOnSignals, jsonFile, parseSeconds, runProgram, SECONDS } from '../program.js';
 import { comparePeers, obstacle, PEERS, type PeerComparison } from './comparison.js';
 import type { Peer, PeerId } from './peer.js';
@@ -20,7 +20,7 @@ import { VIEWSTAMP } from './threads.js';
 const ROUNDS_MOST = 1000;
 /** Before each measurement, as a part of it: after its turn a peer was idle. */
 const WARM_UP_SHARE = 0.15;
-const SMOKE = { rounds: 1, seconds: SECONDS.least, settleMs: 20 };
+const SMOKE = { rounds: 1, attempts: 1, seconds: SECONDS.least, settleMs: 20 };
 
 interface Flags {
   readonly rounds: number;
@@ -70,7 +70,9 @@ async function run(flags: Flags): Promise<number> {
     process.stderr.write('nothing is left to compare viewstamp with\n');
     return EXIT_UNAVAILABLE;
   }
-  const { rounds, seconds, settleMs } = flags.smoke ? SMOKE : { ...flags, settleMs: SETTLE_MS };
+  const { rounds, attempts, seconds, settleMs } = flags.smoke
+    ? SMOKE
+    : { ...flags, attempts: ATTEMPTS, settleMs: SETTLE_MS };
   const env = recordEnvironment();
   say(describeEnvironment(env));
   say('half get, half set · 16-byte keys · values of 16 to 100 bytes · 10,000 keys');
@@ -81,6 +83,7 @@ async function run(flags: Flags): Promise<number> {
   try {
     comparison = await comparePeers(peers, {
       rounds,
+      attempts,
       settleMs,
       times: { warmUpMs: seconds * WARM_UP_SHARE * 1e3, measureMs: seconds * 1e3 },
       gate,

@@ -2,7 +2,7 @@
 
 import { table } from '#dist/cli/output.js';
 import { formatCount, formatMicros } from '#dist/cli/units.js';
-import { describeCapacity } from '../cluster/comparison.js';
+import { describeCapacity, describeDisturbance } from '../cluster/comparison.js';
 import { PEERS, type PeerComparison, type PeerRow } from './comparison.js';
 
 const HEAD = [
@@ -36,7 +36,7 @@ function cells(row: PeerRow): string[] {
 }
 
 export function peersTable(comparison: PeerComparison): string {
-  const { rows, capacity, pipelinesOverRedis: ratio } = comparison;
+  const { rows, capacity, disturbance, pipelinesOverRedis: ratio } = comparison;
   const notes = PEERS.filter(({ id }) => rows.some(({ peer }) => peer === id)).map(
     ({ id, guarantees }) => `${id}: ${guarantees.note}`,
   );
@@ -49,5 +49,6 @@ export function peersTable(comparison: PeerComparison): string {
           `viewstamp's pipelines / Redis with WAIT 1, both at their best length: ${ratio.toFixed(2)}`,
         ]),
     describeCapacity(capacity),
+    describeDisturbance(disturbance),
   ].join('\n');
 }

@@ -10,8 +10,8 @@ import { guardStreams } from '#dist/cli/output.js';
 import { startProgress } from '#dist/cli/progress.js';
 import { parseCount, parseList } from '#dist/cli/units.js';
 import { EXIT_FAILED, EXIT_UNAVAILABLE } from '#dist/cli/usage.js';
-import { describeCapacity } from '../cluster/comparison.js';
-import { interleave } from '../cluster/interleave.js';
+import { describeCapacity, describeDisturbance } from '../cluster/comparison.js';
+import { type Disturbance, interleave } from '../cluster/interleave.js';
 import { LoadedCluster } from '../cluster/replicated.js';
 import { Servers } from '../peers/servers.js';
 import { endOnSignals, jsonFile, runProgram } from '../program.js';
@@ -41,6 +41,7 @@ interface Report {
   readonly env: Environment;
   readonly rounds: number;
   readonly capacity: readonly number[];
+  readonly disturbance: Disturbance;
   readonly doubtful: boolean;
   readonly figures: readonly Judged[];
   readonly skipped: readonly Skipped[];
@@ -74,7 +75,11 @@ function describeRound(names: readonly FigureName[], measured: Measured): string
 async function measure(
   names: readonly FigureName[],
   flags: Flags,
-): Promise<{ measured: Measured; capacity: readonly number[] }> {
+): Promise<{
+  measured: Measured;
+  capacity: readonly number[];
+  disturbance: Disturbance;
+}> {
   const size = flags.smoke === true ? SMOKE_SIZE : FULL_SIZE;
   const rounds = flags.smoke === true ? 1 : flags.rounds;
   const probes = probesFor(names);
@@ -86,7 +91,7 @@ async function measure(
   const cluster = new LoadedCluster(0, size.logBytes);
   try {
     const entrants = probes.map((probe) => PROBES[probe]({ size, gate, servers, cluster }));
-    const { measured, capacity } = await interleave<unknown>(entrants, {
+    const { measured, capacity, disturbance } = await interleave<unknown>(entrants, {
       ...size,
       rounds,
       gate,
@@ -99,7 +104,7 @@ async function measure(
         say(`round ${round}, capacity ${now.toFixed(2)}: ${figures}`);
       },
     });
-    return { measured: byProbe((at) => measured[at] ?? []), capacity };
+    return { measured: byProbe((at) => measured[at] ?? []), capacity, disturbance };
   } finally {
     progress.stop();
     await gate.close();
@@ -116,11 +121,12 @@ async function run(flags: Flags): Promise<number> {
   }
   const env = recordEnvironment();
   say(describeEnvironment(env));
-  const { measured, capacity } = await measure(names, flags);
+  const { measured, capacity, disturbance } = await measure(names, flags);
   const figures = names.map((name) => judge(name, FIGURES[name].of(measured)));
   const doubtful = isDoubtful(capacity);
   say(judgedTable(figures, doubtful));
   say(describeCapacity(capacity));
+  say(describeDisturbance(disturbance));
   for (const line of describeDoubt(capacity)) say(line);
   if (flags.json !== undefined) {
     const report: Report = {
@@ -129,6 +135,7 @@ async function run(flags: Flags): Promise<number> {
       env,
       rounds: capacity.length - 1,
       capacity,
+      disturbance,
       doubtful,
       figures,
       skipped,

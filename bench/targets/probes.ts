@@ -7,7 +7,13 @@ import { open } from 'viewstamp';
 import type { CapacityGate } from '#dist/cli/capacity.js';
 import { isClean, Ledger } from '#dist/cli/ledger.js';
 import { CANONICAL, type WorkloadShape } from '#dist/cli/workload.js';
-import { type Entrant, type RoundTimes, type Running, SETTLE_MS } from '../cluster/contender.js';
+import {
+  ATTEMPTS,
+  type Entrant,
+  type RoundTimes,
+  type Running,
+  SETTLE_MS,
+} from '../cluster/contender.js';
 import { killInTurn } from '../cluster/kills.js';
 import { NAIVE } from '../cluster/naive.js';
 import { LOG_IN_USE, LoadedCluster, PIPELINES, PROMISES } from '../cluster/replicated.js';
@@ -28,6 +34,8 @@ import type { SingleLatency, SingleRequest } from './single.child.js';
 export interface Size {
   readonly settleMs: number;
   readonly times: RoundTimes;
+  /** Of a measurement that the host disturbs. */
+  readonly attempts: number;
   /** Of each replica's log, resident before. */
   readonly logBytes: number;
   /** Of a process that is started for one round. */
@@ -47,6 +55,7 @@ export const FULL_SIZE: Size = {
   settleMs: SETTLE_MS,
   logBytes: LOG_IN_USE,
   times: { warmUpMs: 200, measureMs: 1000 },
+  attempts: ATTEMPTS,
   freshMs: 2000,
   singles: { warmUpOperations: 40_000, warmUpMs: 20_000 },
   kills: 3,
@@ -60,6 +69,7 @@ export const SMOKE_SIZE: Size = {
   settleMs: 5,
   logBytes: 0,
   times: { warmUpMs: 5, measureMs: 20 },
+  attempts: 1,
   freshMs: 20,
   singles: { warmUpOperations: 20, warmUpMs: 1000 },
   kills: 1,

@@ -73,6 +73,8 @@ export interface RunDocument extends Configuration {
   readonly backlog: Backlog;
   readonly capacityBefore: number;
   readonly capacityAfter: number;
+  /** Share of the time of all cores that the host gave to others meanwhile; null: the system does not tell. */
+  readonly stolen: number | null;
   readonly latency: Latency;
   readonly entries: EntrySizes;
   /** [milliseconds since the beginning, operations per second since the sample before]. */
@@ -147,7 +149,7 @@ export function benchDocument(
     env,
     cluster,
     load,
-    runs: report.runs.map(({ configuration, run, result, capacityBefore, capacityAfter }) => ({
+    runs: report.runs.map(({ configuration, run, result, ...conditions }) => ({
       ...configuration,
       run,
       operations: result.operations,
@@ -157,8 +159,7 @@ export function benchDocument(
       opsPerSecond: result.opsPerSecond,
       cpuNsPerOp: result.cpuNsPerOp,
       backlog: result.backlog,
-      capacityBefore,
-      capacityAfter,
+      ...conditions,
       latency: latencyOf(result.histogram),
       entries: result.entries,
       timeline: result.timeline.map(

@@ -17,6 +17,7 @@ import { csv, table } from './output.js';
 import type { Backlog } from './pace.js';
 import type { ClusterRunResult } from './run.js';
 import { type Latency, latencyOf, median, spread } from './statistics.js';
+import { STOLEN_MOST } from './stolen.js';
 import { formatCount, formatMicros, formatMix, formatValueSizes } from './units.js';
 
 /** Runs that differ by more than this are marked. */
@@ -80,6 +81,9 @@ function summarize(report: BenchReport, configuration: Configuration): Configura
   if (env.loadAverage > env.cores)
     doubtful.push(`load average ${env.loadAverage.toFixed(1)} on ${env.cores} cores`);
   if (capacity < CAPACITY_GOOD) doubtful.push(`capacity ${capacity.toFixed(2)} of 2 threads`);
+  const stolen = Math.max(...runs.map((run) => run.stolen ?? 0));
+  if (stolen > STOLEN_MOST)
+    doubtful.push(`${(stolen * 100).toFixed(0)} % of a run's time was given to others by the host`);
   if (spread(rates) > SPREAD_DOUBTFUL)
     doubtful.push(`spread ${(spread(rates) * 100).toFixed(0)} %`);
   const dropped = sum((result) => result.backlog.dropped);

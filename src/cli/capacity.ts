@@ -2,16 +2,28 @@
 // cores, now one, and nothing but this tells which figures were taken when. 1.9 to 2 is good, 0.9 to 1.3 is a throttled phase.
 
 import { Piscina } from 'piscina';
+import { STOLEN_MOST, StolenTime } from './stolen.js';
 
 /** Below this, figures are marked. */
 export const CAPACITY_GOOD = 1.7;
 const SPIN_MS = 100;
 
-/** A result, and what the gate said on either side of it. */
-export interface Gated<T> {
-  readonly result: T;
+/** What is known of the machine while something was measured. */
+export interface Conditions {
   readonly capacityBefore: number;
   readonly capacityAfter: number;
+  /** Share of the time of all cores that the host gave to others; null where the system does not tell. */
+  readonly stolen: number | null;
+}
+
+/** A result, and what the gate said on either side of it. */
+export interface Gated<T> extends Conditions {
+  readonly result: T;
+}
+
+/** Figures that were measured so are marked, and count for less. */
+export function isBusy({ capacityBefore, capacityAfter, stolen }: Conditions): boolean {
+  return Math.min(capacityBefore, capacityAfter) < CAPACITY_GOOD || (stolen ?? 0) > STOLEN_MOST;
 }
 
 export class CapacityGate {
@@ -33,15 +45,18 @@ export class CapacityGate {
   async measure(): Promise<number> {
     const first = await this.#pool.run(SPIN_MS);
     const [left, right] = await Promise.all([this.#pool.run(SPIN_MS), this.#pool.run(SPIN_MS)]);
-    return (left + right) / first;
+    // The one that ran alone may have been the one that was held up: it would make any machine look good.
+    return (left + right) / Math.max(first, left, right);
   }
 
   /** Runs `work` between two measurements; the second one is the first of the next work. */
   async around<T>(work: () => Promise<T>): Promise<Gated<T>> {
     const capacityBefore = this.#last ?? (await this.measure());
+    const time = new StolenTime();
     const result = await work();
+    const stolen = time.share();
     this.#last = await this.measure();
-    return { result, capacityBefore, capacityAfter: this.#last };
+    return { result, capacityBefore, capacityAfter: this.#last, stolen };
   }
 
   async close(): Promise<void> {

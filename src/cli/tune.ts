@@ -11,7 +11,7 @@ import {
   planBench,
 } from './bench-plan.js';
 import { type MeasuredRun, nameOf } from './bench-report.js';
-import { CAPACITY_GOOD, CapacityGate, type Gated } from './capacity.js';
+import { CapacityGate, type Gated, isBusy } from './capacity.js';
 import type { RunResult } from './drive.js';
 import { describeEnvironment, recordEnvironment } from './environment.js';
 import { value } from './flags.js';
@@ -138,7 +138,7 @@ function measurementOf(gated: Gated<RunResult>): Measurement {
   return {
     opsPerSecond: errors > 0 ? 0 : opsPerSecond,
     p99Us: latencyOf(histogram).p99Us,
-    busy: Math.min(gated.capacityBefore, gated.capacityAfter) < CAPACITY_GOOD,
+    busy: isBusy(gated),
   };
 }
 

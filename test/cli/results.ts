@@ -66,6 +66,7 @@ export function report(flags: BenchFlags, figures: Figures): BenchReport {
       run: 1,
       capacityBefore: 2,
       capacityAfter: 2,
+      stolen: null,
       result: {
         ...counts,
         opsPerSecond,

@@ -2,14 +2,10 @@
 
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 
 const run = promisify(execFile);
 const STRESS = 'build/bench/micro/ring-stress.js';
-
-beforeAll(async () => {
-  await run(process.execPath, ['node_modules/typescript/bin/tsc', '-b', 'bench']);
-});
 
 test('two threads over a ring: no gap, no lost wake-up (H5)', async () => {
   const { stdout } = await run(process.execPath, [STRESS, '--fraction', '0.01']);

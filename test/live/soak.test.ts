@@ -12,6 +12,7 @@ import { keySpace } from '#dist/cli/soak/keys.js';
 import { trend } from '#dist/cli/soak/memory.js';
 import { FAULTS, Plan } from '#dist/cli/soak/plan.js';
 import { judge } from '#dist/cli/soak/report.js';
+import { viewstamp } from '../programs/fixtures/command.js';
 import {
   allNormal,
   countUp,
@@ -20,7 +21,6 @@ import {
   pause,
   untilTrue,
 } from './counting.js';
-import { viewstamp } from './fixtures/command.js';
 
 const MIB = 2 ** 20;
 const STEP_DOWN_MS = 20_000;

@@ -6,9 +6,10 @@ import type { OpenOptions } from '../../index.js';
 import { benchDocument } from '../bench-document.js';
 import { type Configuration, readingOptions } from '../bench-plan.js';
 import { type BenchReport, nameOf, summaries } from '../bench-report.js';
-import { CAPACITY_GOOD } from '../capacity.js';
+import { CAPACITY_GOOD, isBusy } from '../capacity.js';
 import { table } from '../output.js';
 import { median } from '../statistics.js';
+import { STOLEN_MOST } from '../stolen.js';
 import { formatCount, formatMicros, formatMillis } from '../units.js';
 import { frontierPlot } from './plot.js';
 import { type Estimate, frontier, type Objective } from './search.js';
@@ -106,13 +107,13 @@ export function tuneNotes(tuned: Tuned): string[] {
   const { report, candidates, estimates, elapsedMs, budgetMs } = tuned;
   const { runs } = report;
   const capacities = runs.map((run) => Math.min(run.capacityBefore, run.capacityAfter));
-  const busy = capacities.filter((capacity) => capacity < CAPACITY_GOOD).length;
+  const busy = runs.filter(isBusy).length;
   const lines = [
     `${estimates.length} of ${candidates.length} combinations measured in ${formatMillis(elapsedMs)}, runs: ${runs.length}; capacity of two threads ${Math.min(...capacities).toFixed(2)} to ${Math.max(...capacities).toFixed(2)}, median ${median(capacities).toFixed(2)}`,
   ];
   if (busy > 0)
     lines.push(
-      `? the machine was busy (capacity below ${CAPACITY_GOOD}) during ${busy} of ${runs.length} runs, which count only where a combination has no others`,
+      `? the machine was busy (capacity below ${CAPACITY_GOOD}, or over ${STOLEN_MOST * 100} % of its time given to others) during ${busy} of ${runs.length} runs, which count only where a combination has no others`,
     );
   if (!tuned.complete)
     lines.push(

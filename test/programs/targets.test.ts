@@ -1,14 +1,9 @@
 // The run of the targets for a moment: every probe starts, measures and ends. The figures are of no interest, and nobody judges them.
 
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
-import { type Ending, ROOT, scratch, startProgram } from './fixtures/command.js';
-
-beforeAll(() => {
-  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-b', 'bench'], { cwd: ROOT });
-});
+import { expect, test } from 'vitest';
+import { type Ending, scratch, startProgram } from './fixtures/command.js';
 
 /** Without programs to be found: no Redis, no taskset. */
 function targets(...args: string[]): Promise<Ending> {

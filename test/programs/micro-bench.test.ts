@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { scratch } from './fixtures/command.js';
 
 const run = promisify(execFile);
@@ -36,10 +36,6 @@ interface Measured {
   readonly name: string;
   readonly ns: number;
 }
-
-beforeAll(async () => {
-  await run(process.execPath, ['node_modules/typescript/bin/tsc', '-b', 'bench']);
-});
 
 test('--smoke runs every piece, and --json writes what the table shows', async () => {
   const file = join(scratch(), 'micro.json');

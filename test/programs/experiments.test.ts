@@ -1,18 +1,13 @@
 // The experiments for a moment: each measures, writes its data and draws. And what is committed of them: figures and tables must be what
 // the data beside them says.
 
-import { execFileSync } from 'node:child_process';
 import { copyFileSync, cpSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { type Ending, ROOT, scratch, startProgram } from './fixtures/command.js';
 
 const COMMITTED = join(ROOT, 'docs/experiments');
 const NAMES = ['replicas', 'view-change', 'message-size', 'request-queue'];
-
-beforeAll(() => {
-  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-b', 'bench'], { cwd: ROOT });
-});
 
 function experiments(...args: string[]): Promise<Ending> {
   return startProgram('build/bench/experiments/main.js', args).ending;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { open } from 'viewstamp';
 import { describe, expect, test } from 'vitest';
 import { isClean, LEDGER_CANONICAL, Ledger } from '#dist/cli/ledger.js';
-import { pause, untilTrue } from './counting.js';
+import { pause, untilTrue } from '../live/counting.js';
 import {
   leftover,
   operations,

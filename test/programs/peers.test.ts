@@ -1,17 +1,13 @@
 // The comparison with peers: its short run with those that need no server, what it says of servers that are not installed, fail to
 // start or are interrupted, and its figure for Redis. Servers are played by scripts: what counts is that none is left behind.
 
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { pipelinesOverRedis } from '../../bench/peers/over-redis.js';
-import { type Ending, ROOT, type Running, scratch, startProgram } from './fixtures/command.js';
-
-beforeAll(() => {
-  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-b', 'bench'], { cwd: ROOT });
-});
+import { type Ending, type Running, scratch, startProgram } from './fixtures/command.js';
 
 function start(args: readonly string[], path: string = ''): Running {
   return startProgram('build/bench/peers/main.js', args, { env: { ...process.env, PATH: path } });

@@ -6,7 +6,7 @@ import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import { type OpenOptions, open } from 'viewstamp';
 import { describe, expect, test } from 'vitest';
-import { countUp, untilTrue } from './counting.js';
+import { countUp, untilTrue } from '../live/counting.js';
 import { leftover, type Running, scratch, start, viewstamp } from './fixtures/command.js';
 
 /** A directory with a cluster that was written to and closed. @returns its path. */
