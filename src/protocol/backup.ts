@@ -112,6 +112,18 @@ export function onCommit(core: Core, message: Commit): boolean {
   return state.now - state.headTick >= core.timing.transferRetry;
 }
 
+/**
+ * Has, and has executed, all it was told of, and nobody waits for it: until somebody speaks there is nothing to notice but that the
+ * primary is silent.
+ */
+export function followsAtRest(core: Core): boolean {
+  const { state } = core;
+  if (state.status !== 'normal' || isPrimary(core) || state.suspect) return false;
+  if (state.votes.size > 0 || state.transfer !== null || state.localReads.length > 0) return false;
+  if (state.buffered.size > 0 || state.commit < state.commitMax) return false;
+  return (core.stateMachine === null ? state.commit : state.applied) === head(state.log);
+}
+
 /** N5: one cumulative acknowledgement per pass, before anything is executed. */
 export function sendPrepareOk(core: Core): void {
   const { state } = core;

@@ -3,7 +3,7 @@
 
 import { laterView, onClient, onRead, onRequest, takesReads, takesRequests } from './admission.js';
 import { violated } from './assert.js';
-import { onCommit, onPrepare } from './backup.js';
+import { followsAtRest, onCommit, onPrepare } from './backup.js';
 import { BodyPool } from './body-pool.js';
 import { ChainHasher } from './chain.js';
 import { tickPins } from './checkpoint/collect.js';
@@ -143,6 +143,11 @@ export class Replica {
   /** False at a primary that has heard all it needs: what acknowledgements still come may wait for the next pass. */
   get awaitsAcknowledgements(): boolean {
     return awaitsAcknowledgements(this.#core);
+  }
+
+  /** True at a backup whose ticks may come in bundles: it has nothing to repeat and nobody to answer. */
+  get followsAtRest(): boolean {
+    return followsAtRest(this.#core);
   }
 
   /** True: a `checkpoint` event would do something. */

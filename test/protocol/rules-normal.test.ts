@@ -1,6 +1,7 @@
 // The normal case, repair and backpressure (protocol.md 3.2, 3.4, 3.16), rule by rule at one replica.
 
 import { expect, test } from 'vitest';
+import { DEFAULT_TIMING } from '../../src/protocol/limits.js';
 import type { NewState, Prepare, ReplicaMessage } from '../../src/protocol/message.js';
 import { REQUEST_HEADER_BYTES } from '../../src/protocol/request-body.js';
 import { story } from '../../src/simulation/story.js';
@@ -130,6 +131,26 @@ test('N9: an acknowledgement is waited for until a majority has everything and a
   solo.client({ kind: 'read', ...asker, session: 0, readId: 1, afterRequest: 0, body });
   expect([solo.state.reads.length, awaits()]).toEqual([1, true]);
   expect(new Solo({ id: 1 }).replica.awaitsAcknowledgements).toBe(true);
+});
+
+test('a backup is at rest when it has executed all it was told of, suspects nobody and owes nobody an answer', () => {
+  const solo = new Solo();
+  const rests = (): boolean => solo.replica.followsAtRest;
+  expect(rests()).toBe(true);
+  solo.receive(prepare(LOG, { last: 2 }));
+  solo.pass();
+  expect([solo.state.commit, rests()]).toEqual([0, false]);
+  solo.receive(commit({ op: 2, commitMax: 2 }));
+  expect([solo.state.commit, rests()]).toEqual([2, false]);
+  solo.execute();
+  expect([solo.state.applied, rests()]).toEqual([2, true]);
+  // Told of more than it has.
+  solo.receive(prepare(LOG, { first: 4 }));
+  expect([solo.state.buffered.size, rests()]).toEqual([1, false]);
+  const lonely = new Solo();
+  lonely.ticks(DEFAULT_TIMING.viewTimeout * 2);
+  expect([lonely.state.suspect, lonely.replica.followsAtRest]).toEqual([true, false]);
+  expect(leading(3).replica.followsAtRest).toBe(false);
 });
 
 test('N8: the stream repeats from what was acknowledged once that stands still', () => {
