@@ -163,8 +163,10 @@ export class ReplicaActor {
     const began = performance.now();
     let work = this.#peers.hints(this.#onHint);
     work += this.#peers.poll(POLL_LIMIT, this.#onMessage);
-    work += this.#clients.poll(POLL_LIMIT);
+    // Between the two: what the others said counts before the time does (SP3), and what clients wait for counts from now, not from
+    // when this thread was last awake.
     work += this.#tick();
+    work += this.#clients.poll(POLL_LIMIT);
     work += this.#pollDisk();
     work += this.#peers.pump();
     work += this.#clients.pump();
