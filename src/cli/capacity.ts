@@ -1,5 +1,6 @@
 // The capacity gate: how much work two threads do at once, relative to one. A shared machine gives a two-core guest now two
-// cores, now one, and nothing but this tells which figures were taken when. 1.9 to 2 is good, 0.9 to 1.3 is a throttled phase.
+// cores, now one, and this tells which figures were taken when; what came and went in between stolen.ts sees, where the system counts
+// it. 1.9 to 2 is good, 0.9 to 1.3 is a throttled phase.
 
 import { Piscina } from 'piscina';
 import { STOLEN_MOST, StolenTime } from './stolen.js';

@@ -72,7 +72,8 @@ export class ReplicaActor {
   constructor(boot: ReplicaBoot, digest64: Digest64, parts: ActorParts = PLAIN_PARTS) {
     const { id, configuration, mesh } = boot;
     this.#boot = boot;
-    this.#restMs = Math.min(REST_MS, boot.timing.viewTimeout * TICK_MS * REST_SHARE);
+    const patienceMs = boot.timing.viewTimeout * TICK_MS * REST_SHARE;
+    this.#restMs = Math.max(WAKE_MS, Math.min(REST_MS, patienceMs));
     this.#guard = new EntryGuard(digest64);
     this.#block = parts.block(mesh, id);
     this.#cluster = new ClusterBlock(mesh);
