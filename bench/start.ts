@@ -20,6 +20,7 @@ import { type Kills, killPrimaries } from './cluster/kills.js';
 
 const FULL = {
   rounds: 3,
+  // It is to end within a minute.
   attempts: 2,
   settleMs: 4000,
   times: { warmUpMs: 100, measureMs: 900 },

@@ -35,7 +35,7 @@ import type { Chain, ClientId, Stamp } from '../../src/protocol/types.js';
 import { digest64, seeded } from '../../src/simulation/seeded.js';
 import { operation, StoryMachine } from '../../src/simulation/story-machine.js';
 
-const CLUSTER = 7;
+export const CLUSTER = 7;
 export const CLIENT: ClientId = [1, 2, 3, 4];
 const hasher = new ChainHasher(digest64);
 export const ORIGIN: Chain = hasher.origin(CLUSTER);
