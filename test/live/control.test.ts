@@ -174,7 +174,7 @@ test('a rehearsal leaves nothing of itself: no notice, no handle, nothing in the
   const digest64 = await loadDigest();
   const before = process.getActiveResourcesInfo();
   for (let time = 0; time < 2; time++) {
-    rehearse(boot, digest64);
+    for (const _ of rehearse(boot, digest64));
     // A port takes a few turns to close.
     await untilTrue(() => added(before, process.getActiveResourcesInfo()).length === 0);
   }

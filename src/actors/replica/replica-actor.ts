@@ -244,6 +244,10 @@ export class ReplicaActor {
     return !this.replica.awaitsAcknowledgements;
   }
 
+  get atEase(): boolean {
+    return this.replica.state.status === 'normal' && !this.#block.paused;
+  }
+
   /** False: there is nothing to do until somebody rings. */
   hasData(): boolean {
     if (this.#block.paused) return false;

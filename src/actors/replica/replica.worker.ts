@@ -14,7 +14,6 @@ import { PLAIN_PARTS, StopPoints } from './stop-points.js';
 
 const boot = workerData as ReplicaBoot;
 const digest64 = await loadDigest();
-rehearse(boot, digest64);
 const points = boot.faults ? new StopPoints(boot) : null;
 if (boot.stopAt !== undefined) points?.arm(boot.stopAt, 1);
 const actor = new ReplicaActor(boot, digest64, points ?? PLAIN_PARTS);
@@ -48,4 +47,5 @@ await runDutyCycle({
   actor,
   block,
   spinMicros: spinBudgetMicros(threads, availableParallelism()),
+  aside: rehearse(boot, digest64),
 });
