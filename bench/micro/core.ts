@@ -90,7 +90,12 @@ class Pair {
 
   #pass(replica: Replica): readonly Effect[] {
     this.#nowUs += PASS_US;
-    return replica.step({ type: 'endOfPass', nowUs: this.#nowUs, room: ROOM });
+    return replica.step({
+      type: 'endOfPass',
+      nowUs: this.#nowUs,
+      room: ROOM,
+      drainedAt: null,
+    });
   }
 
   /** What the primary says goes to the backup, and its answer back. */

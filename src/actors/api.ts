@@ -12,7 +12,8 @@ export type { EntrySizes };
  *
  * - 'linearizable': the latest committed state, from the primary.
  * - 'session': of any replica that has executed all that this client has done and seen: its own writes, and never backwards.
- * - `{ maxStaleMs }`: of any replica that has executed what the primary told it at most so long ago.
+ * - `{ maxStaleMs }`: of any replica that has executed what its primary told it at most so long ago. A primary that is cut off does not
+ *   know it at once: the bound is longer by up to 1.2 view timeouts then.
  * - 'local': of any replica that is part of the group, however late it is.
  *
  * A replica that cannot say so much of itself leaves the answer to the primary.

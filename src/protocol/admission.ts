@@ -295,6 +295,7 @@ export function onRead(core: Core, address: ClientAddress, message: AskedRead): 
     ownMemory(bytes, message.from, message.to);
   state.reads.push({
     need: core.mutations.oldEchoesCount === true ? state.hbSeq : state.hbSeq + 1,
+    known: core.mutations.committedUnread === true ? 0 : state.commitMax,
     address,
     clientId: row?.clientId ?? copyOf(message.clientId),
     session,

@@ -43,9 +43,14 @@ export type Event =
   /**
    * The in-rings are drained. `nowUs` feeds only entry timestamps and linger. `room[id]` is how many bytes of entries
    * may be streamed to replica id in this pass (BP1b): 0 defers the stream, a positive number admits at least one
-   * entry whatever its size.
+   * entry whatever its size. `drainedAt`: all that the others had said by then, on the own clock, was taken; null: some was left (RD8).
    */
-  | { readonly type: 'endOfPass'; readonly nowUs: number; readonly room: readonly number[] }
+  | {
+      readonly type: 'endOfPass';
+      readonly nowUs: number;
+      readonly room: readonly number[];
+      readonly drainedAt: number | null;
+    }
   /** Execute at most `budget` entries, then at most `reads` reads (SP2). */
   | { readonly type: 'execute'; readonly budget: number; readonly reads: number }
   /** Everything of this series of `append` effects up to `op` is flushed (P10). */

@@ -23,7 +23,9 @@ export interface LeaseState {
   sentAt: number[];
   /** For the mistakes of E46 only: the time of the last pass. */
   passMs: number;
-  /** Own clock when the newest heartbeat of a living primary came (RD8). */
+  /** Own clock: all that the others had said by then was taken, so what is taken now was said later (RD8). */
+  drainedAt: number;
+  /** Own clock: the newest heartbeat of a living primary was sent at this time at the earliest, however long it lay in its ring. */
   heardAt: number;
 }
 
@@ -35,6 +37,7 @@ export function emptyLease(): LeaseState {
     held: false,
     sentAt: [],
     passMs: 0,
+    drainedAt: Number.NEGATIVE_INFINITY,
     heardAt: Number.NEGATIVE_INFINITY,
   };
 }
@@ -44,13 +47,34 @@ export function emptyLease(): LeaseState {
 /** RD3: a newer heartbeat of the view's living primary was taken. */
 export function grant(core: Core, message: Prepare | Commit): void {
   if (!core.timed) return;
-  const { leaseMs } = core.timing;
   const { lease } = core.state;
   const now = core.mutations.grantFromPassTime === true ? lease.passMs : core.clock();
-  lease.heardAt = now;
+  lease.heardAt = core.mutations.oldBeatsFresh === true ? now : lease.drainedAt;
+  promise(core, message.start, now);
+}
+
+/** A pass has taken what there was. */
+export function noteDrained(core: Core, drainedAt: number | null): void {
+  if (drainedAt !== null) core.state.lease.drainedAt = drainedAt;
+}
+
+/**
+ * The view of a StartView is the own one now. The heartbeat that it names is echoed like any other, and the primary takes an echo for a
+ * promise: so it is one, from now on, which is later than the StartView was sent (RD3).
+ */
+export function grantJoining(core: Core, holder: StartNumber): void {
+  if (!core.timed || core.mutations.ungrantedEchoed === true) return;
+  const { state } = core;
+  const down = state.down.get(primaryIn(core, state.view));
+  if (down === undefined || holder > down.start) promise(core, holder, core.clock());
+}
+
+function promise(core: Core, holder: StartNumber, from: number): void {
+  const { leaseMs } = core.timing;
+  const { lease } = core.state;
   if (leaseMs === 0) return;
-  lease.grantUntil = Math.max(lease.grantUntil, now + leaseMs);
-  lease.holderStart = message.start;
+  lease.grantUntil = Math.max(lease.grantUntil, from + leaseMs);
+  lease.holderStart = holder;
 }
 
 /** RD7: what the thread before this one granted is not remembered. */

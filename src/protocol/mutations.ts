@@ -301,6 +301,10 @@ export const MISTAKES = {
     rules: 'RD8, E38',
     what: 'answers local reads in any status, and however long it has heard nothing',
   },
+  oldBeatsFresh: {
+    rules: 'RD8',
+    what: 'takes a heartbeat for as young as the moment at which it reads it, however long it stood still before',
+  },
   tokenIgnored: {
     rules: 'RD8, RD9',
     what: 'answers a local read before it has executed what the reader has seen',
@@ -312,6 +316,10 @@ export const MISTAKES = {
   grantsForgotten: {
     rules: 'RD7, E17',
     what: 'after a restart, does not wait for the end of what the thread before it may have promised',
+  },
+  ungrantedEchoed: {
+    rules: 'RD3, Install 5',
+    what: 'echoes the heartbeat that a StartView names, and promises nothing for it',
   },
   grantFromPassTime: {
     rules: 'RD3, RD10, E46',
@@ -328,6 +336,10 @@ export const MISTAKES = {
   anyVoteIsFarewell: {
     rules: 'RD6',
     what: 'forgets its promise at any vote of the primary, also at one from before it led',
+  },
+  committedUnread: {
+    rules: 'RD2, RD4, I14',
+    what: 'as the primary, answers reads before it has executed what was committed when they came',
   },
   readsIgnoreOwnWrites: {
     rules: 'RD0',

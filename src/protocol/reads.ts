@@ -1,5 +1,5 @@
 // Reads at the primary: in order of arrival, once it is known to lead still (RD2, RD4), and never before what their own clients have
-// written (RD0).
+// written (RD0), nor before what was committed when they came: backups execute that as well, and may be faster.
 
 import { gateOpen } from './admission.js';
 import type { BodyPool } from './body-pool.js';
@@ -17,7 +17,7 @@ const READ_BYTES = 64 << 10;
 /** True when `serveReads` would do something. */
 export function firstReadIsDue(core: Core): boolean {
   const first = core.state.reads[0];
-  if (first === undefined || !gateOpen(core)) return false;
+  if (first === undefined || !gateOpen(core) || core.state.applied < first.known) return false;
   return first.need <= echoedByQuorum(core) || holdsLease(core);
 }
 
@@ -38,6 +38,7 @@ export function serveReads(core: Core, stateMachine: StateMachine, most: number)
   let at = 0;
   for (; at < state.reads.length && served < most; at++) {
     const read = state.reads[at] as WaitingRead;
+    if (read.known > state.applied) break; // later reads know no less
     if (read.need > echoed && sure === null) {
       if (!leased) break; // later reads need no less
       sure = before(core, at);

@@ -21,7 +21,7 @@ import { assertRole, execute, hasWork } from './execution.js';
 import { enter, onHint, onTick, sendHeldPromise } from './failure-detector.js';
 import { onCheckpointStored, onStored } from './flushed.js';
 import { onCheckpointAnswer } from './install.js';
-import { noteDeparture } from './lease.js';
+import { noteDeparture, noteDrained } from './lease.js';
 import type { ProtocolTiming } from './limits.js';
 import { takesLocalReads } from './local-reads.js';
 import type {
@@ -197,6 +197,7 @@ export class Replica {
         break;
       case 'endOfPass':
         endPass(core, event.nowUs, event.room);
+        noteDrained(core, event.drainedAt);
         break;
       case 'execute':
         execute(core, event.budget, event.reads);

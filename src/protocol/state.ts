@@ -72,6 +72,8 @@ export interface Admission {
 export interface WaitingRead {
   /** Heartbeat number that a quorum must echo first (RD2). */
   readonly need: number;
+  /** Committed when it came: a backup may have executed that, and shown it to this reader. */
+  readonly known: OpNumber;
   readonly address: ClientAddress;
   readonly clientId: ClientId;
   readonly session: SessionNumber;

@@ -8,6 +8,7 @@ import { advanceCommit } from './commit-number.js';
 import { type Core, isPrimary, mark, noticeStatus } from './core.js';
 import { storeSwitch } from './durability.js';
 import { resetFailureTimer, writeRegister } from './failure-detector.js';
+import { grantJoining } from './lease.js';
 import { appendOwned, head, restartAbove, truncateTo } from './log.js';
 import type { Transfer, TransferTarget } from './state.js';
 import { startLeading } from './stream.js';
@@ -73,6 +74,7 @@ export function becomeNormal(core: Core, target: TransferTarget): void {
   state.keptPages.clear();
   if (isPrimary(core)) startLeading(core);
   else {
+    grantJoining(core, target.start);
     drainBuffered(core);
     state.owesOk = true;
   }

@@ -34,6 +34,8 @@ export interface Host<M extends StateMachine> {
   readonly network: Network;
   readonly tick: number;
   readonly clientAddresses: readonly number[];
+  /** Milliseconds of a replica's own clock. */
+  clock(id: number): number;
   trace(line: () => string): void;
   /** After each step, with those of its effects that are performed. */
   stepped(actor: ReplicaActor<M>, event: Event, effects: readonly Effect[]): void;
@@ -202,14 +204,17 @@ export class ReplicaActor<M extends StateMachine> {
     const calm = !this.#dirty && due === 0 && this.hints.length === 0 && !busy;
     if (calm && !network.hasMail(this.id)) return;
     this.#flushDisk();
+    const began = this.#host.clock(this.id);
     const taken = this.#takeMail();
+    const unread = network.mail(this.id).some(({ from }) => from < CLIENT_BASE);
     this.#lastTick = tick;
     this.#tickRest = elapsed - due;
     if (due > 0) this.#step({ type: 'tick', count: Math.min(due, TICKS_PER_PASS) });
     const room: number[] = [];
     for (const member of replica.state.configuration.members)
       room[member.id] = network.room(this.id, member.id);
-    this.#step({ type: 'endOfPass', nowUs: CLOCK_START_US + tick * 10_000 + this.skewUs, room });
+    const nowUs = CLOCK_START_US + tick * 10_000 + this.skewUs;
+    this.#step({ type: 'endOfPass', nowUs, room, drainedAt: unread ? null : began });
     this.#publish();
     if (this.stallTicks > 0 && replica.hasWork) {
       this.#stalledUntil = tick + this.stallTicks;

@@ -70,7 +70,7 @@ export abstract class Threads<M extends StateMachine> implements Host<M>, Cast {
   abstract readonly clients: readonly { readonly address: number }[];
   abstract readonly clientAddresses: readonly number[];
   /** Milliseconds of a replica's own clock. */
-  protected abstract clock(id: number): number;
+  abstract clock(id: number): number;
   protected abstract makeMachine(): M;
 
   get limits(): typeof DEFAULT_LIMITS {

@@ -65,6 +65,7 @@ test('RD8: a read at a backup that slept long waits from now for what its reader
   );
   new ClusterBlock(mesh).start();
   const primary = outLink(mesh.rings[PRIMARY]?.[BACKUP]);
+  actor.pass();
   primary.send(commit());
   primary.flush();
   actor.pass();

@@ -1,6 +1,7 @@
 // What is asked of replicas beside operations: it is heard by threads that sleep, and what a thread missed while it stood still
 // does no harm afterwards.
 
+import { existsSync, readdirSync } from 'node:fs';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { type Client, type Cluster, open, type ViewInfo } from 'viewstamp';
 import { expect, test } from 'vitest';
@@ -8,6 +9,7 @@ import type { ReplicaBoot } from '#dist/actors/boot.js';
 import { openSettings } from '#dist/actors/options.js';
 import { loadDigest } from '#dist/actors/replica/digest.js';
 import { rehearse } from '#dist/actors/replica/rehearsal.js';
+import { ThreadTimes } from '#dist/actors/replica/thread-times.js';
 import { makeConfiguration } from '#dist/protocol/configuration.js';
 import { allocateMesh } from '#dist/transport/mesh.js';
 import { allNormal, equalDigests, pause, untilTrue } from './counting.js';
@@ -173,17 +175,26 @@ test('a rehearsal leaves nothing of itself: no notice, no handle, nothing in the
   expect(untouched.length).toBeGreaterThan(0);
   const digest64 = await loadDigest();
   const before = process.getActiveResourcesInfo();
+  // The one that tells how long this thread was on a core stays open as long as the thread lives.
+  new ThreadTimes();
+  const files = openFiles();
   for (let time = 0; time < 2; time++) {
     for (const _ of rehearse(boot, digest64));
     // A port takes a few turns to close.
     await untilTrue(() => added(before, process.getActiveResourcesInfo()).length === 0);
   }
   expect(words()).toEqual(untouched);
+  expect(openFiles()).toBe(files);
   port1.postMessage('the first');
   await untilTrue(() => notices.length > 0);
   expect(notices).toEqual(['the first']);
   port2.close();
 });
+
+/** Of this process; 0 where the system does not say. */
+function openFiles(): number {
+  return existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0;
+}
 
 function everyBuffer(value: unknown): SharedArrayBuffer[] {
   if (value instanceof SharedArrayBuffer) return [value];

@@ -194,7 +194,7 @@ test('T1: up to four adjoining ranges are asked for at once', () => {
 test('BP1: a full ring defers the stream to that peer only, from the own log', () => {
   const solo = leading(3);
   const room = [0, 1 << 20, 0];
-  const effects = solo.step({ type: 'endOfPass', nowUs: 1, room });
+  const effects = solo.step({ type: 'endOfPass', nowUs: 1, room, drainedAt: null });
   const to = effects.flatMap((e) =>
     e.type === 'send' && e.message.kind === 'prepare' ? [e.to] : [],
   );
@@ -352,7 +352,7 @@ test('N3, W2: the stream goes to every member, witnesses included, without waiti
   for (let at = 0; at < 3; at++) {
     solo.client({ kind: 'register', clientId: [9, 9, 9, at], nonce: 1, epoch: 0, seenView: 0 });
     const room = [0, 1000, 1000, 1000, 1000];
-    const effects = solo.step({ type: 'endOfPass', nowUs: at, room });
+    const effects = solo.step({ type: 'endOfPass', nowUs: at, room, drainedAt: null });
     const to = effects.flatMap((e) =>
       e.type === 'send' && e.message.kind === 'prepare' ? [[e.to, e.message.first]] : [],
     );

@@ -19,7 +19,7 @@ test('a clone has the same hash, goes the same way, and shares nothing that chan
   const message = doViewChange(2, 1, LOG);
   for (const replica of [clone, other]) {
     replica.step({ type: 'message', message });
-    replica.step({ type: 'endOfPass', nowUs: 5, room: [9999, 0, 9999] });
+    replica.step({ type: 'endOfPass', nowUs: 5, room: [9999, 0, 9999], drainedAt: null });
   }
   expect(clone.state.status).toBe('normal');
   expect(hashState(clone.state)).toBe(hashState(other.state));
@@ -38,7 +38,7 @@ test('a clone takes the unfinished entry along and appends into bytes of its own
   clone.step({ type: 'client', address: 5, message: register(3) });
   const room = [0, 9999, 9999];
   const chains = [solo.replica, clone].map((replica) => {
-    replica.step({ type: 'endOfPass', nowUs: 5, room });
+    replica.step({ type: 'endOfPass', nowUs: 5, room, drainedAt: null });
     const [entry] = replica.state.log.entries;
     return [
       entry?.count,

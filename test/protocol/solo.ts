@@ -60,11 +60,13 @@ export class Solo {
   readonly machine: StoryMachine | null;
   readonly replicas: number;
   nowUs = 1_000_000;
+  readonly #clock: (() => number) | null;
 
   /** Booted; the backup 1 of three by default. */
   constructor(options: SoloOptions = {}) {
     const { id = 1, replicas = 3, witnesses = 0, register = null, start = 1 } = options;
     this.replicas = replicas;
+    this.#clock = options.clock ?? null;
     this.machine = id < replicas - witnesses ? (options.machine ?? new StoryMachine()) : null;
     this.replica = new Replica({
       id,
@@ -110,7 +112,8 @@ export class Solo {
   pass(room = 1 << 20): ReplicaMessage[] {
     this.nowUs += 1000;
     const rooms = new Array<number>(this.replicas).fill(room);
-    return sent(this.step({ type: 'endOfPass', nowUs: this.nowUs, room: rooms }));
+    const drainedAt = this.#clock === null ? null : this.#clock();
+    return sent(this.step({ type: 'endOfPass', nowUs: this.nowUs, room: rooms, drainedAt }));
   }
 
   execute(budget = 16): ServerMessage[] {

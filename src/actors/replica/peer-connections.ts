@@ -28,6 +28,8 @@ export class PeerConnections {
   dropped = 0;
   readonly #all: readonly PeerConnection[];
   readonly #room: number[];
+  /** The last poll left nothing unread. */
+  drained = false;
 
   constructor(boot: ReplicaBoot, parts: ActorParts) {
     const { members } = boot.configuration;
@@ -48,7 +50,11 @@ export class PeerConnections {
   /** @returns how many messages there were */
   poll(limit: PollLimit, handler: (message: Message) => void): number {
     let work = 0;
-    for (const peer of this.#all) work += peer.in.poll(limit, null, handler);
+    this.drained = true;
+    for (const peer of this.#all) {
+      work += peer.in.poll(limit, null, handler);
+      if (peer.in.hasData()) this.drained = false;
+    }
     return work;
   }
 

@@ -172,7 +172,9 @@ export class ReplicaActor {
     work += this.#peers.pump();
     work += this.#clients.pump();
     const nowUs = Math.floor((performance.timeOrigin + performance.now()) * 1000);
-    this.#perform(this.replica.step({ type: 'endOfPass', nowUs, room: this.#peers.room() }));
+    const room = this.#peers.room();
+    const drainedAt = this.#peers.drained ? began : null;
+    this.#perform(this.replica.step({ type: 'endOfPass', nowUs, room, drainedAt }));
     this.#flush();
     if (this.replica.hasWork) {
       this.#execute();
@@ -222,7 +224,8 @@ export class ReplicaActor {
 
   /** What must be said before sleep (HB7). */
   beforePark(): number {
-    this.#sleepMs = WAKE_MS;
+    // Whoever ends a pause rings.
+    this.#sleepMs = this.#block.paused ? this.#restMs : WAKE_MS;
     if (this.#block.paused) return 0;
     this.#counters.sleeps++;
     this.#counters.publish();

@@ -10,8 +10,7 @@ const ZERO = 0x30;
 
 export class ThreadTimes {
   readonly #bytes = Buffer.alloc(96);
-  /** The system closes it with the thread; null where there is no such file. Of the thread that opened it, whoever reads. */
-  readonly #fd: number | null = open();
+  readonly #fd: number | null = fileOfThread();
 
   /** Nanoseconds on a core since the thread began; always 0 where the system does not say. */
   onCoreNs(): number {
@@ -34,6 +33,14 @@ export class ThreadTimes {
       number = number * 10 + (this.#bytes[at] as number) - ZERO;
     return number;
   }
+}
+
+let file: { readonly fd: number | null } | null = null;
+
+/** Open as long as the thread lives, however many ask; null where there is no such file. It is of the thread that opened it, whoever reads. */
+function fileOfThread(): number | null {
+  file ??= { fd: open() };
+  return file.fd;
 }
 
 function open(): number | null {

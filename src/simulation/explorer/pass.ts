@@ -126,7 +126,7 @@ export class Passes {
       if (this.#scope.watch === 'everything') checkState(state, this.limits);
     };
     step(event);
-    step({ type: 'endOfPass', nowUs: CLOCK_US, room });
+    step({ type: 'endOfPass', nowUs: CLOCK_US, room, drainedAt: null });
     if (replica.hasWork) step({ type: 'execute', budget: EXECUTE_BUDGET, reads: EXECUTE_BUDGET });
     step({ type: 'idle' });
     if (before !== null && this.#scope.watch === 'everything') checkMonotone(before, state, assert);

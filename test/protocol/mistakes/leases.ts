@@ -67,6 +67,25 @@ export function granterRestarts(s: Story): number {
   return cutOffHolder(s).ticks;
 }
 
+/**
+ * R1 begins anew, and is normal again when nobody has to keep still for its predecessor any more: the StartView names a heartbeat, and no
+ * other one comes. R2 has long heard nothing.
+ */
+export function granterJoins(s: Story): void {
+  warm(s);
+  s.drop({ from: 'R0', to: 'R2' });
+  s.crash('R1', { hint: false });
+  s.drop({ from: 'R0', to: 'R1', kinds: ['prepare', 'commit'] });
+  const lost = s.drop({ from: 'R1', to: 'R0', kinds: 'requestStartView' });
+  s.restart('R1');
+  s.run(LEASE_TICKS + 4);
+  lost.end();
+  s.until(() => s.state('R1').status === 'normal', 4 * SOON);
+  s.run(2);
+  const { served } = cutOffHolder(s);
+  expect(served).toBeGreaterThan(0);
+}
+
 /** The host revokes the lease of a primary that goes on all the same. */
 export function revokedHolder(s: Story): number {
   warm(s);
@@ -149,11 +168,19 @@ export const LEASES: readonly Directed[] = [
   },
   {
     mistake: 'grantsForgotten',
-    rules: 'RD7, E17',
-    options: LEASED,
+    rules: 'RD7, E17, P4',
+    // Whoever has its log on disk is normal at once; others promise anew when they join (RD3).
+    options: { ...LEASED, durability: 'sync' },
     script: (s) => {
       granterRestarts(s);
     },
+    noticed: /I19|I13/,
+  },
+  {
+    mistake: 'ungrantedEchoed',
+    rules: 'RD3, Install 5',
+    options: { ...LEASED, timing: { ...LEASED.timing, recoveryResendMax: 4 }, hints: false },
+    script: granterJoins,
     noticed: /I19|I13/,
   },
   {

@@ -2,6 +2,7 @@
 
 import { expect } from 'vitest';
 import type { LocalLevel } from '../../../src/protocol/client-event.js';
+import { TICK_MS } from '../../../src/protocol/limits.js';
 import { ANY_AGE } from '../../../src/protocol/message.js';
 import type { Story } from '../../../src/simulation/story.js';
 import type { Directed } from './directed.js';
@@ -43,6 +44,41 @@ export function aloneForLong(s: Story): void {
   s.converge();
 }
 
+/** R1 stands still for six seconds of load, and reads what piled up in front of it when somebody asks for what is no older than 50 ms. */
+export function longAsleep(s: Story): void {
+  s.put('t', s.tick);
+  s.settle();
+  s.run(10);
+  s.pause('R1');
+  for (let tick = 0; tick < 600; tick++) {
+    s.put('t', s.tick, 0);
+    s.run(1);
+  }
+  s.resume('R1');
+  const had = s.state('R1').applied;
+  s.until(() => s.state('R1').applied > had, 5);
+  const asked = s.tick;
+  const read = s.read('t', 1, { session: false, maxStaleMs: 50 });
+  s.until(() => read.code === 'ok', 60);
+  expect((asked - Number(read.value)) * TICK_MS, 'milliseconds old').toBeLessThan(100);
+}
+
+/** R1 executes faster than R0, and one reader asks both. */
+export function primaryBehind(s: Story): void {
+  s.put('n', 0);
+  s.settle();
+  s.run(10);
+  s.slowApply('R0', 12);
+  for (let at = 0; at < 30; at++) for (const client of [0, 2, 3]) s.incr('n', client);
+  s.until(() => s.state('R1').applied >= s.state('R0').applied + 40, 60);
+  const first = s.read('n', 1, SESSION);
+  s.until(() => first.code === 'ok', 5);
+  expect(first.place).toBeGreaterThan(s.state('R0').applied);
+  const next = s.read('n', 1);
+  s.until(() => next.code === 'ok', 200);
+  expect(Number(next.value), 'a read went backwards').toBeGreaterThanOrEqual(Number(first.value));
+}
+
 export const LOCAL_READS: readonly Directed[] = [
   {
     mistake: 'tokenIgnored',
@@ -50,6 +86,20 @@ export const LOCAL_READS: readonly Directed[] = [
     options: THREE,
     script: readerAhead,
     noticed: /I19|I14/,
+  },
+  {
+    mistake: 'oldBeatsFresh',
+    rules: 'RD8',
+    options: { ...THREE, clientTiming: { local: 20 }, limits: { batchMax: 1 } },
+    script: longAsleep,
+    noticed: /milliseconds old/,
+  },
+  {
+    mistake: 'committedUnread',
+    rules: 'RD2, RD4, I14',
+    options: { ...THREE, clients: 4, limits: { batchMax: 1, window: 200 } },
+    script: primaryBehind,
+    noticed: /I14|I19|backwards/,
   },
   {
     mistake: 'readsAnywhere',

@@ -27,17 +27,22 @@ export const SLOW_HEIR = {
   clientTiming: { retry: 8, retryMax: 8 },
 } as const;
 
-/** R1 leads with everything that was acknowledged, and is slow to execute it. */
+/** R1 leads with everything that was acknowledged, does not know yet how much that was, and is slow to execute it. */
 export function slowHeir(s: Story): void {
   const cut = s.isolate('R1');
+  s.drop({ from: 'R0', to: 'R2', kinds: 'commit' });
   for (let turn = 0; turn < 100; turn++) s.incr('n', 0);
   s.settle();
   s.crash('R0');
   for (const rule of cut) rule.end();
   s.slowApply('R1', 5);
+  const acks = s.hold({ to: 'R1', kinds: 'prepareOk' });
   s.until(() => s.state('R1').status === 'normal' && s.state('R1').view === 1, 200);
   expect(s.state('R1').applied).toBeLessThan(s.state('R1').viewStartOp - 50);
+  expect(s.state('R1').commitMax).toBeLessThan(s.state('R1').viewStartOp);
   const read = s.read('n', 1);
+  s.run(10);
+  s.release(acks);
   s.settle();
   s.converge();
   expect(read.value).toBe('100');
