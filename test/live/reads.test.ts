@@ -106,6 +106,48 @@ describe.each<Consistency>(['session', 'local', { maxStaleMs: 1000 }])(
   },
 );
 
+test('RD8: a replica that stood still does not take for new what waited for it', {
+  timeout: 60_000,
+}, async () => {
+  const maxStaleMs = 20;
+  await using cluster = await open();
+  // Each asks a replica of its own choice.
+  const readers = await Promise.all(Array.from({ length: 6 }, () => attach(cluster.share().data)));
+  await cluster.kv.set('n', 0);
+  /** When the answer to the writing of each value came: it was written before. */
+  const answeredMs = [performance.now()];
+  let over = false;
+  const writing = (async () => {
+    while (!over) {
+      await cluster.kv.set('n', answeredMs.length);
+      answeredMs.push(performance.now());
+    }
+  })();
+  const tooOld: number[] = [];
+  let reads = 0;
+  const reading = readers.map(async ({ kv }) => {
+    while (!over) {
+      const askedMs = performance.now();
+      const seen = Number(await kv.get('n', { consistency: { maxStaleMs } }));
+      reads++;
+      const age = askedMs - (answeredMs[seen + 1] ?? askedMs);
+      if (age > maxStaleMs) tooOld.push(age);
+    }
+  });
+  for (let turn = 0; turn < 6; turn++) {
+    const backup = 1 + (turn % 2);
+    await cluster.admin.pause(backup);
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    await cluster.admin.resume(backup);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  over = true;
+  await Promise.all([writing, ...reading]);
+  for (const reader of readers) await reader.close();
+  expect(reads).toBeGreaterThan(0);
+  expect(tooOld).toEqual([]);
+});
+
 test('RD8, RD9: a session never goes back, while replicas die and come back', {
   timeout: 60_000,
 }, async () => {
