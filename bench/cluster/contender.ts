@@ -41,9 +41,6 @@ export interface Running<R = Round> {
   /** Before the first round, instead of a round with a warm-up of so long. */
   readonly settle?: (milliseconds: number) => Promise<void>;
   round(times: RoundTimes): Promise<R>;
-  /** While others measure: what takes time when nobody asks for anything stands still. */
-  readonly pause?: () => Promise<void>;
-  readonly resume?: () => Promise<void>;
   close(): Promise<void>;
 }
 

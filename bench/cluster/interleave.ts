@@ -48,11 +48,8 @@ export async function interleave<R = Round>(
       options.begin(0, `warming up: ${contender.name}`);
       const one = await contender.start();
       running.push(one);
-      // It may be the cluster of another contender, which stands still.
-      await one.resume?.();
       if (one.settle === undefined) await one.round({ warmUpMs: options.settleMs, measureMs: 1 });
       else await one.settle(options.settleMs);
-      await one.pause?.();
     }
     return await takeTurns(contenders, running, options);
   } finally {
@@ -71,12 +68,11 @@ async function takeTurns<R>(
   for (let round = 0; round < options.rounds; round++) {
     const row: R[] = [];
     for (const [at, contender] of contenders.entries()) {
-      const one = running[at] as Running<R>;
       const done = (round * contenders.length + at) / contenders.length;
       options.begin(done / options.rounds, `round ${round + 1}: ${contender.name}`);
-      await one.resume?.();
-      const least = await leastDisturbed(options.attempts, () => one.round(options.times));
-      await one.pause?.();
+      const least = await leastDisturbed(options.attempts, () =>
+        (running[at] as Running<R>).round(options.times),
+      );
       disturbance.measurements++;
       if (least.stolen > STOLEN_MOST) disturbance.disturbed++;
       if (least.attempts > 1) disturbance.repeated++;

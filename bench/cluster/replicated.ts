@@ -6,7 +6,6 @@ import type { LoadShape } from '#dist/cli/load.js';
 import { measureCluster, pretouchBytes } from '#dist/cli/run.js';
 import { CANONICAL, type WorkloadShape } from '#dist/cli/workload.js';
 import { type Contender, type Running, roundOf } from './contender.js';
-import { standstill } from './standstill.js';
 
 /** Pipelines of 512 operations, 32 of them in flight. */
 export const PIPELINES: LoadShape = {
@@ -51,7 +50,6 @@ export class LoadedCluster {
     this.#cluster ??= open(this.#open);
     const cluster = await this.#cluster;
     return {
-      ...standstill(cluster),
       round: async (times) =>
         roundOf(
           await measureCluster(cluster, {

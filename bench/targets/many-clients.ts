@@ -6,7 +6,6 @@ import { pretouchBytes } from '#dist/cli/run.js';
 import { CANONICAL, Workload } from '#dist/cli/workload.js';
 import type { Running } from '../cluster/contender.js';
 import { measureTarget } from '../cluster/rounds.js';
-import { standstill } from '../cluster/standstill.js';
 
 const CLIENTS = 32;
 /** What one client keeps open: its window. */
@@ -66,7 +65,6 @@ export async function startManyClients(logBytes: number): Promise<Running> {
     ),
   );
   return {
-    ...standstill(cluster),
     round: (times) => measureTarget({ target, source, shape: SHAPE, times }),
     close: async () => {
       for (const client of clients) await client.close();

@@ -17,7 +17,6 @@ import {
 import { killInTurn } from '../cluster/kills.js';
 import { NAIVE } from '../cluster/naive.js';
 import { LOG_IN_USE, LoadedCluster, PIPELINES, PROMISES } from '../cluster/replicated.js';
-import { standstill } from '../cluster/standstill.js';
 import { startUnreplicated, UNREPLICATED } from '../cluster/unreplicated.js';
 import { viewChangeAfter } from '../cluster/view-change.js';
 import { ringRatios } from '../micro/ring-ratios.js';
@@ -143,7 +142,6 @@ async function startKills({ size }: Surroundings): Promise<Running<Samples['kill
   const cluster = await open({ name: 'kills' });
   const ledger = new Ledger(cluster);
   return {
-    ...standstill(cluster),
     settle: async (milliseconds) => {
       ledger.start();
       await sleep(milliseconds);

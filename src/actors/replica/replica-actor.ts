@@ -224,8 +224,7 @@ export class ReplicaActor {
 
   /** What must be said before sleep (HB7). */
   beforePark(): number {
-    // Whoever ends a pause rings.
-    this.#sleepMs = this.#block.paused ? this.#restMs : WAKE_MS;
+    this.#sleepMs = WAKE_MS;
     if (this.#block.paused) return 0;
     this.#counters.sleeps++;
     this.#counters.publish();

@@ -64,7 +64,6 @@ export class Faults {
     // It counts a pass before it looks at the word: two of them later it stands still.
     const still = (): boolean => ((block.passes - passes) | 0) >= 2;
     block.paused = true;
-    block.doorbell.ring();
     try {
       for (let waited = 0; !still() && waited < PAUSE_MS; waited += LOOK_MS) await sleep(LOOK_MS);
       if (!still()) return 0;
