@@ -210,7 +210,10 @@ export interface Kv<V = unknown> {
     change: (current: V | undefined) => V | undefined,
     options?: CallOptions & { attempts?: number },
   ): Promise<Revision>;
-  /** Adds to a stored integer within +-(2^53-1); a missing key counts as 0. VR_WRONG_TYPE, VR_OUT_OF_RANGE. */
+  /**
+   * Adds to a stored integer within +-(2^53-1), of msgpack; a missing key counts as 0. VR_WRONG_TYPE, VR_OUT_OF_RANGE; VR_CONFIG in a
+   * namespace whose encoding has other integers.
+   */
   incr(key: Key, by?: number, options?: CallOptions): Promise<number>;
   /** Atomic, one revision. */
   batch(operations: readonly BatchOp<V>[], options?: CallOptions): Promise<Revision>;
@@ -225,7 +228,10 @@ export type BatchOp<V> =
   | { type: 'delete'; key: Key }
   | { type: 'incr'; key: Key; by?: number };
 
-/** Writes straight into request bytes: no object and no promise per operation. */
+/**
+ * Writes straight into request bytes: no object and no promise per operation. Its writes take effect in their order; its gets are answered
+ * after all writes that stand before them, and may see those behind them too. Where that matters, submit in between.
+ */
 export interface Pipeline<V = unknown> {
   /** Operations added since the last submit. */
   readonly size: number;
@@ -286,7 +292,7 @@ export interface Admin {
   stepDown(options?: CallOptions): Promise<ViewInfo>;
   /** Ends the replica's thread as a crash would; the supervisor starts a successor if autoRestart. */
   kill(replica: number): Promise<void>;
-  /** The thread stops making passes until `resume`; the watchdog leaves it alone. */
+  /** The thread stops making passes until `resume` or its end; the watchdog leaves it alone. */
   pause(replica: number): Promise<void>;
   resume(replica: number): Promise<void>;
   /** Ends the thread if it runs, starts a successor, resolves when that one is normal. */

@@ -60,3 +60,7 @@ export class VrError extends Error {
     return error instanceof VrError && (code === undefined || error.code === code);
   }
 }
+
+/** Of an end that no replica comes back from by itself. */
+export const PERMANENT_LOSS: string =
+  'more than f replicas were lost; in memory the data is gone, with durability it is what the directory has: close the cluster and open it again';

@@ -150,6 +150,17 @@ test.each([
   },
 );
 
+test('whoever stands still can be ended, and its successor does not stand still', async () => {
+  await using cluster = await open();
+  await cluster.kv.set('a', 1);
+  await cluster.admin.pause(1);
+  await cluster.admin.restart(1);
+  await cluster.admin.pause(2);
+  await cluster.admin.kill(2);
+  await allNormal(cluster);
+  expect(await cluster.kv.incr('a')).toBe(2);
+});
+
 test('a rehearsal leaves nothing of itself: no notice, no handle, nothing in the rings of its replica', async () => {
   const { limits, timing } = openSettings({});
   const { port1, port2 } = new MessageChannel();

@@ -41,6 +41,42 @@ test.each([
     'VR_CODEC',
   ],
   ['incr by a fraction', () => cluster.kv.incr('n', 0.5), 'VR_OUT_OF_RANGE'],
+  ['incr of text', () => cluster.kv.namespace('', { encoding: 'utf8' }).incr('n'), 'VR_CONFIG'],
+  [
+    'incr of JSON in a batch',
+    () => cluster.kv.namespace('', { encoding: 'json' }).batch([{ type: 'incr', key: 'n' }]),
+    'VR_CONFIG',
+  ],
+  [
+    'incr of JSON in a pipeline',
+    async () => cluster.kv.namespace('', { encoding: 'json' }).pipeline().incr('n').submit(),
+    'VR_CONFIG',
+  ],
+  [
+    'a namespace with a misspelt option',
+    async () => cluster.kv.namespace('', { encodng: 'json' } as object).set('a', 1),
+    'VR_CONFIG',
+  ],
+  [
+    'a revision that nobody has',
+    () => cluster.kv.set('a', 1, { ifRevision: undefined } as object),
+    'VR_CONFIG',
+  ],
+  [
+    'a delete of the revision of what is not there',
+    () => cluster.kv.delete('a', { ifRevision: undefined } as object),
+    'VR_CONFIG',
+  ],
+  [
+    'a condition that is none',
+    () => cluster.kv.set('a', 1, { ifAbsent: false } as object),
+    'VR_CONFIG',
+  ],
+  [
+    'a condition that is a word',
+    () => cluster.kv.set('a', 1, { ifPresent: 'false' } as object),
+    'VR_CONFIG',
+  ],
   [
     'an atomic batch above 2 MiB',
     () =>

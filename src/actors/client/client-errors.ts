@@ -1,7 +1,7 @@
 // What a client says of calls that the service never answered, or whose answer was lost. Errors that the service answers with,
 // and those of a call's own deadline or signal, stand with the calls.
 
-import { type Outcome, VrError } from '../errors.js';
+import { type Outcome, PERMANENT_LOSS, VrError } from '../errors.js';
 
 /** Why calls end together; what became of each is its own. */
 export type Ending = (outcome: Outcome) => VrError;
@@ -11,14 +11,10 @@ export function closedError(outcome: Outcome): VrError {
 }
 
 export function lostError(outcome: Outcome): VrError {
-  return new VrError(
-    'VR_NO_QUORUM',
-    'more than f replicas were lost; in memory mode the data is gone',
-    {
-      outcome,
-      details: { permanent: true },
-    },
-  );
+  return new VrError('VR_NO_QUORUM', PERMANENT_LOSS, {
+    outcome,
+    details: { permanent: true },
+  });
 }
 
 export function evictedError(): VrError {

@@ -19,6 +19,8 @@ export interface ValueCodec {
   readonly name: string;
   /** What it decodes may view the bytes that it was given. */
   readonly views: boolean;
+  /** It knows the integers that counters are: those of msgpack. */
+  readonly counts: boolean;
   /** @throws {VrError} VR_CODEC */
   encode(value: unknown): Uint8Array;
   /** `bytes[from..to)` is private memory; where the codec `views` it, nobody writes it any more. @throws {VrError} VR_CODEC */
@@ -155,6 +157,7 @@ function undecodable(codec: string, cause: unknown): VrError {
 }
 
 const msgpack: ValueCodec = {
+  counts: true,
   name: 'msgpack',
   views: false,
   encode: encodeMsgpack,
@@ -167,6 +170,7 @@ const msgpack: ValueCodec = {
 };
 
 const utf8: ValueCodec = {
+  counts: false,
   name: 'utf8',
   views: false,
   encode(value) {
@@ -195,6 +199,7 @@ function plainCodec(codec: Codec<unknown>, views: boolean): ValueCodec {
     return bytes;
   };
   return {
+    counts: false,
     name: codec.name,
     views,
     encode,
@@ -261,12 +266,30 @@ function chunkOf(length: number): Uint8Array {
 }
 
 const bytes: ValueCodec = {
+  // Whoever stores bytes may store those of msgpack.
+  counts: true,
   name: 'bytes',
   views: false,
   encode: checkBytes,
   decode: copyBytes,
   writeSet: (writer, key, value) => writer.set(key, checkBytes(value)),
 };
+
+/** What an incr is asked to add. @throws {VrError} VR_CONFIG, VR_OUT_OF_RANGE */
+export function checkIncrement(codec: ValueCodec, by: unknown): void {
+  if (!codec.counts)
+    throw new VrError(
+      'VR_CONFIG',
+      `incr needs an encoding whose integers are those of msgpack (msgpack or bytes), got ${codec.name}`,
+      { details: { encoding: codec.name, allowed: ['msgpack', 'bytes'] } },
+    );
+  if (!Number.isSafeInteger(by))
+    throw new VrError(
+      'VR_OUT_OF_RANGE',
+      `by must be an integer within +-(2^53 - 1), got ${String(by)}`,
+      { details: { by } },
+    );
+}
 
 /** @throws {VrError} VR_CONFIG */
 export function codecFor(encoding: Encoding<unknown> | undefined): ValueCodec {

@@ -32,11 +32,12 @@ import type {
 } from '../api.js';
 import { attempts, type ClientDefaults, checkCall, levelOf, timeout } from '../call-options.js';
 import { VrError } from '../errors.js';
+import { section } from '../option-checks.js';
 import { aborted, BatchCall, type Call, ReadCall, SingleWriteCall } from './calls.js';
 import type { ClientActor } from './client-actor.js';
-import { codecFor, type ValueCodec } from './codecs.js';
+import { checkIncrement, codecFor, type ValueCodec } from './codecs.js';
 import type { KeySpace } from './key-space.js';
-import { notAnInteger, OperationPipeline, type PipelineHost } from './pipeline.js';
+import { OperationPipeline, type PipelineHost } from './pipeline.js';
 import { WriteSubmission } from './submissions.js';
 
 /** Attempts of `update` unless the caller says otherwise. */
@@ -65,6 +66,7 @@ export class KvClient<V = unknown> implements Kv<V> {
   }
 
   namespace<V2 = V>(prefix: string, options: { encoding?: Encoding<V2> } = {}): Kv<V2> {
+    section(options, '', ['encoding']);
     return new KvClient<V2>(this.#actor, {
       defaults: this.#defaults,
       keys: this.#keys.within(prefix),
@@ -197,7 +199,7 @@ export class KvClient<V = unknown> implements Kv<V> {
 
   incr(key: Key, by = 1, options?: CallOptions): Promise<number> {
     return this.#writeCall(OP_INCR, key, options, (writer, full) => {
-      if (!Number.isSafeInteger(by)) throw notAnInteger(by);
+      checkIncrement(this.#codec, by);
       return writer.incr(full, by);
     });
   }
@@ -327,7 +329,7 @@ export class KvClient<V = unknown> implements Kv<V> {
         break;
       case 'incr': {
         const by = operation.by ?? 1;
-        if (!Number.isSafeInteger(by)) throw notAnInteger(by);
+        checkIncrement(this.#codec, by);
         refusal = writer.incr(key, by);
         break;
       }
@@ -358,24 +360,26 @@ function notAList(call: string, value: unknown): VrError {
   return new VrError('VR_CONFIG', `${call} needs an array, got ${typeof value}`);
 }
 
+/** A condition that is there says what it is: one without a value would be none, and overwrite what it was to protect. */
 function conditionOf(
   options: (CallOptions & Partial<Condition>) | undefined,
 ): WriteCondition | undefined {
   if (options === undefined) return undefined;
-  const { ifAbsent, ifPresent, ifRevision: expected } = options as Record<string, unknown>;
-  if (Number(ifAbsent === true) + Number(ifPresent === true) + Number(expected !== undefined) > 1)
+  const given = CONDITION_NAMES.filter((name) => name in options);
+  const [name] = given;
+  if (name === undefined) return undefined;
+  if (given.length > 1)
     throw new VrError('VR_CONFIG', 'a call takes one condition, not several', {
       details: { allowed: CONDITION_NAMES },
     });
-  if ('ifAbsent' in options && options.ifAbsent) return { type: 'absent' };
-  if ('ifPresent' in options && options.ifPresent) return { type: 'present' };
-  if ('ifRevision' in options && options.ifRevision !== undefined) {
-    const { ifRevision: revision } = options;
-    if (!Number.isSafeInteger(revision) || revision < 0)
-      throw new VrError('VR_CONFIG', `ifRevision must be a revision, got ${String(revision)}`, {
-        details: { path: 'ifRevision', value: revision },
-      });
-    return { type: 'revision', revision };
-  }
-  return undefined;
+  const value = (options as Record<string, unknown>)[name];
+  const isRevision = name === 'ifRevision';
+  if (isRevision ? Number.isSafeInteger(value) && Number(value) >= 0 : value === true)
+    return isRevision
+      ? { type: 'revision', revision: Number(value) }
+      : { type: name === 'ifAbsent' ? 'absent' : 'present' };
+  const wanted = isRevision ? 'a revision' : 'true';
+  throw new VrError('VR_CONFIG', `${name} must be ${wanted}, got ${String(value)}`, {
+    details: { path: name, value },
+  });
 }

@@ -14,7 +14,7 @@ import { type ClientDefaults, checkCall, levelOf, timeout } from '../call-option
 import { type Outcome, VrError } from '../errors.js';
 import { aborted, Call, type Submission, timedOut } from './calls.js';
 import type { ClientActor } from './client-actor.js';
-import type { ValueCodec } from './codecs.js';
+import { checkIncrement, type ValueCodec } from './codecs.js';
 import type { KeySpace } from './key-space.js';
 import type { MemoryPool } from './memory-pool.js';
 import { OperationSorts, ResultPart, Results } from './pipeline-results.js';
@@ -210,7 +210,7 @@ export class OperationPipeline<V> implements Pipeline<V> {
   }
 
   incr(key: Key, by = 1): this {
-    if (!Number.isSafeInteger(by)) throw notAnInteger(by);
+    checkIncrement(this.#codec, by);
     const writer = this.#writing();
     return this.#wrote(writer, writer.incr(this.#keys.whole(key), by), key);
   }
@@ -311,13 +311,3 @@ export class OperationPipeline<V> implements Pipeline<V> {
 
 type Resolve = (value: never) => void;
 type Reject = (error: unknown) => void;
-
-export function notAnInteger(by: unknown): VrError {
-  return new VrError(
-    'VR_OUT_OF_RANGE',
-    `by must be an integer within +-(2^53 - 1), got ${String(by)}`,
-    {
-      details: { by },
-    },
-  );
-}

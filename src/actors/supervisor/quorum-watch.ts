@@ -3,7 +3,7 @@
 
 import { type Configuration, quorumSize } from '../../protocol/configuration.js';
 import type { ClusterEvent } from '../boot.js';
-import { VrError } from '../errors.js';
+import { PERMANENT_LOSS, VrError } from '../errors.js';
 import { assessLoss } from './loss.js';
 import type { Seat } from './seat.js';
 
@@ -98,11 +98,7 @@ export class QuorumWatch {
 }
 
 export function permanentLoss(): VrError {
-  return new VrError(
-    'VR_NO_QUORUM',
-    'more than f replicas were lost; in memory mode the data is gone',
-    {
-      details: { permanent: true },
-    },
-  );
+  return new VrError('VR_NO_QUORUM', PERMANENT_LOSS, {
+    details: { permanent: true },
+  });
 }

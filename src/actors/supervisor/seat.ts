@@ -71,6 +71,8 @@ export class Seat {
   ): Promise<void> {
     const start = this.block.start + 1;
     this.block.start = start;
+    // It was the thread before that was to stand still.
+    this.block.paused = false;
     this.error = undefined;
     const stopAt = this.nextStop;
     this.nextStop = null;
