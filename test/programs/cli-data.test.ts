@@ -29,6 +29,12 @@ async function write(
   // One entry each: they wait for each other.
   for (let at = 0; at < writes; at++)
     await cluster.kv.set(`${prefix}:${at}`, `${prefix}-value-${at}`);
+  // A quorum has them; each store is to.
+  const heads = async (): Promise<number> => {
+    const { replicas } = await cluster.status();
+    return new Set(replicas.map(({ opNumber }) => opNumber)).size;
+  };
+  await expect.poll(heads, { timeout: 20_000 }).toBe(1);
 }
 
 function hashes(dir: string): Record<string, string> {
