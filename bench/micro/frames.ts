@@ -39,6 +39,7 @@ const PREPARE: Prepare = {
   commitMax: 41,
   stableOp: 0,
   hbSeq: 9,
+  doubtMs: 0,
 };
 const PREPARE_OK: PrepareOk = {
   kind: 'prepareOk',

@@ -12,8 +12,7 @@ export type { EntrySizes };
  *
  * - 'linearizable': the latest committed state, from the primary.
  * - 'session': of any replica that has executed all that this client has done and seen: its own writes, and never backwards.
- * - `{ maxStaleMs }`: of any replica that has executed what its primary told it at most so long ago. A primary that is cut off does not
- *   know it at once: the bound is longer by up to 1.2 view timeouts then.
+ * - `{ maxStaleMs }`: of any replica that has executed all that was committed so long before you asked, in milliseconds.
  * - 'local': of any replica that is part of the group, however late it is.
  *
  * A replica that cannot say so much of itself leaves the answer to the primary.

@@ -19,15 +19,10 @@ export type Hint =
   | { readonly kind: 'exited'; readonly id: ReplicaId; readonly start: StartNumber }
   | { readonly kind: 'started'; readonly id: ReplicaId; readonly start: StartNumber }
   /**
-   * The host believes so. `start`: the thread that is about to end; what it still says calms nobody. `revoked`: that thread has no
-   * lease from before this was said, and never gets another.
+   * The host believes so. `start`: the thread that is about to end: it has no lease from before this was said, and never gets
+   * another, and what it still says calms nobody.
    */
-  | {
-      readonly kind: 'suspect';
-      readonly id: ReplicaId;
-      readonly start?: StartNumber;
-      readonly revoked?: boolean;
-    }
+  | { readonly kind: 'suspect'; readonly id: ReplicaId; readonly start?: StartNumber }
   | { readonly kind: 'stepDown' };
 
 export type Event =

@@ -47,7 +47,7 @@ export function execute(core: Core, budget: number, reads: number): void {
   if (stateMachine === null) return;
   if (state.applied > applied) unblockReads(core);
   serveReads(core, stateMachine, reads);
-  serveLocalReads(core, stateMachine);
+  serveLocalReads(core, stateMachine, reads);
 }
 
 /** D18: what was inherited is executed; every client hears it and resends what is open. */

@@ -262,7 +262,7 @@ export function onHint(core: Core, hint: Hint): void {
       onStarted(core, hint.id, hint.start);
       return;
     case 'suspect':
-      if (hint.revoked === true && hint.start !== undefined) holderEnded(core, hint.id, hint.start);
+      if (hint.start !== undefined) holderEnded(core, hint.id, hint.start);
       onSuspected(core, hint.id, hint.start);
       return;
     case 'stepDown':

@@ -37,9 +37,22 @@ export function checkState(state: ReplicaState, limits: ProtocolLimits): void {
     violated(`I22 ${who}: ${state.buffered.size} Prepares wait`);
   const reads = state.reads.length + state.blockedReads.length;
   if (!(reads <= limits.waitingReads)) violated(`I22 ${who}: ${reads} reads wait`);
+  checkLocalReads(state, limits, who);
   for (const row of state.table.rows.values()) checkReplies(row, limits, who);
   if (!(state.table.rows.size <= limits.maxSessions))
     violated(`I22 ${who}: ${state.table.rows.size} sessions`);
+}
+
+function checkLocalReads(
+  { localReads, localReadBytes }: ReplicaState,
+  limits: ProtocolLimits,
+  who: string,
+): void {
+  if (!(localReads.length <= limits.waitingReads))
+    violated(`I22 ${who}: ${localReads.length} local reads wait`);
+  const bytes = localReads.reduce((sum, { body }) => sum + body.length, 0);
+  if (bytes !== localReadBytes)
+    violated(`I22 ${who}: local reads of ${bytes} bytes count as ${localReadBytes}`);
 }
 
 function checkRegister(state: ReplicaState, who: string): void {

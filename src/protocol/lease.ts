@@ -8,7 +8,10 @@ import type { PeerProgress } from './state.js';
 import type { ReplicaId, StartNumber } from './types.js';
 
 /** Heartbeats whose time is remembered; the echo of an older one extends nothing. */
-const BEATS_MAX = 4096;
+export const BEATS_MAX = 4096;
+
+/** What a heartbeat has room for; for ever, for whoever asks for a bound. */
+const DOUBT_MAX = 2 ** 32 - 1;
 
 export interface LeaseState {
   /** Own clock: no DoViewChange before, for somebody may be reading on the strength of that (RD3). */
@@ -25,7 +28,10 @@ export interface LeaseState {
   passMs: number;
   /** Own clock: all that the others had said by then was taken, so what is taken now was said later (RD8). */
   drainedAt: number;
-  /** Own clock: the newest heartbeat of a living primary was sent at this time at the earliest, however long it lay in its ring. */
+  /**
+   * Own clock: nothing that was committed before this time is unknown here. A heartbeat of a living primary says so, as of when it was
+   * sent at the earliest, however long it lay in its ring, less the doubt that its sender had.
+   */
   heardAt: number;
 }
 
@@ -49,8 +55,17 @@ export function grant(core: Core, message: Prepare | Commit): void {
   if (!core.timed) return;
   const { lease } = core.state;
   const now = core.mutations.grantFromPassTime === true ? lease.passMs : core.clock();
-  lease.heardAt = core.mutations.oldBeatsFresh === true ? now : lease.drainedAt;
+  noteHeard(core, message.doubtMs, now);
   promise(core, message.start, now);
+}
+
+/** RD8: what was said after `drainedAt` was said in doubt for so long by another clock. */
+function noteHeard({ state, timing, mutations }: Core, doubt: number, now: number): void {
+  const { lease } = state;
+  const { clockDrift } = timing;
+  const saidAt = mutations.oldBeatsFresh === true ? now : lease.drainedAt;
+  const since = saidAt - (doubt * (1 + clockDrift)) / (1 - clockDrift);
+  lease.heardAt = Math.max(lease.heardAt, since);
 }
 
 /** A pass has taken what there was. */
@@ -160,6 +175,20 @@ function leaseEnd(core: Core): number {
   const { leaseMs, clockDrift } = core.timing;
   const granted = (leaseMs * (1 - clockDrift)) / (1 + clockDrift);
   return nthHighest(core.state.peers, grantOf, quorum(core) - 1) + granted;
+}
+
+/** Own clock: nothing that a later view committed before this time can be unknown to this primary, for a quorum still followed it. */
+export function followedAt(core: Core): number {
+  const needed = quorum(core) - 1;
+  if (needed === 0 || !core.timed || holdsLease(core)) return core.clock();
+  return nthHighest(core.state.peers, grantOf, needed);
+}
+
+/** How long ago that was, as heartbeats say it. */
+export function doubtMs(core: Core): number {
+  if (core.mutations.doubtUnsaid === true) return 0;
+  const since = followedAt(core);
+  return Math.min(DOUBT_MAX, Math.ceil(Math.max(0, core.clock() - since)));
 }
 
 /** E46: what the mistakes take for the time. */

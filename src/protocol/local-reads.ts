@@ -1,9 +1,10 @@
 // Reads at any active (RD8, RD9): of a past committed state, which is no older than what the reader has seen, or than a bound in real
 // time. Nobody is asked. A replica that cannot say so much of itself answers `behind`, and the client asks the primary.
 
-import { type Core, isPrimary, leads, mark, nthHighest, quorum, reply } from './core.js';
-import { grantOf } from './lease.js';
+import { type Core, isPrimary, leads, mark, reply } from './core.js';
+import { followedAt } from './lease.js';
 import { ANY_AGE, type LocalRead, type ReadCode } from './message.js';
+import { READ_BYTES } from './reads.js';
 import type { WaitingLocalRead } from './state.js';
 import type { StateMachine } from './state-machine.js';
 import type { ClientAddress } from './types.js';
@@ -12,7 +13,10 @@ const NO_BYTES = new Uint8Array(0);
 
 /** False: local reads stay unread. */
 export function takesLocalReads(core: Core): boolean {
-  return core.state.localReads.length < core.limits.waitingReads;
+  const { state, limits } = core;
+  return (
+    state.localReads.length < limits.waitingReads && state.localReadBytes < limits.waitingReadBytes
+  );
 }
 
 export function onLocalRead(core: Core, address: ClientAddress, message: LocalRead): void {
@@ -25,10 +29,12 @@ export function onLocalRead(core: Core, address: ClientAddress, message: LocalRe
   else {
     const until = state.now + timing.readWait;
     const body = message.body.slice();
-    // A bound in time is of no use without what was known to be committed by then.
+    // A bound in time is of no use without what was known to be committed by then: also what the view began with, for whoever echoes a
+    // heartbeat of it has acknowledged that, and without echoes its primary is in doubt.
     const known = maxStaleMs < ANY_AGE ? state.commitMax : 0;
     const needs = { session, afterRequest, tokenOp: Math.max(tokenOp, known), maxStaleMs };
     state.localReads.push({ ...about, ...needs, until, body });
+    state.localReadBytes += body.length;
   }
 }
 
@@ -38,15 +44,8 @@ function mayAnswer(core: Core, maxStaleMs: number): boolean {
   if (core.stateMachine === null) return false;
   if (mutations.readsAnywhere === true) return true;
   if (state.status !== 'normal' || state.abdicating) return false;
-  return core.clock() - inTouchSince(core) <= maxStaleMs;
-}
-
-/** Own clock: nothing that was committed before this time in a later view is missing here for any other reason than being applied late. */
-function inTouchSince(core: Core): number {
-  const { state } = core;
-  if (!isPrimary(core)) return state.lease.heardAt;
-  const needed = quorum(core) - 1;
-  return needed === 0 ? core.clock() : nthHighest(state.peers, grantOf, needed);
+  const knownAt = isPrimary(core) ? followedAt(core) : state.lease.heardAt;
+  return core.clock() - knownAt <= maxStaleMs;
 }
 
 /** True: `serveLocalReads` would do something. */
@@ -71,17 +70,23 @@ function hasSeen(core: Core, { tokenOp, session, afterRequest }: WaitingLocalRea
   return row !== undefined && row.lastRequest >= afterRequest;
 }
 
-export function serveLocalReads(core: Core, stateMachine: StateMachine): void {
+/** In order of arrival, as far as each can be answered, and at most `most` of them. */
+export function serveLocalReads(core: Core, stateMachine: StateMachine, most: number): void {
   const { state, sink } = core;
   if (state.localReads.length === 0) return;
   const waiting: WaitingLocalRead[] = [];
+  let served = 0;
+  let bodies = 0;
   for (const read of state.localReads) {
-    const verdict = verdictOn(core, read);
+    const full = served >= most || bodies + sink.length >= READ_BYTES;
+    const verdict = full ? 'wait' : verdictOn(core, read);
     if (verdict === 'wait') {
-      mark(core, 'localReadWaits');
+      if (!full) mark(core, 'localReadWaits');
       waiting.push(read);
       continue;
     }
+    bodies += read.body.length;
+    served++;
     if (verdict === 'refuse') {
       mark(core, 'localReadBehind');
       answer(core, read, 'behind', NO_BYTES);
@@ -93,12 +98,14 @@ export function serveLocalReads(core: Core, stateMachine: StateMachine): void {
     answer(core, read, 'ok', sink.bytes.subarray(from, sink.length));
   }
   state.localReads = waiting;
+  state.localReadBytes -= bodies;
 }
 
 /** VC4: who leaves the view cannot say any more how old its state is. */
 export function refuseLocalReads(core: Core): void {
   for (const read of core.state.localReads) answer(core, read, 'behind', NO_BYTES);
   core.state.localReads = [];
+  core.state.localReadBytes = 0;
 }
 
 function answer(

@@ -60,6 +60,7 @@ export interface Prepare extends ReplicaHeader {
   readonly commitMax: OpNumber;
   readonly stableOp: OpNumber;
   readonly hbSeq: number;
+  readonly doubtMs: number;
 }
 
 export interface Commit extends ReplicaHeader {
@@ -70,6 +71,8 @@ export interface Commit extends ReplicaHeader {
   /** Nothing above it may be dropped where there are witnesses (D13). */
   readonly stableOp: OpNumber;
   readonly hbSeq: number;
+  /** Milliseconds, rounded up, in which a later view may have committed something without the sender's knowledge (RD8); 0: on a lease. */
+  readonly doubtMs: number;
 }
 
 export interface PrepareOk extends ReplicaHeader {

@@ -305,6 +305,10 @@ export const MISTAKES = {
     rules: 'RD8',
     what: 'takes a heartbeat for as young as the moment at which it reads it, however long it stood still before',
   },
+  doubtUnsaid: {
+    rules: 'RD8',
+    what: 'as a primary without a lease, does not say in its heartbeats for how long it may have been replaced',
+  },
   tokenIgnored: {
     rules: 'RD8, RD9',
     what: 'answers a local read before it has executed what the reader has seen',

@@ -12,7 +12,7 @@ import { echoedByQuorum } from './stream.js';
 import type { ClientAddress, SessionNumber } from './types.js';
 
 /** Bodies and answers, after which no more are served in one step: the number of reads says little about the time they take. */
-const READ_BYTES = 64 << 10;
+export const READ_BYTES: number = 64 << 10;
 
 /** True when `serveReads` would do something. */
 export function firstReadIsDue(core: Core): boolean {

@@ -280,6 +280,8 @@ export interface ReplicaState {
   /** Echoed, but a write that their client sent before is not executed yet (RD0). */
   blockedReads: WaitingRead[];
   localReads: WaitingLocalRead[];
+  /** Of their bodies. */
+  localReadBytes: number;
   /** Bytes of both, and of those set aside. */
   readBytes: number;
   blockedBytes: number;
@@ -370,6 +372,7 @@ export function emptyState(at: {
     reads: [],
     blockedReads: [],
     localReads: [],
+    localReadBytes: 0,
     readBytes: 0,
     blockedBytes: 0,
     pressure: 'none',

@@ -6,8 +6,9 @@ import { sendPrepareOk } from './backup.js';
 import { countAcknowledgements } from './commit-number.js';
 import { type Core, isPrimary, mark, members, nthHighest, quorum, send } from './core.js';
 import { storeAppended } from './durability.js';
-import { forgetBeats, holdsLease, noteBeat, notePass } from './lease.js';
+import { doubtMs, forgetBeats, holdsLease, noteBeat, notePass } from './lease.js';
 import { chainAt, costAt, entryCost, head, slice } from './log.js';
+import type { Commit } from './message.js';
 import type { PeerProgress } from './state.js';
 
 /** What a Prepare takes besides its entries, generously. */
@@ -38,11 +39,12 @@ export function endPass(core: Core, nowUs: number, room: readonly number[]): voi
   const last = state.reads[state.reads.length - 1];
   if (last !== undefined && last.need > state.hbSeq && !holdsLease(core))
     state.heartbeatForced = true;
+  const beat: Beat = { hbSeq, doubtMs: doubtMs(core) };
   let sent = false;
   for (const progress of state.peers) {
-    const streamed = stream(core, progress, hbSeq, room[progress.id] ?? 0);
+    const streamed = stream(core, progress, beat, room[progress.id] ?? 0);
     const due = state.heartbeatForced || state.now - progress.sentTick >= core.timing.heartbeat;
-    if (!streamed && due) sendCommit(core, progress, hbSeq);
+    if (!streamed && due) sendCommit(core, progress, beat);
     sent = sent || streamed || due;
   }
   state.heartbeatForced = false;
@@ -53,8 +55,11 @@ export function endPass(core: Core, nowUs: number, room: readonly number[]): voi
   state.passBytes = passBudget(core, room);
 }
 
+/** What Prepare and Commit say besides entries and op-numbers. */
+type Beat = Pick<Commit, 'hbSeq' | 'doubtMs'>;
+
 /** BP1b: entries go on from the own log while the ring has room, never waiting for earlier ones. */
-function stream(core: Core, progress: PeerProgress, hbSeq: number, room: number): boolean {
+function stream(core: Core, progress: PeerProgress, beat: Beat, room: number): boolean {
   const { state, limits } = core;
   // Nothing acknowledged yet: it may still be fetching what came before, and would drop more than a window.
   const last =
@@ -91,7 +96,8 @@ function stream(core: Core, progress: PeerProgress, hbSeq: number, room: number)
       entries,
       commitMax: state.commitMax,
       stableOp: state.stableOp,
-      hbSeq,
+      hbSeq: beat.hbSeq,
+      doubtMs: beat.doubtMs,
     });
     progress.sentOp += entries.length;
     progress.sentTick = state.now;
@@ -100,7 +106,7 @@ function stream(core: Core, progress: PeerProgress, hbSeq: number, room: number)
   return sent;
 }
 
-function sendCommit(core: Core, progress: PeerProgress, hbSeq: number): void {
+function sendCommit(core: Core, progress: PeerProgress, beat: Beat): void {
   const { state } = core;
   progress.sentTick = state.now;
   const { clusterId, gen, epoch, view, id } = state;
@@ -115,7 +121,8 @@ function sendCommit(core: Core, progress: PeerProgress, hbSeq: number): void {
     op: head(state.log),
     commitMax: state.commitMax,
     stableOp: state.stableOp,
-    hbSeq,
+    hbSeq: beat.hbSeq,
+    doubtMs: beat.doubtMs,
   });
 }
 
@@ -131,7 +138,8 @@ export function onIdle(core: Core): void {
   state.hbSeq++;
   noteBeat(core, state.hbSeq);
   state.announcedCommit = state.commitMax;
-  for (const progress of state.peers) sendCommit(core, progress, state.hbSeq);
+  const beat: Beat = { hbSeq: state.hbSeq, doubtMs: doubtMs(core) };
+  for (const progress of state.peers) sendCommit(core, progress, beat);
 }
 
 const echoOf = (progress: PeerProgress): number => progress.echo;

@@ -5,7 +5,8 @@ import { ClientSession } from '../protocol/client.js';
 import type { ClientOutcome, LocalLevel } from '../protocol/client-event.js';
 import { describeMessage } from '../protocol/describe.js';
 import type { ProtocolLimits } from '../protocol/limits.js';
-import { CLIENT_BASE, copyMessage, type Network, overwrite } from './network.js';
+import { copyMessage, overwrite } from './copies.js';
+import { CLIENT_BASE, type Network } from './network.js';
 
 /** Messages taken from one ring in one pass. */
 const TURN = 64;

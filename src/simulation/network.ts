@@ -1,8 +1,8 @@
 // The rings and everything that may happen to messages on the way: lost, held back and released later, delayed, doubled. A
-// message that was sent stays under way after its sender's death (ghosts). What a receiver is handed is a copy whose bytes
-// are overwritten after its step, as a ring would do it.
+// message that was sent stays under way after its sender's death (ghosts).
 
-import type { Entry, Message, MessageKind } from '../protocol/message.js';
+import type { Message, MessageKind } from '../protocol/message.js';
+import { copyMessage, sizeOf } from './copies.js';
 
 /** A replica's id, or CLIENT_BASE + the address of a client. */
 export type ActorKey = number;
@@ -16,6 +16,12 @@ export interface Envelope {
   due: number;
   /** Roughly what it takes in a ring. */
   readonly bytes: number;
+  /** Round in which it was said. */
+  readonly sent: number;
+  /** One that was said came twice: the first has been read before it. */
+  readonly again: boolean;
+  /** Read, or gone. */
+  done: boolean;
 }
 
 export interface Pattern {
@@ -58,78 +64,6 @@ function matches(pattern: Pattern, envelope: Envelope): boolean {
   return where === null || where(envelope.message);
 }
 
-function entryBytes(entries: readonly Entry[]): number {
-  return entries.reduce((bytes, entry) => bytes + entry.body.length + 96, 0);
-}
-
-function listBytes(list: readonly number[]): number {
-  return 5 * list.length;
-}
-
-/** Roughly what a message takes in a ring. */
-function sizeOf(message: Message): number {
-  switch (message.kind) {
-    case 'prepare':
-    case 'newState':
-      return 96 + entryBytes(message.entries);
-    case 'startView':
-    case 'doViewChange':
-      return 512 + entryBytes(message.tail);
-    case 'request':
-    case 'read':
-    case 'localRead':
-      return 96 + message.body.length;
-    case 'reply':
-    case 'readReply':
-      return 96 + message.result.length;
-    case 'checkpointMeta':
-      return 128 + listBytes(message.pageCounts) + message.tops.length;
-    case 'getNodes':
-    case 'getPages':
-      return 96 + listBytes(message.indices);
-    case 'nodes':
-      return 96 + listBytes(message.indices) + message.hashes.length;
-    case 'pages':
-      return 96 + listBytes(message.indices) + message.bytes.length;
-    default:
-      return 96;
-  }
-}
-
-function copyEntries(entries: readonly Entry[]): Entry[] {
-  return entries.map((entry) => ({ ...entry, body: entry.body.slice() }));
-}
-
-/** A copy that shares no bytes with the original. */
-export function copyMessage<T extends Message>(message: T): T {
-  const m: Message = message;
-  if (m.kind === 'prepare' || m.kind === 'newState')
-    return { ...message, entries: copyEntries(m.entries) };
-  if (m.kind === 'startView' || m.kind === 'doViewChange')
-    return { ...message, tail: copyEntries(m.tail) };
-  if (m.kind === 'request' || m.kind === 'read' || m.kind === 'localRead')
-    return { ...message, body: m.body.slice() };
-  if (m.kind === 'reply' || m.kind === 'readReply') return { ...message, result: m.result.slice() };
-  if (m.kind === 'checkpointMeta') return { ...message, tops: m.tops.slice() };
-  if (m.kind === 'nodes') return { ...message, hashes: m.hashes.slice() };
-  if (m.kind === 'pages') return { ...message, bytes: m.bytes.slice() };
-  return { ...message };
-}
-
-/** What the ring does with the bytes of a message once it has been taken. */
-export function overwrite(message: Message): void {
-  if (message.kind === 'prepare' || message.kind === 'newState')
-    for (const entry of message.entries) entry.body.fill(0xee);
-  else if (message.kind === 'startView' || message.kind === 'doViewChange')
-    for (const entry of message.tail) entry.body.fill(0xee);
-  else if (message.kind === 'request' || message.kind === 'read' || message.kind === 'localRead')
-    message.body.fill(0xee);
-  else if (message.kind === 'reply' || message.kind === 'readReply') message.result.fill(0xee);
-  else if (message.kind === 'checkpointMeta') message.tops.fill(0xee);
-  else if (message.kind === 'nodes') message.hashes.fill(0xee);
-  else if (message.kind === 'pages') message.bytes.fill(0xee);
-}
-
 export interface RingDepth {
   readonly bytes: number;
   readonly frames: number;
@@ -143,6 +77,8 @@ export class Ring {
   readonly to: ActorKey;
   #unread: Envelope[] = [];
   #at = 0;
+  /** As they were said, whatever the order in which they come; those in front may be done. */
+  #said: Envelope[] = [];
   /** Messages that ever arrived, and that are read or gone. */
   written = 0;
   read = 0;
@@ -163,6 +99,14 @@ export class Ring {
   wrote(envelope: Envelope): void {
     this.frames++;
     this.bytes += envelope.bytes;
+    if (!envelope.again) this.#said.push(envelope);
+  }
+
+  /** Round in which the oldest was said that is not read yet; Infinity: all are. */
+  get oldest(): number {
+    const first = this.#said.findIndex(({ done }) => !done);
+    this.#said = first < 0 ? [] : this.#said.slice(first);
+    return this.#said[0]?.sent ?? Number.POSITIVE_INFINITY;
   }
 
   arrived(envelope: Envelope): void {
@@ -188,6 +132,7 @@ export class Ring {
   }
 
   gone(envelope: Envelope): void {
+    envelope.done = true;
     this.frames--;
     this.bytes -= envelope.bytes;
   }
@@ -297,6 +242,14 @@ export class Network {
     return false;
   }
 
+  /** Round in which the oldest was said that no replica's ring has brought to `to` yet; Infinity: none. */
+  oldestFromReplicas(to: ActorKey): number {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const [from, ring] of this.#rings.get(to) ?? [])
+      if (from < CLIENT_BASE) oldest = Math.min(oldest, ring.oldest);
+    return oldest;
+  }
+
   /** Rings into `to` that hold something unread. */
   mail(to: ActorKey): Ring[] {
     const rings: Ring[] = [];
@@ -319,7 +272,7 @@ export class Network {
     }
     const { low, high } = this.latency;
     const due = this.round + (this.weather === null ? this.between(low, high) : 1);
-    const envelope: Envelope = { from, to, message, due, bytes: sizeOf(message) };
+    const envelope = { ...this.#envelope(from, to, message), due };
     for (const rule of this.rules) {
       if (!rule.active || !matches(rule.pattern, envelope)) continue;
       if (rule.pattern.share < 1 && !this.chance(rule.pattern.share)) continue;
@@ -331,12 +284,23 @@ export class Network {
       }
       if (rule.action === 'record') rule.kept.push({ ...envelope, message: copyMessage(message) });
       else if (rule.action === 'delay') envelope.due += rule.rounds;
-      else this.#fly({ ...envelope, due: envelope.due + this.between(0, rule.rounds) });
+      else
+        this.#fly({
+          ...envelope,
+          due: envelope.due + this.between(0, rule.rounds),
+          again: true,
+        });
     }
     if (this.weather === null) this.#fly(envelope);
     else
-      for (const after of this.weather.arrivals(from, to, message, this.round))
-        this.#fly({ ...envelope, due: this.round + after });
+      for (const [at, after] of this.weather.arrivals(from, to, message, this.round).entries())
+        this.#fly({ ...envelope, due: this.round + after, again: at > 0 });
+  }
+
+  #envelope(from: ActorKey, to: ActorKey, message: Message): Envelope {
+    const { round } = this;
+    const bytes = sizeOf(message);
+    return { from, to, message, due: round + 1, bytes, sent: round, again: false, done: false };
   }
 
   #fly(envelope: Envelope): void {
@@ -357,7 +321,7 @@ export class Network {
   }
 
   inject(from: ActorKey, to: ActorKey, message: Message): void {
-    this.#fly({ from, to, message, due: this.round + 1, bytes: sizeOf(message) });
+    this.#fly(this.#envelope(from, to, message));
   }
 
   /** Forgets what is under way or unread, e.g. of a sender whose frames never became visible. */

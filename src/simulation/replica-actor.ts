@@ -9,8 +9,9 @@ import type { Replica } from '../protocol/replica.js';
 import type { StoredCheckpoint } from '../protocol/restart.js';
 import type { StateMachine } from '../protocol/state-machine.js';
 import type { Stamp } from '../protocol/types.js';
+import { copyMessage, overwrite } from './copies.js';
 import { type Disk, storedCheckpoint } from './disk.js';
-import { CLIENT_BASE, copyMessage, type Network, overwrite, type Ring } from './network.js';
+import { CLIENT_BASE, type Network, type Ring } from './network.js';
 
 /** Messages taken from the rings in one pass. */
 const TURN = 64;
@@ -34,8 +35,8 @@ export interface Host<M extends StateMachine> {
   readonly network: Network;
   readonly tick: number;
   readonly clientAddresses: readonly number[];
-  /** Milliseconds of a replica's own clock. */
-  clock(id: number): number;
+  /** Milliseconds of a replica's own clock, by default now. */
+  clock(id: number, round?: number): number;
   trace(line: () => string): void;
   /** After each step, with those of its effects that are performed. */
   stepped(actor: ReplicaActor<M>, event: Event, effects: readonly Effect[]): void;
@@ -204,17 +205,24 @@ export class ReplicaActor<M extends StateMachine> {
     const calm = !this.#dirty && due === 0 && this.hints.length === 0 && !busy;
     if (calm && !network.hasMail(this.id)) return;
     this.#flushDisk();
-    const began = this.#host.clock(this.id);
-    const taken = this.#takeMail();
-    const unread = network.mail(this.id).some(({ from }) => from < CLIENT_BASE);
+    const began = network.round;
+    let taken = this.#takeFromReplicas();
     this.#lastTick = tick;
     this.#tickRest = elapsed - due;
+    // Between the two, as on real threads: what the others said counts before the time does (SP3).
     if (due > 0) this.#step({ type: 'tick', count: Math.min(due, TICKS_PER_PASS) });
+    taken += this.#takeFromClients();
+    const unread = network.mail(this.id).some(({ from }) => from < CLIENT_BASE);
     const room: number[] = [];
     for (const member of replica.state.configuration.members)
       room[member.id] = network.room(this.id, member.id);
     const nowUs = CLOCK_START_US + tick * 10_000 + this.skewUs;
-    this.#step({ type: 'endOfPass', nowUs, room, drainedAt: unread ? null : began });
+    this.#step({
+      type: 'endOfPass',
+      nowUs,
+      room,
+      drainedAt: unread ? null : this.#drainedAt(began),
+    });
     this.#publish();
     if (this.stallTicks > 0 && replica.hasWork) {
       this.#stalledUntil = tick + this.stallTicks;
@@ -222,6 +230,12 @@ export class ReplicaActor<M extends StateMachine> {
       return;
     }
     this.#execute(taken);
+  }
+
+  /** Rings have no delay: what is still under way here is not read yet. */
+  #drainedAt(began: number): number {
+    const { network } = this.#host;
+    return this.#host.clock(this.id, Math.min(began, network.oldestFromReplicas(this.id)));
   }
 
   /** The second half of a pass. */
@@ -247,12 +261,15 @@ export class ReplicaActor<M extends StateMachine> {
     this.#dirty = !idle;
   }
 
-  /** Rings of replicas first, then clients in turns, as far as the replica takes what lies in front (N1, N3). */
-  #takeMail(): number {
+  #takeFromReplicas(): number {
     const { network } = this.#host;
     let taken = 0;
-    const mail = network.mail(this.id);
-    for (const ring of mail) {
+    for (const hint of this.hints.splice(0)) {
+      this.#host.trace(() => `R${this.id} is told ${JSON.stringify(hint)}`);
+      this.#step({ type: 'hint', hint });
+      taken++;
+    }
+    for (const ring of network.mail(this.id)) {
       if (ring.from >= CLIENT_BASE) continue;
       for (let left = TURN; left > 0; left--) {
         const message = ring.take();
@@ -261,12 +278,14 @@ export class ReplicaActor<M extends StateMachine> {
         taken++;
       }
     }
-    for (const hint of this.hints.splice(0)) {
-      this.#host.trace(() => `R${this.id} is told ${JSON.stringify(hint)}`);
-      this.#step({ type: 'hint', hint });
-      taken++;
-    }
+    return taken;
+  }
+
+  /** In turns, as far as the replica takes what lies in front (N1, N3). */
+  #takeFromClients(): number {
+    const mail = this.#host.network.mail(this.id);
     const clients = this.#inTurns(mail.filter(({ from }) => from >= CLIENT_BASE));
+    let taken = 0;
     for (let turn = 0, moved = true; moved && turn < TURN; turn++) {
       moved = false;
       for (const ring of clients) {

@@ -147,9 +147,12 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
   }
 
   /** Milliseconds of a replica's own clock: true time, at its own rate. */
-  clock(id: number): number {
-    const trueMs = (this.network.round * TICK_MS) / ROUNDS_PER_TICK;
-    return trueMs * (this.options.leaseRates?.[id] ?? 1);
+  clock(id: number, round: number = this.network.round): number {
+    return trueMsOf(round) * (this.options.leaseRates?.[id] ?? 1);
+  }
+
+  get trueMs(): number {
+    return trueMsOf(this.network.round);
   }
 
   // ── clients ──
@@ -186,4 +189,8 @@ export abstract class Stage<M extends StateMachine, C extends Submission>
 
   abstract issued(call: C): void;
   abstract settled(call: C, outcome: ClientOutcome): void;
+}
+
+function trueMsOf(round: number): number {
+  return (round * TICK_MS) / ROUNDS_PER_TICK;
 }

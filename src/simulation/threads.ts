@@ -268,7 +268,7 @@ export abstract class Threads<M extends StateMachine> implements Host<M>, Cast {
   revoke(who: Who): void {
     const { id, start } = this.actor(who);
     this.#revoked.set(id, start);
-    this.tell('R_', { kind: 'suspect', id, start, revoked: true });
+    this.tell('R_', { kind: 'suspect', id, start });
   }
 
   tell(who: Who, hint: Hint): void {
@@ -287,6 +287,10 @@ export abstract class Threads<M extends StateMachine> implements Host<M>, Cast {
   /** I21: what a message says is on disk when it is sent (P2). */
   sending(actor: ReplicaActor<M>, message: ReplicaMessage): void {
     if (actor.disk !== null) checkDisclosure(actor.disk, this.durability, message);
+  }
+
+  protected isRevoked({ id, start }: ReplicaActor<M>): boolean {
+    return (this.#revoked.get(id) ?? 0) >= start;
   }
 
   stepped(actor: ReplicaActor<M>, _event: Event, effects: readonly Effect[]): void {

@@ -35,22 +35,24 @@ import {
 export type StreamMessage = Prepare | Commit | PrepareOk;
 export type StreamKind = StreamMessage['kind'];
 
-// prepare: start, first, prevChain, commitMax, stableOp, hbSeq, entries
+// prepare: start, first, prevChain, commitMax, stableOp, hbSeq, doubtMs, entries
 const PREPARE_START = REPLICA_FIELDS_AT;
 const PREPARE_FIRST = PREPARE_START + UINT_BYTES;
 const PREPARE_PREV_CHAIN = PREPARE_FIRST + WHOLE_BYTES;
 const PREPARE_COMMIT_MAX = PREPARE_PREV_CHAIN + CHAIN_BYTES;
 const PREPARE_STABLE_OP = PREPARE_COMMIT_MAX + WHOLE_BYTES;
 const PREPARE_HB_SEQ = PREPARE_STABLE_OP + WHOLE_BYTES;
-const PREPARE_ENTRIES = PREPARE_HB_SEQ + WHOLE_BYTES;
+const PREPARE_DOUBT_MS = PREPARE_HB_SEQ + WHOLE_BYTES;
+const PREPARE_ENTRIES = PREPARE_DOUBT_MS + UINT_BYTES;
 
-// commit: start, op, commitMax, stableOp, hbSeq
+// commit: start, op, commitMax, stableOp, hbSeq, doubtMs
 const COMMIT_START = REPLICA_FIELDS_AT;
 const COMMIT_OP = COMMIT_START + UINT_BYTES;
 const COMMIT_COMMIT_MAX = COMMIT_OP + WHOLE_BYTES;
 const COMMIT_STABLE_OP = COMMIT_COMMIT_MAX + WHOLE_BYTES;
 const COMMIT_HB_SEQ = COMMIT_STABLE_OP + WHOLE_BYTES;
-const COMMIT_BYTES = COMMIT_HB_SEQ + WHOLE_BYTES;
+const COMMIT_DOUBT_MS = COMMIT_HB_SEQ + WHOLE_BYTES;
+const COMMIT_BYTES = COMMIT_DOUBT_MS + UINT_BYTES;
 
 // prepareOk: op, chain, cpOp, cpRoot, hbEcho
 const PREPARE_OK_OP = REPLICA_FIELDS_AT;
@@ -60,8 +62,8 @@ const PREPARE_OK_CP_ROOT = PREPARE_OK_CP_OP + WHOLE_BYTES;
 const PREPARE_OK_HB_ECHO = PREPARE_OK_CP_ROOT + CHAIN_BYTES;
 const PREPARE_OK_BYTES = PREPARE_OK_HB_ECHO + WHOLE_BYTES;
 
-const PREPARE_SHAPE: Shape = { fields: 16, bytes: PREPARE_ENTRIES + ARRAY_BYTES };
-const COMMIT_SHAPE: Shape = { fields: 11, bytes: COMMIT_BYTES };
+const PREPARE_SHAPE: Shape = { fields: 17, bytes: PREPARE_ENTRIES + ARRAY_BYTES };
+const COMMIT_SHAPE: Shape = { fields: 12, bytes: COMMIT_BYTES };
 const PREPARE_OK_SHAPE: Shape = { fields: 17, bytes: PREPARE_OK_BYTES };
 
 /** Exact length of the frame in bytes. */
@@ -92,6 +94,7 @@ export function writeStream(
       putWhole(view, at + PREPARE_COMMIT_MAX, message.commitMax);
       putWhole(view, at + PREPARE_STABLE_OP, message.stableOp);
       putWhole(view, at + PREPARE_HB_SEQ, message.hbSeq);
+      putUint(view, at + PREPARE_DOUBT_MS, message.doubtMs);
       putEntries(bytes, view, at + PREPARE_ENTRIES, message.entries);
       return;
     case 'commit':
@@ -101,6 +104,7 @@ export function writeStream(
       putWhole(view, at + COMMIT_COMMIT_MAX, message.commitMax);
       putWhole(view, at + COMMIT_STABLE_OP, message.stableOp);
       putWhole(view, at + COMMIT_HB_SEQ, message.hbSeq);
+      putUint(view, at + COMMIT_DOUBT_MS, message.doubtMs);
       return;
     case 'prepareOk':
       putReplicaHeader(view, at, message, PREPARE_OK_SHAPE.fields);
@@ -137,6 +141,7 @@ export function readStream(
         commitMax: wholeAt(view, at + PREPARE_COMMIT_MAX, 'commitMax'),
         stableOp: wholeAt(view, at + PREPARE_STABLE_OP, 'stableOp'),
         hbSeq: wholeAt(view, at + PREPARE_HB_SEQ, 'hbSeq'),
+        doubtMs: uintAt(view, at + PREPARE_DOUBT_MS, 'doubtMs'),
         entries: entriesAt(bytes, view, at + PREPARE_ENTRIES, to),
       };
     case 'commit':
@@ -154,6 +159,7 @@ export function readStream(
         commitMax: wholeAt(view, at + COMMIT_COMMIT_MAX, 'commitMax'),
         stableOp: wholeAt(view, at + COMMIT_STABLE_OP, 'stableOp'),
         hbSeq: wholeAt(view, at + COMMIT_HB_SEQ, 'hbSeq'),
+        doubtMs: uintAt(view, at + COMMIT_DOUBT_MS, 'doubtMs'),
       };
     case 'prepareOk':
       shapeAt(view, at, to, PREPARE_OK_SHAPE, kind);

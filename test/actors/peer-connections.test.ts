@@ -21,7 +21,7 @@ function prepare(op: number, length: number): Prepare {
   const common = { epoch: 0, view: 0, seed: 9, kind: 'batch' as const, count: 1, chain };
   return {
     ...{ kind: 'prepare', clusterId: 1, gen: 0, epoch: 0, view: 0, from: 0, start: 1, first: op },
-    ...{ prevChain: chain, commitMax: 0, stableOp: 0, hbSeq: op },
+    ...{ prevChain: chain, commitMax: 0, stableOp: 0, hbSeq: op, doubtMs: 0 },
     entries: [{ ...common, op, ts: op, body: new Uint8Array(length) }],
   };
 }

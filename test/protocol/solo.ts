@@ -213,6 +213,7 @@ export function prepare(
     commitMax: 0,
     stableOp: 0,
     hbSeq: 1,
+    doubtMs: 0,
     ...rest,
   };
 }
@@ -227,6 +228,7 @@ export function commit(more: Partial<Commit> = {}): Commit {
     commitMax: 0,
     stableOp: 0,
     hbSeq: 1,
+    doubtMs: 0,
     ...more,
   };
 }

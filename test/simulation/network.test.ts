@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { copyMessage, overwrite } from '../../src/simulation/network.js';
+import { copyMessage, overwrite } from '../../src/simulation/copies.js';
 import { copyOf, MESSAGE_KINDS, MESSAGES, plain } from '../transport/messages.js';
 
 /** All byte strings in `value`. */

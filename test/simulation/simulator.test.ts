@@ -61,6 +61,7 @@ test('coarse mistakes are found within a few seeds', { timeout: 300_000 }, () =>
       'repliesAtPrimaryOnly',
     ] as const),
     ...(['gapsAdmitted', 'heartbeatsKept', 'readsIgnoreOwnWrites', 'tsBackwards'] as const),
+    ...(['ungrantedEchoed', 'readsAnywhere', 'tokenIgnored'] as const),
   ];
   expect(coarse.filter((mistake) => firstFailure(mistake, 60) === null)).toEqual([]);
 });

@@ -57,6 +57,7 @@ function message(number: number, roll: (below: number) => number): Message {
         commitMax: 0,
         stableOp: 0,
         hbSeq: number,
+        doubtMs: number % 2 ** 32,
       };
       return { kind: 'prepare', ...header, ...rest, entries } satisfies Prepare;
     }
@@ -69,6 +70,7 @@ function message(number: number, roll: (below: number) => number): Message {
         commitMax: 0,
         stableOp: 0,
         hbSeq: number,
+        doubtMs: number % 2 ** 32,
       };
     case 2:
       return { kind: 'startViewChange', ...header, view: number, phase: 'vote' };
@@ -263,7 +265,7 @@ describe('a Prepare with long entries', () => {
       below = hasher.next(below, fields, bytes);
       return { ...fields, body: bytes, chain: below };
     });
-    const rest = { start: 1, first: 1, prevChain, commitMax: 0, stableOp: 0, hbSeq: 7 };
+    const rest = { start: 1, first: 1, prevChain, commitMax: 0, stableOp: 0, hbSeq: 7, doubtMs: 0 };
     const prepare: Prepare = { kind: 'prepare', ...header, ...rest, entries };
     return { guard, prepare, count: () => digests, core: new ChainHasher(guard.digest64) };
   }

@@ -99,11 +99,11 @@ function ownFields(m: ByHand): unknown[] {
   switch (m.kind) {
     case 'prepare':
       return [
-        ...[m.start, m.first, ...m.prevChain, m.commitMax, m.stableOp, m.hbSeq],
+        ...[m.start, m.first, ...m.prevChain, m.commitMax, m.stableOp, m.hbSeq, m.doubtMs],
         entriesOf(m.entries),
       ];
     case 'commit':
-      return [m.start, m.op, m.commitMax, m.stableOp, m.hbSeq];
+      return [m.start, m.op, m.commitMax, m.stableOp, m.hbSeq, m.doubtMs];
     case 'prepareOk':
       return [m.op, ...m.chain, m.cpOp, ...m.cpRoot, m.hbEcho];
     case 'doViewChange':

@@ -55,12 +55,29 @@ function entry(op: number, length: number): Entry {
 
 function prepare(op: number, ...lengths: number[]): Prepare {
   const entries = lengths.map((length, index) => entry(op + index, length));
-  const rest = { start: 1, first: op, prevChain: chain, commitMax: 0, stableOp: 0, hbSeq: op };
+  const rest = {
+    start: 1,
+    first: op,
+    prevChain: chain,
+    commitMax: 0,
+    stableOp: 0,
+    hbSeq: op,
+    doubtMs: 0,
+  };
   return { kind: 'prepare', ...header, ...rest, entries };
 }
 
 function commit(hbSeq: number): Commit {
-  return { kind: 'commit', ...header, start: 1, op: 5, commitMax: 4, stableOp: 0, hbSeq };
+  return {
+    kind: 'commit',
+    ...header,
+    start: 1,
+    op: 5,
+    commitMax: 4,
+    stableOp: 0,
+    hbSeq,
+    doubtMs: 3,
+  };
 }
 
 function prepareOk(op: number): PrepareOk {

@@ -116,6 +116,7 @@ export const MESSAGES: Readonly<Record<MessageKind, fc.Arbitrary<Message>>> = {
     commitMax: whole,
     stableOp: whole,
     hbSeq: whole,
+    doubtMs: uint,
   }),
   commit: of('commit', {
     ...header,
@@ -124,6 +125,7 @@ export const MESSAGES: Readonly<Record<MessageKind, fc.Arbitrary<Message>>> = {
     commitMax: whole,
     stableOp: whole,
     hbSeq: whole,
+    doubtMs: uint,
   }),
   prepareOk: of('prepareOk', {
     ...header,

@@ -111,7 +111,7 @@ export class PeerConnections {
       // Of an earlier start than the running one it says nothing any more.
       if (suspected > peer.suspected && suspected >= start) {
         peer.suspected = suspected;
-        tell({ kind: 'suspect', id, start: suspected, revoked: true });
+        tell({ kind: 'suspect', id, start: suspected });
         told++;
       }
       if (exited > peer.exited) {

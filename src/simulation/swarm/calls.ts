@@ -26,7 +26,7 @@ export interface SimulatedCall extends Submission {
   readonly atomic: boolean;
   /** Places in the one order of everything that clients did and heard; `end` Infinity: never answered. */
   began: number;
-  /** Highest op that its client had seen then. */
+  /** Of a read: the least op that its state may have. */
   floorOp: number;
   ended: number;
   outputs: readonly KeyOutput[] | null;
@@ -99,7 +99,7 @@ export class CallFactory {
   #level(): LocalLevel | null {
     const dice = this.#levels;
     if (!dice.chance(this.#plan.local)) return null;
-    const maxStaleMs = dice.chance(0.3) ? dice.between(20, 400) : ANY_AGE;
+    const maxStaleMs = dice.chance(0.6) ? dice.between(5, 300) : ANY_AGE;
     return { session: dice.chance(0.7), maxStaleMs };
   }
 

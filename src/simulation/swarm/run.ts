@@ -2,9 +2,10 @@
 // core, the real services and the real client half, in one thread, in virtual time.
 
 import type { ClientOutcome } from '../../protocol/client-event.js';
-import { faultsTolerated } from '../../protocol/configuration.js';
+import { faultsTolerated, primaryOf } from '../../protocol/configuration.js';
 import type { Effect, Event } from '../../protocol/effect.js';
 import type { MarkSink } from '../../protocol/marks.js';
+import type { ReplicaMessage } from '../../protocol/message.js';
 import type { Mutations } from '../../protocol/mutations.js';
 import type { OpNumber, SessionNumber } from '../../protocol/types.js';
 import type { ClientActor } from '../client-actor.js';
@@ -17,6 +18,8 @@ import { CallFactory, type SimulatedCall, understand } from './calls.js';
 import { Dice } from './dice.js';
 import { beginEpisode } from './episodes.js';
 import type { Episode, Plan } from './plan.js';
+import { type Clocked, checkEcho } from './promises.js';
+import { ReadFloors } from './read-floors.js';
 import { SimulatedWeather } from './weather.js';
 
 const STORE_BYTES = 1 << 20;
@@ -58,6 +61,7 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
   #order = 0;
   /** Highest op that each client has seen. */
   readonly #seen = new Map<number, number>();
+  readonly #floors: ReadFloors;
   #due = 0;
   #asked = 0;
 
@@ -81,6 +85,7 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
       ...options,
     });
     this.plan = plan;
+    this.#floors = new ReadFloors(leaseRates);
     this.#dice = new Dice(seed ^ 0x2545f491);
     const levels = new Dice(seed ^ 0x1f83d9ab);
     this.#factory = new CallFactory(plan.calls, new Dice(seed ^ 0x3c6ef372), levels);
@@ -97,19 +102,24 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
 
   override issued(call: SimulatedCall): void {
     call.began = ++this.#order;
-    call.floorOp = this.#seen.get(call.client) ?? 0;
+    const seen = call.level?.session === false ? 0 : (this.#seen.get(call.client) ?? 0);
+    call.floorOp = Math.max(seen, this.#floors.floor(call.level, this.trueMs));
     if (call.kind === 'read') return;
     const submitted = this.submitted.get(call.session) ?? [];
     this.submitted.set(call.session, submitted);
     call.number = submitted.push(call.digest) - 1;
   }
 
-  /** I14, RD9: nobody who asks for what he has seen is shown less. */
+  /** I13, I14, RD9: whoever asks for what he has seen, or for what is committed, is shown no less. */
   #checkSeen(call: SimulatedCall, op: number): void {
-    const seen = this.#seen.get(call.client) ?? 0;
-    if (call.kind === 'read' && call.level?.session === true && op < call.floorOp)
-      throw new Error(`I14: a read of client ${call.client} ran at ${op}, after it saw ${seen}`);
-    this.#seen.set(call.client, Math.max(seen, op));
+    const { client, kind, level, floorOp } = call;
+    if (kind === 'read' && op < floorOp) {
+      const asked = level === undefined ? 'linearizable' : JSON.stringify(level);
+      throw new Error(
+        `I13, I14: a read of client ${client} ran at ${op} instead of ${floorOp} (${asked})`,
+      );
+    }
+    this.#seen.set(client, Math.max(this.#seen.get(client) ?? 0, op));
   }
 
   override settled(call: SimulatedCall, outcome: ClientOutcome): void {
@@ -123,6 +133,18 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
     this.fingerprint.word(this.#word[0] as number);
   }
 
+  /** RD3: an echo is a promise. */
+  override sending(actor: ReplicaActor<RecordingMachine>, message: ReplicaMessage): void {
+    super.sending(actor, message);
+    const primary = this.actors[primaryOf(this.configuration, message.view)];
+    if (message.kind !== 'prepareOk' || primary === undefined || this.isRevoked(primary)) return;
+    checkEcho(message, this.#clocked(actor), this.#clocked(primary), this.timing);
+  }
+
+  #clocked({ id, replica }: ReplicaActor<RecordingMachine>): Clocked {
+    return { state: replica.state, rate: this.plan.leaseRates[id] ?? 1 };
+  }
+
   override stepped(
     actor: ReplicaActor<RecordingMachine>,
     event: Event,
@@ -130,6 +152,7 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
   ): void {
     super.stepped(actor, event, effects);
     const { state } = actor.replica;
+    this.#floors.committed(state.commitMax, this.trueMs);
     this.fingerprint.step(actor.id, event, effects, state);
     if (event.type !== 'execute' || actor.machine === null) return;
     this.#compare(actor.machine, state.applied);

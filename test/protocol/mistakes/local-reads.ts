@@ -79,6 +79,26 @@ export function primaryBehind(s: Story): void {
   expect(Number(next.value), 'a read went backwards').toBeGreaterThanOrEqual(Number(first.value));
 }
 
+/** R0 and R2 are cut off together: the others do without them, and R0 has not noticed yet that it leads nobody else. */
+export function cutOffTogether(s: Story): void {
+  const others = ['R1', 'R3', 'R4'];
+  s.put('a', 1);
+  s.settle();
+  s.run(10);
+  s.partition(['R0', 'R2', 'C2'], [...others, 'C0', 'C1']);
+  s.tell(others, { kind: 'suspect', id: 0 });
+  const write = s.put('a', 2, 0);
+  s.until(() => write.code === 'ok', 50);
+  s.run(15);
+  expect(s.state('R0').status).toBe('normal');
+  expect(s.state('R0').abdicating).toBe(false);
+  const refused = s.record({ from: 'R2', kinds: 'readReply' });
+  s.read('a', 2, { session: false, maxStaleMs: 100 });
+  s.run(5);
+  expect(refused.kept.map(({ message }) => 'code' in message && message.code)).toEqual(['behind']);
+  s.converge();
+}
+
 export const LOCAL_READS: readonly Directed[] = [
   {
     mistake: 'tokenIgnored',
@@ -86,6 +106,13 @@ export const LOCAL_READS: readonly Directed[] = [
     options: THREE,
     script: readerAhead,
     noticed: /I19|I14/,
+  },
+  {
+    mistake: 'doubtUnsaid',
+    rules: 'RD8',
+    options: { replicas: 5, ...THREE },
+    script: cutOffTogether,
+    noticed: /behind/,
   },
   {
     mistake: 'oldBeatsFresh',
