@@ -11,7 +11,7 @@ import {
   TICK_MS,
 } from '../protocol/limits.js';
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from '../service/operation.js';
-import { STORE_BYTES_MIN } from '../service/paged-heap.js';
+import { STORE_BYTES_DEFAULT, STORE_BYTES_MIN } from '../service/paged-heap.js';
 import type { OpenOptions } from './api.js';
 import { type ClientDefaults, levelOf, timeout } from './call-options.js';
 import { VrError } from './errors.js';
@@ -232,7 +232,7 @@ export function openSettings(options: OpenOptions): Settings {
     storeBytes: integer(limits['storeBytes'], 'limits.storeBytes', {
       least: STORE_BYTES_MIN,
       most: 2 ** 35,
-      fallback: 2 ** 30,
+      fallback: STORE_BYTES_DEFAULT,
     }),
     replicaHeapMiB: integer(limits['replicaHeapMiB'], 'limits.replicaHeapMiB', {
       least: 64,

@@ -1,6 +1,7 @@
 // From flags to the plan of a benchmark. Everything is checked here, flags against each other included, before a thread starts.
 
 import type { Consistency, DiskOptions, OpenOptions } from '../index.js';
+import { STORE_BYTES_DEFAULT } from '../service/paged-heap.js';
 import type { Distribution } from './distributions.js';
 import { checkWitnesses, type FsyncMode } from './flags.js';
 import { inputBytes, readInput } from './input.js';
@@ -11,7 +12,7 @@ import type { Pace } from './pace.js';
 import { pretouchBytes, type RunOptions } from './run.js';
 import { formatBytes, formatMicros } from './units.js';
 import { UsageError } from './usage.js';
-import type { ValueSizes } from './values.js';
+import { meanSize, type ValueSizes } from './values.js';
 import { keysOf, type Mix, setBytes, WORKLOADS, type WorkloadName } from './workload.js';
 
 export type BatchSize = number | 'auto';
@@ -148,6 +149,11 @@ function sourceOf(flags: BenchFlags): LoadSource {
   const least = keyBytesLeast(keys);
   if (flags.keySize < least)
     throw new UsageError(`${keys} different keys need a --key-size of at least ${least} bytes`);
+  const bytes = keys * (flags.keySize + meanSize(flags.valueSize));
+  if (bytes > STORE_BYTES_DEFAULT)
+    throw new UsageError(
+      `${keys} keys with their values are ${formatBytes(bytes)}, and a store holds ${formatBytes(STORE_BYTES_DEFAULT)}: take a smaller --keyspace or --value-size`,
+    );
   return { type: 'workload', shape };
 }
 

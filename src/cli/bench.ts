@@ -31,7 +31,7 @@ import { CapacityGate } from './capacity.js';
 import { DISTRIBUTIONS } from './distributions.js';
 import { describeEnvironment, recordEnvironment } from './environment.js';
 import { type Condition, parseFailIf } from './fail-if.js';
-import { FSYNC_MODES, intervalOption, oneOf, value, values } from './flags.js';
+import { FSYNC_MODES, intervalOption, oneOf, refuseIdleDiskFlags, value, values } from './flags.js';
 import { KEYSPACE_MAX } from './keys.js';
 import { deliver, FORMATS, type Format, type OutputFile, outputFile } from './output.js';
 import { startProgress } from './progress.js';
@@ -113,7 +113,10 @@ export function loadFlags(command: Command, defaults: LoadDefaults): Command {
     .option('-r, --keyspace <count>', 'different keys', count(1, KEYSPACE_MAX), CANONICAL.keyspace)
     .option('--replicas <count>', 'size of the cluster', count(1, 9), 3)
     .option('--witnesses <count>', 'how many of them keep only the log', count(0, 4), 0)
-    .option('--data <dir>', 'keep runs on disk, each in a directory of its own under this one')
+    .option(
+      '--data <dir>',
+      'keep runs on disk, each in a directory of its own in this one, which must exist',
+    )
     .option(
       '--fsync <list>',
       'with --data: batch, interval, none, and memory to compare (default: batch)',
@@ -236,7 +239,13 @@ export function registerBench(
       value(parseFailIf),
     )
     .addHelpText('after', HELP)
-    .action(async (flags: Flags) => context.setExitCode(await bench(flags, context.signal)));
+    .action(async (flags: Flags, command: Command) => {
+      const plan = planBench(flags);
+      const modes = plan.configurations.map(({ fsync }) => fsync);
+      const inMemory = flags.data === undefined && flags.fsync === undefined;
+      refuseIdleDiskFlags(command, { modes: [...new Set(modes)], inMemory });
+      context.setExitCode(await bench(flags, plan, context.signal));
+    });
 }
 
 export const LOAD_HELP = `
@@ -267,8 +276,7 @@ export async function runFresh(
   return await runOnce({ ...plan.run(configuration, directory.path), ...rest });
 }
 
-async function bench(flags: Flags, signal: AbortSignal): Promise<number> {
-  const plan = planBench(flags);
+async function bench(flags: Flags, plan: BenchPlan, signal: AbortSignal): Promise<number> {
   const conditions = flags.failIf ?? [];
   const baseline = flags.baseline === undefined ? null : readBaseline(flags.baseline);
   if (baseline !== null) checkSameShape(baseline, shapeOf(flags, plan));

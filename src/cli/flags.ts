@@ -1,7 +1,7 @@
 // Parsers of flag values for commander: whatever a parser of units.ts finds wrong is reported with the flag's name. And what
 // several commands share: the flags of a directory, and a check of flags against each other.
 
-import { InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseMillis } from './units.js';
 import { UsageError } from './usage.js';
 
@@ -57,4 +57,25 @@ export function intervalOption(): Option {
   return new Option('--interval <time>', 'how often to flush with --fsync interval')
     .argParser(value((text) => parseMillis(text, { least: 1, most: INTERVAL_MOST_MS })))
     .default(50, '50ms');
+}
+
+/** Modes in which `--interval` means something. */
+const BY_THE_CLOCK: readonly string[] = ['interval', 'none'];
+
+/**
+ * Flags of a disk that would do nothing. `modes`: of `--fsync`, as far as they are known; `inMemory`: there is no disk.
+ * @throws UsageError
+ */
+export function refuseIdleDiskFlags(
+  command: Command,
+  { modes, inMemory }: { modes: readonly string[]; inMemory: boolean },
+): void {
+  const given = (flag: string): boolean => command.getOptionValueSource(flag) === 'cli';
+  for (const flag of ['fsync', 'interval'])
+    if (inMemory && given(flag))
+      throw new UsageError(`--${flag} needs a directory: give one with --data`);
+  if (given('interval') && !modes.some((mode) => BY_THE_CLOCK.includes(mode)))
+    throw new UsageError(
+      `--interval needs --fsync interval or none: ${modes.join(', ')} flushes before it acknowledges`,
+    );
 }

@@ -10,6 +10,7 @@ import {
   type FsyncMode,
   fsyncMode,
   intervalOption,
+  refuseIdleDiskFlags,
   value,
 } from './flags.js';
 import { type EioResult, eioLack, failDisk, wrongWith } from './killtest/eio.js';
@@ -59,7 +60,7 @@ export function registerKilltest(
     .option('--replicas <count>', 'size of the cluster', count(1, 9), 3)
     .option('--witnesses <count>', 'how many of them keep only the log', count(0, 4), 0)
     .option('--eio', 'instead: let the disk of each replica in turn fail under load (needs strace)')
-    .option('--data <dir>', 'where to make the directory (default: where temporary files go)')
+    .option('--data <dir>', 'in which to make the directory (default: where temporary files go)')
     .addOption(
       new Option('-f, --format <name>', 'lines, or one JSON object')
         .choices(['text', 'json'])
@@ -67,7 +68,10 @@ export function registerKilltest(
     )
     .option('-q, --quiet', 'nothing on standard error but errors')
     .addHelpText('after', HELP)
-    .action(async (flags: Flags) => context.setExitCode(await killtest(flags, context.signal)));
+    .action(async (flags: Flags, command: Command) => {
+      refuseIdleDiskFlags(command, { modes: flags.fsync, inMemory: false });
+      context.setExitCode(await killtest(flags, context.signal));
+    });
 }
 
 const HELP = `

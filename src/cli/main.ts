@@ -5,7 +5,7 @@
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from './environment.js';
 import { guardStreams } from './output.js';
-import { EXIT_USAGE, exitCodeOf, messageOf } from './usage.js';
+import { EXIT_FAILED, EXIT_USAGE, exitCodeOf, messageOf } from './usage.js';
 
 interface Context {
   readonly signal: AbortSignal;
@@ -27,12 +27,31 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['sim', async () => (await import('./sim.js')).registerSim],
 ]);
 
-const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+/** A closed terminal ends a program as Ctrl-C does. */
+const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+/** As if SIGPIPE had ended it. */
+const EXIT_PIPE = 141;
+
+/** Nobody reads what is printed. */
+class OutputGone extends Error {}
 
 async function main(): Promise<number> {
   const abort = new AbortController();
   let exitCode = 0;
   let signalCode = 0;
+  let ended = false;
+  guardStreams((why) => {
+    if (why !== null) {
+      process.stderr.write(`error: ${why}\n`);
+      process.exitCode ||= EXIT_FAILED;
+    }
+    // Whoever had its last word ends now by itself, and its verdict stands; for the others there is nobody left to work for.
+    setImmediate(() => {
+      if (ended) return;
+      signalCode = why === null ? EXIT_PIPE : EXIT_FAILED;
+      abort.abort(new OutputGone('nobody reads the output'));
+    });
+  });
   for (const [name, code] of Object.entries(SIGNALS))
     process.once(name, () => {
       signalCode = code;
@@ -55,7 +74,9 @@ async function main(): Promise<number> {
     (await load())(program, context);
   try {
     await program.parseAsync(process.argv);
+    ended = true;
   } catch (error) {
+    ended = true;
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
     if (signalCode === 0) {
       process.stderr.write(`error: ${messageOf(error)}\n`);
@@ -64,9 +85,11 @@ async function main(): Promise<number> {
   }
   // What a command found out before it was ended, or while it drained, says more than the signal.
   if (signalCode === 0 || exitCode !== 0) return exitCode;
-  process.stderr.write(`${messageOf(abort.signal.reason)}\n`);
+  if (!(abort.signal.reason instanceof OutputGone))
+    process.stderr.write(`${messageOf(abort.signal.reason)}\n`);
   return signalCode;
 }
 
-guardStreams();
-process.exitCode = await main();
+const code = await main();
+// Output that could not be written may have said so first.
+process.exitCode = code === 0 ? (process.exitCode ?? 0) : code;

@@ -1,8 +1,8 @@
 // Where results go and in which form. Files are named by the user and take their form from the suffix; standard output takes
 // results only, so that it can be piped.
 
-import { accessSync, constants, writeFileSync } from 'node:fs';
-import { dirname, extname } from 'node:path';
+import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { extname } from 'node:path';
 import Table from 'cli-table3';
 import { EXIT_FAILED, UsageError } from './usage.js';
 
@@ -31,33 +31,53 @@ export function outputFile(path: string): OutputFile {
 /** @returns `path`, a file that can be made. @throws UsageError */
 export function writable(path: string): string {
   try {
-    accessSync(dirname(path), constants.W_OK);
+    const known = existsSync(path);
+    closeSync(openSync(path, 'a'));
+    if (!known) rmSync(path);
   } catch (error) {
     throw new UsageError(`'${path}' cannot be written: ${(error as Error).message}`);
   }
   return path;
 }
 
-/** Call once at the start of a program: what happens when its output can no longer be written. */
-export function guardStreams(): void {
+/** Of a program that goes on: a closed pipe is the business of whoever closed it. */
+function noteFailure(why: string | null): void {
+  if (why === null) return;
+  process.stderr.write(`error: ${why}\n`);
+  process.exitCode = EXIT_FAILED;
+}
+
+/**
+ * Call once at the start of a program: `gone` hears when its output can no longer be written. `why` is null where a reader closed the
+ * pipe (`| head`), which is no fault. What the program found out counts as before, and what it keeps is put in order.
+ */
+export function guardStreams(gone: (why: string | null) => void = noteFailure): void {
+  let told = false;
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // A reader that closed the pipe (`| head`) has what it wanted.
-    if (error.code === 'EPIPE') process.exit(0);
-    process.stderr.write(`error: standard output cannot be written: ${error.message}\n`);
-    process.exit(EXIT_FAILED);
+    if (told) return;
+    told = true;
+    const closed = error.code === 'EPIPE';
+    gone(closed ? null : `standard output cannot be written: ${error.message}`);
   });
   // Results matter more than what is said about them.
   process.stderr.on('error', () => {});
 }
 
-/** Prints one form and writes the files. */
+/** Prints one form and writes the files, as many of them as can be. @throws what went wrong with the first that cannot */
 export function deliver<F extends Format>(
   render: Readonly<Record<F, () => string>>,
   format: F,
   files: readonly OutputFile<F>[],
 ): void {
   process.stdout.write(`${render[format]()}\n`);
-  for (const file of files) writeFileSync(file.path, `${render[file.format]()}\n`);
+  const failures: unknown[] = [];
+  for (const file of files)
+    try {
+      writeFileSync(file.path, `${render[file.format]()}\n`);
+    } catch (error) {
+      failures.push(error);
+    }
+  if (failures.length > 0) throw failures[0];
 }
 
 /** Columns of figures, the first one left-aligned. */

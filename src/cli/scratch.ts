@@ -1,14 +1,44 @@
 // Directories of a measurement or a test: made under a directory that the user named, gone when they are not needed any more.
 
-import { accessSync, constants, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { UsageError } from './usage.js';
 
-/** Makes `path` if there is none. @returns it, absolute. @throws UsageError when nothing can be made in it */
+/** A directory that there is. @returns it, absolute. @throws UsageError when nothing can be made in it */
 export function writableDirectory(path: string): string {
-  const directory = resolve(path);
+  const directory = named(path);
+  if (!existsSync(directory)) throw new UsageError(`there is no directory '${path}'`);
+  return usable(path, directory);
+}
+
+/** Makes `path` if there is none. @returns it, absolute. @throws UsageError when nothing can be made in it */
+export function madeDirectory(path: string): string {
+  const directory = named(path);
   try {
-    mkdirSync(directory, { recursive: true });
+    if (!existsSync(directory)) mkdirSync(directory, { recursive: true });
+  } catch (error) {
+    throw new UsageError(`'${path}' cannot be made: ${(error as Error).message}`);
+  }
+  return usable(path, directory);
+}
+
+/** What a variable of a shell leaves that nobody has set is not the present directory. */
+function named(path: string): string {
+  if (path === '') throw new UsageError('the name of the directory is empty');
+  return resolve(path);
+}
+
+function usable(path: string, directory: string): string {
+  if (!statSync(directory).isDirectory()) throw new UsageError(`'${path}' is no directory`);
+  try {
     accessSync(directory, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new UsageError(`'${path}' cannot be used: ${(error as Error).message}`);

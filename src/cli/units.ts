@@ -41,12 +41,27 @@ function scaled(text: string, factors: Readonly<Record<string, number>>): number
   return Math.abs(value - Math.round(value)) <= 1e-12 * value ? Math.round(value) : value;
 }
 
-function within(text: string, value: number | undefined, bounds: Bounds, what: string): number {
+function within(
+  text: string,
+  value: number | undefined,
+  bounds: Bounds,
+  form: { readonly what: string; readonly say?: (bound: number) => string },
+): number {
+  const { what, say = String } = form;
+  const range = `from ${say(bounds.least)} to ${say(bounds.most)}`;
   if (value === undefined || !Number.isInteger(value))
-    throw new UsageError(`'${text}' is not ${what}, from ${bounds.least} to ${bounds.most}`);
+    throw new UsageError(`'${text}' is not ${what}, ${range}`);
   if (value < bounds.least || value > bounds.most)
-    throw new UsageError(`'${text}' is out of range: from ${bounds.least} to ${bounds.most}`);
+    throw new UsageError(`'${text}' is out of range: ${range}`);
   return value;
+}
+
+/** As it may be typed. */
+function sizeText(bytes: number): string {
+  for (const [unit, factor] of Object.entries(SIZE_FACTORS).reverse())
+    if (bytes >= factor && bytes % factor === 0)
+      return `${bytes / factor}${factor > 1 ? unit : ''}`;
+  return String(bytes);
 }
 
 /** `10`, `10k`, `2M`. `what`: what the flag takes. @throws UsageError */
@@ -55,20 +70,23 @@ export function parseCount(
   bounds: Bounds,
   what = 'a whole number, like 10, 10k or 2M',
 ): number {
-  return within(text, scaled(text, COUNT_FACTORS), bounds, what);
+  return within(text, scaled(text, COUNT_FACTORS), bounds, { what });
 }
+
+const A_SIZE = 'a size, like 100, 64KiB or 1MiB';
 
 /** `100`, `64KiB`, `1MiB`. @throws UsageError */
-export function parseSize(text: string, bounds: Bounds): number {
-  const value = scaled(text, SIZE_FACTORS);
-  return within(text, value, bounds, 'a size, like 100, 64KiB or 1MiB');
+export function parseSize(text: string, bounds: Bounds, what: string = A_SIZE): number {
+  return within(text, scaled(text, SIZE_FACTORS), bounds, { what, say: sizeText });
 }
 
+const A_RANGE = `${A_SIZE}, nor a range of them, like 16..100`;
+
 /** One size, or `16..100` for sizes drawn evenly from a range. @throws UsageError */
-export function parseSizeRange(text: string, bounds: Bounds): SizeRange {
+export function parseSizeRange(text: string, bounds: Bounds, what: string = A_RANGE): SizeRange {
   const parts = text.split('..');
-  if (parts.length > 2) throw new UsageError(`'${text}' is not a size or a range like 16..100`);
-  const least = parseSize(parts[0] ?? '', bounds);
+  if (parts.length > 2 || parts.includes('')) throw new UsageError(`'${text}' is not ${what}`);
+  const least = parseSize(parts[0] ?? '', bounds, what);
   const most = parts.length === 1 ? least : parseSize(parts[1] ?? '', bounds);
   if (most < least) throw new UsageError(`'${text}' is a range that ends before it starts`);
   return { least, most };
@@ -78,8 +96,9 @@ const ZIPF = 'zipf:';
 
 /** One size, `16..100`, or `zipf:16..4096` for a range in which small sizes are frequent. @throws UsageError */
 export function parseValueSizes(text: string, bounds: Bounds): ValueSizes {
-  if (!text.startsWith(ZIPF)) return parseSizeRange(text, bounds);
-  return { ...parseSizeRange(text.slice(ZIPF.length), bounds), zipf: true };
+  const what = `${A_RANGE}, nor ${ZIPF}16..4096`;
+  if (!text.startsWith(ZIPF)) return parseSizeRange(text, bounds, what);
+  return { ...parseSizeRange(text.slice(ZIPF.length), bounds, what), zipf: true };
 }
 
 /** `50us`, `500ms`, `10s`, `2m`; only `0` needs no unit. @returns microseconds. @throws UsageError */

@@ -3,8 +3,15 @@
 import { type Command, Option } from 'commander';
 import { type Cluster, type DiskOptions, type OpenOptions, open } from '../index.js';
 import { readDirectory } from '../storage/directory-file.js';
-import { checkWitnesses, FSYNC_MODES, type FsyncMode, intervalOption, value } from './flags.js';
-import { writableDirectory } from './scratch.js';
+import {
+  checkWitnesses,
+  FSYNC_MODES,
+  type FsyncMode,
+  intervalOption,
+  refuseIdleDiskFlags,
+  value,
+} from './flags.js';
+import { madeDirectory } from './scratch.js';
 import { formatBytes, formatCount, formatMillis, parseCount } from './units.js';
 import { EXIT_FAILED, EXIT_UNAVAILABLE, messageOf } from './usage.js';
 
@@ -45,12 +52,15 @@ export function registerUp(
     )
     .addOption(intervalOption())
     .addHelpText('after', HELP)
-    .action(async (flags: Flags) => context.setExitCode(await up(flags, context.signal)));
+    .action(async (flags: Flags, command: Command) => {
+      refuseIdleDiskFlags(command, { modes: [flags.fsync], inMemory: flags.data === undefined });
+      context.setExitCode(await up(flags, context.signal));
+    });
 }
 
 const HELP = `
 Without --data everything is in memory, and gone when it ends.
-Exit code: 130 or 143 after SIGINT or SIGTERM and a clean drain, 1 when the drain failed, 4 when what is on the disk cannot be
+Exit code: 129, 130 or 143 after SIGHUP, SIGINT or SIGTERM and a clean drain, 1 when the drain failed, 4 when what is on the disk cannot be
 trusted, 5 when the directory is in use or cannot be written, or too few replicas are left.`;
 
 async function up(flags: Flags, signal: AbortSignal): Promise<number> {
@@ -83,7 +93,7 @@ async function up(flags: Flags, signal: AbortSignal): Promise<number> {
 
 function durabilityOf({ data, fsync, interval }: Flags): 'memory' | DiskOptions {
   if (data === undefined) return 'memory';
-  return { dir: writableDirectory(data), fsync, intervalMs: interval };
+  return { dir: madeDirectory(data), fsync, intervalMs: interval };
 }
 
 /** What a directory was made with is not to be said again. */

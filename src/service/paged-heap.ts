@@ -22,6 +22,8 @@ export const ROOT_HIGH = 1;
 
 /** Smallest limit: room for the root, an empty table and a few records. */
 export const STORE_BYTES_MIN: number = 64 << 10;
+/** And as long as nobody says otherwise. */
+export const STORE_BYTES_DEFAULT: number = 2 ** 30;
 const STORE_BYTES_MAX: number = 2 ** 35;
 /** Units stay positive 32-bit integers, and end with a page. */
 const UNITS_MAX = 2 ** 31 - 256;

@@ -31,7 +31,7 @@ describe('a file that is no result', () => {
     ['a list', '[]', 'the result is a list, where an object is expected'],
     ['null', 'null', 'the result is null, where an object is expected'],
     ['an object without a kind', '{}', 'the result.kind is missing'],
-    ['another kind', '{"kind":"viewstamp.soak"}', 'the result.kind is of type string'],
+    ['another kind', '{"kind":"viewstamp.soak"}', 'the result.kind is "viewstamp.soak", where'],
     ['another version', JSON.stringify({ ...good, schemaVersion: 9 }), 'schema version 9'],
     [
       'no summary',
@@ -41,12 +41,12 @@ describe('a file that is no result', () => {
     [
       'a rate that is text',
       JSON.stringify({ ...good, summary: [{ ...good.summary[0], opsPerSecond: '1' }] }),
-      'the result.summary[0].opsPerSecond is of type string, where a number is expected',
+      'the result.summary[0].opsPerSecond is "1", where a number is expected',
     ],
     [
       'a batch size that is an object',
       JSON.stringify({ ...good, summary: [{ ...good.summary[0], batch: {} }] }),
-      'the result.summary[0].batch is of type object, where a number is expected',
+      'the result.summary[0].batch is an object, where a number is expected',
     ],
     [
       'half a percentile',
@@ -56,7 +56,7 @@ describe('a file that is no result', () => {
     [
       'a timeline that is none',
       JSON.stringify({ ...good, runs: [{ ...good.runs[0], timeline: 'yes' }] }),
-      'the result.runs[0].timeline is of type string, where a list is expected',
+      'the result.runs[0].timeline is "yes", where a list is expected',
     ],
     [
       'sizes of entries without their bytes',

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { type OpenOptions, open } from 'viewstamp';
 import { describe, expect, test } from 'vitest';
 import { countUp, untilTrue } from '../live/counting.js';
-import { leftover, type Running, scratch, start, viewstamp } from './fixtures/command.js';
+import { leftover, type Running, refused, scratch, start, viewstamp } from './fixtures/command.js';
 
 /** A directory with a cluster that was written to and closed. @returns its path. */
 async function directory(
@@ -237,6 +237,8 @@ describe('inspect', () => {
     const { code, stdout, stderr } = await viewstamp('inspect', scratch());
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(/^error: .* holds no cluster\n$/);
+    expect(await refused(['inspect', 'package.json'])).toContain('package.json is no directory');
+    expect(await refused(['inspect', ''])).toContain('the name of the directory is empty');
   });
 });
 
@@ -258,7 +260,11 @@ describe('bench --data', () => {
 
   test.each([
     [['--fsync', 'batch'], '--fsync batch needs a directory: give one with --data'],
-    [['--data', '/dev/null/x', '-n', '10'], "'/dev/null/x' cannot be used: "],
+    [['--interval', '5ms'], '--interval needs a directory: give one with --data'],
+    [['--data', '.', '--interval', '5ms'], '--interval needs --fsync interval or none'],
+    [['--data', '/dev/null/x', '-n', '10'], "there is no directory '/dev/null/x'"],
+    [['--data', '', '-n', '10'], 'the name of the directory is empty'],
+    [['--data', 'package.json', '-n', '10'], "'package.json' is no directory"],
     [['--data', 'x', '--fsync', 'always'], "'always' is not one of batch, interval, none, memory"],
   ])('%j is refused', async (args, said) => {
     const { code, stdout, stderr } = await viewstamp('bench', ...args);

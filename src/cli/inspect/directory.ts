@@ -1,6 +1,6 @@
 // A data directory as it lies there: what it says of itself, who has it open, and what each replica has. Changes nothing.
 
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Digest64, ReplicaId } from '../../protocol/types.js';
 import { type DirectoryContent, readDirectory } from '../../storage/directory-file.js';
@@ -32,7 +32,10 @@ interface Head {
 
 /** @throws UsageError when it holds no cluster, StorageError VR_VERSION_MISMATCH */
 export function inspectDirectory(path: string, digest64: Digest64): DirectoryReport {
+  if (path === '') throw new UsageError('the name of the directory is empty');
   const directory = resolve(path);
+  if (existsSync(directory) && !statSync(directory).isDirectory())
+    throw new UsageError(`${directory} is no directory`);
   const { content, owner: last, damage } = readHead(directory);
   const owner = last === null ? null : { ...last, state: stateOf(last) };
   // On another host a dead process looks like a living one.

@@ -12,8 +12,9 @@ const WHOLE_MS = 60_000;
 /** Standard streams and the channel to the parent come first. */
 const FIRST_JOURNAL_FD = 4;
 
+/** What cannot be said any more is for nobody: whoever started this process has ended. */
 function tell(news: VictimNews): void {
-  process.send?.(news);
+  if (process.connected) process.send?.(news, undefined, undefined, () => undefined);
 }
 
 function watch(cluster: Cluster): void {
@@ -88,6 +89,7 @@ async function serve(options: VictimOptions): Promise<void> {
   const cluster = await open({ name: 'killtest', replicas, witnesses, durability });
   watch(cluster);
   const openMs = performance.now() - beganAt;
+  let closing = false;
   await whole(cluster);
   process.on('message', ({ id, question }: { id: number; question: Question }) => {
     void answer(cluster, question)
@@ -96,9 +98,15 @@ async function serve(options: VictimOptions): Promise<void> {
         (error: unknown) => tell({ type: 'reply', id, error: String(error) }),
       )
       .then(() => {
+        if (question.type !== 'close') return;
         // Nothing keeps it from its end then.
-        if (question.type === 'close') process.disconnect();
+        closing = true;
+        process.disconnect();
       });
+  });
+  // Nobody is left to end it.
+  process.once('disconnect', () => {
+    if (!closing) process.exit(1);
   });
   tell({ type: 'open', openMs, wholeMs: performance.now() - beganAt });
 }

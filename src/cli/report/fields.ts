@@ -49,7 +49,7 @@ export class Field {
     const found =
       value === undefined
         ? 'is missing'
-        : `is ${Array.isArray(value) ? 'a list' : value === null ? 'null' : `of type ${typeof value}`}`;
+        : `is ${Array.isArray(value) ? 'a list' : typeof value === 'object' && value !== null ? 'an object' : shortly(value)}`;
     return new UsageError(`${this.#path} ${found}, where ${wanted} is expected`);
   }
 
@@ -60,3 +60,11 @@ export class Field {
     return value as Readonly<Record<string, unknown>>;
   }
 }
+
+/** Enough of a value to know it again. */
+function shortly(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length <= VALUE_SHOWN ? text : `${text.slice(0, VALUE_SHOWN)}…`;
+}
+/** Characters. */
+const VALUE_SHOWN = 40;
