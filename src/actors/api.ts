@@ -181,7 +181,14 @@ export interface Codec<T> {
   encode(value: T): Uint8Array;
   decode(bytes: Uint8Array): T;
 }
-/** `'bytes'`: a value comes back as a Uint8Array that may view a larger buffer, as small Buffers of Node do. */
+/**
+ * - 'msgpack': null, booleans, numbers, BigInts of 64 bits, strings, Date, Uint8Array (comes back as a Buffer), and arrays and plain objects of
+ *   these. They come back as they went in, -0 and BigInts too; anything else is refused with VR_CODEC: instances of classes, functions, symbols,
+ *   keys that are symbols, arrays with holes or with fields. Of an object, what `Object.keys` names is stored.
+ * - 'json': what `JSON.stringify` makes of the value, with what that leaves out.
+ * - 'utf8': strings.
+ * - 'bytes': a value comes back as a Uint8Array that may view a larger buffer, as small Buffers of Node do.
+ */
 export type Encoding<V> = 'msgpack' | 'json' | 'utf8' | 'bytes' | Codec<V>;
 export type Condition = { ifAbsent: true } | { ifPresent: true } | { ifRevision: Revision };
 export type CasResult =
@@ -211,7 +218,7 @@ export interface Kv<V = unknown> {
     options?: CallOptions & { attempts?: number },
   ): Promise<Revision>;
   /**
-   * Adds to a stored integer within +-(2^53-1), of msgpack; a missing key counts as 0. VR_WRONG_TYPE, VR_OUT_OF_RANGE; VR_CONFIG in a
+   * Adds to a stored integer within +-(2^53-1), of msgpack; a missing key counts as 0, and the sum is a number, also that of a BigInt. VR_WRONG_TYPE, VR_OUT_OF_RANGE; VR_CONFIG in a
    * namespace whose encoding has other integers.
    */
   incr(key: Key, by?: number, options?: CallOptions): Promise<number>;
