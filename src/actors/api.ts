@@ -189,7 +189,12 @@ export interface Codec<T> {
  * - 'utf8': strings.
  * - 'bytes': a value comes back as a Uint8Array that may view a larger buffer, as small Buffers of Node do.
  */
-export type Encoding<V> = 'msgpack' | 'json' | 'utf8' | 'bytes' | Codec<V>;
+export type Encoding<V> =
+  | 'msgpack'
+  | 'json'
+  | (V extends string ? 'utf8' : string extends V ? 'utf8' : never)
+  | (Uint8Array extends V ? 'bytes' : never)
+  | Codec<V>;
 export type Condition = { ifAbsent: true } | { ifPresent: true } | { ifRevision: Revision };
 export type CasResult =
   | { ok: true; revision: Revision }
@@ -227,6 +232,8 @@ export interface Kv<V = unknown> {
   /** The fast path for many operations, not atomic. */
   pipeline(): Pipeline<V>;
   /** The same store under a key prefix and another encoding. */
+  namespace(prefix: string, options: { encoding: 'bytes' }): Kv<Uint8Array>;
+  namespace(prefix: string, options: { encoding: 'utf8' }): Kv<string>;
   namespace<V2 = V>(prefix: string, options?: { encoding?: Encoding<V2> }): Kv<V2>;
 }
 

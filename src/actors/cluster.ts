@@ -298,16 +298,3 @@ export async function openCluster(options: OpenOptions, faults: boolean): Promis
     if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
   }
 }
-
-/**
- * Starts the replicas, one worker thread each, and resolves once a primary serves requests. Failed or aborted, it ends
- * every thread it started.
- *
- * @throws {VrError} VR_CONFIG, VR_UNSUPPORTED, VR_ABORTED
- * @example
- * const cluster = await open();
- * await cluster.kv.set('user:1', { name: 'Ada' });
- */
-export async function open(options: OpenOptions = {}): Promise<Cluster> {
-  return await openCluster(options, false);
-}

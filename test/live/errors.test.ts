@@ -37,7 +37,7 @@ test.each([
   ['a class instance', () => cluster.kv.set('a', new (class Thing {})()), 'VR_CODEC'],
   [
     'text for bytes',
-    () => cluster.kv.namespace('', { encoding: 'bytes' }).set('a', 'text'),
+    () => cluster.kv.namespace('', { encoding: 'bytes' }).set('a', 'text' as never),
     'VR_CODEC',
   ],
   ['incr by a fraction', () => cluster.kv.incr('n', 0.5), 'VR_OUT_OF_RANGE'],

@@ -65,6 +65,9 @@ export class KvClient<V = unknown> implements Kv<V> {
     this.#pipelines = { actor, codec, keys, defaults };
   }
 
+  namespace(prefix: string, options: { encoding: 'bytes' }): Kv<Uint8Array>;
+  namespace(prefix: string, options: { encoding: 'utf8' }): Kv<string>;
+  namespace<V2 = V>(prefix: string, options?: { encoding?: Encoding<V2> }): Kv<V2>;
   namespace<V2 = V>(prefix: string, options: { encoding?: Encoding<V2> } = {}): Kv<V2> {
     section(options, '', ['encoding']);
     return new KvClient<V2>(this.#actor, {
