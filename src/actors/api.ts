@@ -319,6 +319,8 @@ export interface ReplicaStatus {
   id: number;
   role: 'primary' | 'backup' | 'witness';
   state: ReplicaState;
+  /** By `admin.pause`: its thread stands still, and `state` is what it was when it did. */
+  paused: boolean;
   view: number;
   /** Start counter of its thread. */
   start: number;
@@ -332,6 +334,10 @@ export interface ReplicaStatus {
 }
 
 export interface ClusterStatus extends ViewInfo {
+  /**
+   * A primary serves, and a quorum of replicas is normal; whoever is paused counts for neither. A thread that hangs counts until it is found out,
+   * after `timing.hangMs`.
+   */
   healthy: boolean;
   quorum: number;
   replicas: ReplicaStatus[];

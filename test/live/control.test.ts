@@ -99,6 +99,26 @@ test('a paused replica is seen to be paused, a resumed one catches up', async ()
   expect((await cluster.status()).replicas[backup]?.digest).not.toBe('');
 });
 
+test('who is paused is said to be, and a cluster without a quorum of others is not healthy', async () => {
+  await using cluster = await open();
+  const seen = async (): Promise<unknown> => {
+    const { healthy, replicas } = await cluster.status();
+    return { healthy, paused: replicas.filter(({ paused }) => paused).map(({ id }) => id) };
+  };
+  const { primary } = await cluster.status();
+  const [one, other] = [(primary + 1) % 3, (primary + 2) % 3];
+  expect(await seen()).toEqual({ healthy: true, paused: [] });
+  await cluster.admin.pause(one);
+  expect(await seen()).toEqual({ healthy: true, paused: [one] });
+  await cluster.admin.pause(other);
+  expect(await seen()).toEqual({ healthy: false, paused: [one, other].sort() });
+  await cluster.admin.pause(primary);
+  expect(await seen()).toEqual({ healthy: false, paused: [0, 1, 2] });
+  for (const id of [0, 1, 2]) await cluster.admin.resume(id);
+  await allNormal(cluster);
+  expect(await seen()).toEqual({ healthy: true, paused: [] });
+});
+
 /** Waits until every replica has got so many frames more: heartbeats and their answers, where nobody calls. */
 async function heartbeats(cluster: Cluster, count: number): Promise<void> {
   const got = (): number[] => cluster.metrics().replicas.map(({ framesIn }) => framesIn);
