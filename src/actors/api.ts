@@ -365,6 +365,7 @@ export interface ClusterEvents {
   close: object;
 }
 
+/** An unknown event, or a listener that is no function: VR_CONFIG. */
 export interface TypedEventTarget<M> {
   addEventListener<K extends keyof M & string>(
     type: K,

@@ -291,6 +291,29 @@ test('limits on clients and links', async () => {
   await third.close();
 });
 
+test.each<[string, (on: (...given: unknown[]) => unknown) => unknown, RegExp]>([
+  [
+    'an event that there is not',
+    (on) => on('nope', () => 1),
+    /^event must be .*close, got 'nope'$/,
+  ],
+  ['no event', (on) => on(undefined, () => 1), /^event must be .*viewchange, .* got undefined$/],
+  ['no listener', (on) => on('close', undefined), /^listener must be a function, got undefined$/],
+  ['an object', (on) => on('close', {}), /^listener must be a function, got \{\}$/],
+  ['a misspelt option', (on) => on('close', () => 1, { onse: true }), /did you mean 'once'/],
+  ['a signal that is none', (on) => on('close', () => 1, { signal: 1 }), /AbortSignal, got 1$/],
+])('%s instead of a listener to an event is refused', (_what, listen, message) => {
+  const refused = expect.objectContaining({
+    code: 'VR_CONFIG',
+    message: expect.stringMatching(message),
+  });
+  const { on, addEventListener } = cluster as unknown as Record<string, () => unknown>;
+  expect(() => listen((...given) => on?.apply(cluster, given as []))).toThrow(refused);
+  expect(() => listen((...given) => addEventListener?.apply(cluster, given as []))).toThrow(
+    refused,
+  );
+});
+
 test('replica numbers of admin are checked', async () => {
   await expect(cluster.admin.kill(7)).rejects.toMatchObject({ code: 'VR_CONFIG' });
 });
