@@ -216,7 +216,12 @@ export interface Kv<V = unknown> {
   delete(key: Key, options?: CallOptions & Partial<Condition>): Promise<boolean>;
   /** Swap when the stored value equals `expected` by its encoded bytes; undefined = absent. */
   cas(key: Key, expected: V | undefined, next: V, options?: CallOptions): Promise<CasResult>;
-  /** Read, compute, swap if unchanged, again on contention. Returning undefined deletes. */
+  /**
+   * Read, compute, swap if unchanged, again on contention. Returning undefined deletes. `timeoutMs` is for all of it: when it is over before a
+   * write was sent, nothing was changed (outcome 'not-executed').
+   *
+   * @returns the revision of the change, that of the deletion too; 0 when the key was absent and stays so.
+   */
   update(
     key: Key,
     change: (current: V | undefined) => V | undefined,

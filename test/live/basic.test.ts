@@ -77,8 +77,12 @@ describe.each([
     expect(await kv.cas('c', 2, 4)).toMatchObject({ ok: false, revision: expect.any(Number) });
     expect(await kv.cas('new', undefined, 'x')).toMatchObject({ ok: true });
     expect(await kv.delete('c', { ifRevision: 1 })).toBe(false);
-    expect(await kv.update('c', (now) => (now as number) + 10)).toBeTypeOf('number');
-    expect(await kv.get('c')).toBe(13);
+    const updated = await kv.update('c', (now) => (now as number) + 10);
+    expect(await kv.getItem('c')).toMatchObject({ value: 13, revision: updated });
+    // A deletion is a change, with a revision of its own.
+    expect(await kv.update('c', () => undefined)).toBe(updated + 1);
+    expect(await kv.has('c')).toBe(false);
+    expect(await kv.update('c', () => undefined)).toBe(0);
   });
 
   test('incr, atomic batch, namespace, getMany', async () => {

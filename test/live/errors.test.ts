@@ -1,6 +1,7 @@
 // Bad input gets a typed error that names what was wrong, and changes nothing.
 
 import { execFile } from 'node:child_process';
+import { getEventListeners } from 'node:events';
 import { promisify } from 'node:util';
 import { attach, type Cluster, type ClusterLink, type OpenOptions, open, VrError } from 'viewstamp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -291,31 +292,74 @@ test('limits on clients and links', async () => {
   await third.close();
 });
 
-test.each<[string, (on: (...given: unknown[]) => unknown) => unknown, RegExp]>([
-  [
-    'an event that there is not',
-    (on) => on('nope', () => 1),
-    /^event must be .*close, got 'nope'$/,
-  ],
-  ['no event', (on) => on(undefined, () => 1), /^event must be .*viewchange, .* got undefined$/],
-  ['no listener', (on) => on('close', undefined), /^listener must be a function, got undefined$/],
-  ['an object', (on) => on('close', {}), /^listener must be a function, got \{\}$/],
-  ['a misspelt option', (on) => on('close', () => 1, { onse: true }), /did you mean 'once'/],
-  ['a signal that is none', (on) => on('close', () => 1, { signal: 1 }), /AbortSignal, got 1$/],
-])('%s instead of a listener to an event is refused', (_what, listen, message) => {
-  const refused = expect.objectContaining({
-    code: 'VR_CONFIG',
-    message: expect.stringMatching(message),
-  });
-  const { on, addEventListener } = cluster as unknown as Record<string, () => unknown>;
-  expect(() => listen((...given) => on?.apply(cluster, given as []))).toThrow(refused);
-  expect(() => listen((...given) => addEventListener?.apply(cluster, given as []))).toThrow(
-    refused,
-  );
+test('stored bytes that cannot be read are named by their key', async () => {
+  await cluster.kv.namespace('', { encoding: 'utf8' }).set('no-json', '{');
+  const json = cluster.kv.namespace('no-', { encoding: 'json' });
+  const reads = [
+    () => json.get('json'),
+    () => json.get('json', { timeoutMs: 5000 }),
+    () => json.getItem('json'),
+    () => json.getMany(['absent', 'json']),
+    () => json.update('json', () => 1),
+  ];
+  for (const read of reads)
+    await expect(read()).rejects.toMatchObject({
+      code: 'VR_CODEC',
+      message: "the stored bytes are no json, at key 'json'",
+      details: { encoding: 'json', key: 'json' },
+      cause: expect.any(SyntaxError),
+    });
 });
 
-test('replica numbers of admin are checked', async () => {
-  await expect(cluster.admin.kill(7)).rejects.toMatchObject({ code: 'VR_CONFIG' });
+test('an update that is too late before it writes has changed nothing', async () => {
+  const { kv } = cluster;
+  await kv.set('late', 1);
+  const slow = (): number => {
+    const end = performance.now() + 60;
+    while (performance.now() < end);
+    return 2;
+  };
+  await expect(kv.update('late', slow, { timeoutMs: 50 })).rejects.toMatchObject({
+    code: 'VR_TIMEOUT',
+    outcome: 'not-executed',
+  });
+  expect(await kv.get('late')).toBe(1);
+  await cluster.admin.pause(0);
+  const unanswered = kv.update('late', () => 3, { timeoutMs: 50 });
+  await expect(unanswered).rejects.toMatchObject({ code: 'VR_TIMEOUT', outcome: 'not-executed' });
+  await cluster.admin.resume(0);
+  expect(await kv.get('late')).toBe(1);
+});
+
+test('one signal for many calls is no leak, and ends each of them', async () => {
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error): number => warnings.push(warning);
+  process.on('warning', onWarning);
+  try {
+    const abort = new AbortController();
+    const { signal } = abort;
+    const { kv, echo } = cluster;
+    const round = (): Promise<unknown>[] =>
+      Array.from({ length: 12 }, (_, i) => [
+        kv.set(`s${i}`, i, { signal }),
+        kv.getItem(`s${i}`, { signal }),
+        kv.pipeline().get(`s${i}`).submit({ signal }),
+        echo.ping({ signal }),
+        cluster.status({ signal }),
+      ]).flat();
+    await Promise.all(round());
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    const ended = Promise.allSettled(round());
+    abort.abort(new Error('enough'));
+    for (const call of await ended)
+      expect(call).toMatchObject({
+        reason: { code: 'VR_ABORTED', cause: { message: 'enough' } },
+      });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    expect(warnings).toEqual([]);
+  } finally {
+    process.off('warning', onWarning);
+  }
 });
 
 /** What `code` makes of the runtime before the package is loaded, in a process of its own. */
