@@ -59,8 +59,15 @@ export interface OpenOptions extends CallDefaults {
   signal?: AbortSignal;
 }
 
+/** `timeoutMs` is that of later calls; joining has its own. */
 export interface ClientOptions extends CallDefaults {
+  /** In `status().clients`. @default what `share` called it */
   name?: string;
+  /** How long joining may take, ms. Too late, or aborted, the client is no member, and its link is used up. @default 30_000 */
+  joinTimeoutMs?: number;
+  /** Keep the thread alive while joined; false: only while calls are pending. @default true */
+  ref?: boolean;
+  /** Aborts the joining. */
   signal?: AbortSignal;
 }
 
@@ -110,13 +117,13 @@ export interface LimitOptions {
   valueBytes?: number;
   /** Calls of one client sent and not yet answered; the next ones wait. @default 16_384 */
   callsInFlight?: number;
-  /** Calls of one client waiting to be sent; beyond them VR_OVERLOADED. @default 65_536 */
+  /** Calls of one client waiting to be sent; beyond them VR_OVERLOADED, until some have gone. @default 65_536 */
   callsWaiting?: number;
   /** @default 64 */
   clients?: number;
   /** State per replica; beyond it mutating operations give VR_STORE_FULL, deletes always work. @default 1 GiB */
   storeBytes?: number;
-  /** Log per replica; at 80 % an event, at the limit VR_OVERLOADED. @default 1 GiB */
+  /** Log per replica; at 80 % an event, at the limit writes get VR_OVERLOADED until checkpoints have freed some. @default 1 GiB */
   logBytes?: number;
   /**
    * Bytes of entries after which there is a checkpoint, however few they are, up to `logBytes`.
@@ -306,14 +313,15 @@ export interface ViewInfo {
   primary: number;
 }
 
+/** Each call waits up to `timeoutMs`, by default 30_000; VR_TIMEOUT and VR_ABORTED of one that was sent end the waiting only: outcome 'unknown'. */
 export interface Admin {
   /** The primary abdicates; resolves when another view serves. */
   stepDown(options?: CallOptions): Promise<ViewInfo>;
   /** Ends the replica's thread as a crash would; the supervisor starts a successor if autoRestart. */
-  kill(replica: number): Promise<void>;
+  kill(replica: number, options?: CallOptions): Promise<void>;
   /** The thread stops making passes until `resume` or its end; the watchdog leaves it alone. */
-  pause(replica: number): Promise<void>;
-  resume(replica: number): Promise<void>;
+  pause(replica: number, options?: CallOptions): Promise<void>;
+  resume(replica: number, options?: CallOptions): Promise<void>;
   /** Ends the thread if it runs, starts a successor, resolves when that one is normal. */
   restart(replica: number, options?: CallOptions): Promise<void>;
 }

@@ -41,6 +41,7 @@ import {
 import { type Connection, connect, type Port } from './control.js';
 import { VrError } from './errors.js';
 import { ClusterEventTarget } from './events.js';
+import { replicaId } from './option-checks.js';
 import { checkEnvironment, openSettings, type Settings } from './options.js';
 import { type PlainError, whole } from './plain-error.js';
 import { spawnSupervisor } from './supervisor/spawn.js';
@@ -104,11 +105,21 @@ export class ClusterHandle extends ClusterEventTarget implements Cluster {
 
   #makeAdmin(): Admin {
     const { remote } = this.#control;
+    // Checked here: what is no number may be something that cannot be sent.
+    const ofReplica = async <T>(
+      replica: unknown,
+      call: (id: number) => Promise<T>,
+      options?: CallOptions,
+    ): Promise<T> => {
+      const id = replicaId(replica, this.#counters.length);
+      return await this.#command(() => call(id), options);
+    };
     return {
-      kill: (replica) => this.#command(() => remote.kill(replica)),
-      pause: (replica) => this.#command(() => remote.setPaused(replica, true)),
-      resume: (replica) => this.#command(() => remote.setPaused(replica, false)),
-      restart: (replica, options) => this.#command(() => remote.restart(replica), options),
+      kill: (replica, options) => ofReplica(replica, remote.kill, options),
+      pause: (replica, options) => ofReplica(replica, (id) => remote.setPaused(id, true), options),
+      resume: (replica, options) =>
+        ofReplica(replica, (id) => remote.setPaused(id, false), options),
+      restart: (replica, options) => ofReplica(replica, remote.restart, options),
       stepDown: (options) => this.#command(() => remote.stepDown(), options),
     };
   }

@@ -83,6 +83,23 @@ test('a thread joins and works while the replicas sleep, and leaves nothing', as
   expect((await cluster.status()).clients).toEqual(['opener']);
 });
 
+test('a thread that joins with `ref: false` ends when it has nothing to do, and its session with it', async () => {
+  await using cluster = await open();
+  const { data, transfer } = cluster.share();
+  const worker = new Worker(new URL('./fixtures/leaving-client.mjs', import.meta.url), {
+    workerData: { link: data, key: 'left' },
+    transferList: [...transfer],
+  });
+  const ended = new Promise((resolve, reject) =>
+    worker.once('exit', resolve).once('error', reject),
+  );
+  const said = new Promise((resolve) => worker.once('message', resolve));
+  expect(await ended).toBe(0);
+  expect(await said).toEqual(['opener', 'leaving']);
+  expect(await cluster.kv.get('left')).toBe(1);
+  await expect.poll(async () => (await cluster.status()).clients).toEqual(['opener']);
+});
+
 test('a paused replica is seen to be paused, a resumed one catches up', async () => {
   await using cluster = await open();
   await pause(IDLE_MS);
