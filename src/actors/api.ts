@@ -123,7 +123,11 @@ export interface LimitOptions {
   clients?: number;
   /** State per replica; beyond it mutating operations give VR_STORE_FULL, deletes always work. @default 1 GiB */
   storeBytes?: number;
-  /** Log per replica; at 80 % an event, at the limit writes get VR_OVERLOADED until checkpoints have freed some. @default 1 GiB */
+  /**
+   * Log per replica; at 80 % an event, at the limit writes get VR_OVERLOADED until checkpoints have freed some. The request that reaches it is
+   * still taken: up to 2 MiB more.
+   * @default 1 GiB
+   */
   logBytes?: number;
   /**
    * Bytes of entries after which there is a checkpoint, however few they are, up to `logBytes`.
