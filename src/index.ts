@@ -2,5 +2,5 @@
 
 export type * from './actors/api.js';
 export { attach } from './actors/client/attach.js';
-export { open } from './actors/cluster.js';
 export { type Outcome, VrError, type VrErrorCode } from './actors/errors.js';
+export { open } from './actors/open.js';

@@ -58,8 +58,15 @@ export interface OpenOptions extends CallDefaults {
   signal?: AbortSignal;
 }
 
+/** `timeoutMs` is that of later calls; joining has its own. */
 export interface ClientOptions extends CallDefaults {
+  /** In `status().clients`. @default what `share` called it */
   name?: string;
+  /** How long joining may take, ms. Too late, or aborted, the client is no member, and its link is used up. @default 30_000 */
+  joinTimeoutMs?: number;
+  /** Keep the thread alive while joined; false: only while calls are pending. @default true */
+  ref?: boolean;
+  /** Aborts the joining. */
   signal?: AbortSignal;
 }
 
@@ -109,13 +116,17 @@ export interface LimitOptions {
   valueBytes?: number;
   /** Calls of one client sent and not yet answered; the next ones wait. @default 16_384 */
   callsInFlight?: number;
-  /** Calls of one client waiting to be sent; beyond them VR_OVERLOADED. @default 65_536 */
+  /** Calls of one client waiting to be sent; beyond them VR_OVERLOADED, until some have gone. @default 65_536 */
   callsWaiting?: number;
   /** @default 64 */
   clients?: number;
   /** State per replica; beyond it mutating operations give VR_STORE_FULL, deletes always work. @default 1 GiB */
   storeBytes?: number;
-  /** Log per replica; at 80 % an event, at the limit VR_OVERLOADED. @default 1 GiB */
+  /**
+   * Log per replica; at 80 % an event, at the limit writes get VR_OVERLOADED until checkpoints have freed some. The request that reaches it is
+   * still taken: up to 2 MiB more.
+   * @default 1 GiB
+   */
   logBytes?: number;
   /**
    * Bytes of entries after which there is a checkpoint, however few they are, up to `logBytes`.
@@ -180,8 +191,20 @@ export interface Codec<T> {
   encode(value: T): Uint8Array;
   decode(bytes: Uint8Array): T;
 }
-/** `'bytes'`: a value comes back as a Uint8Array that may view a larger buffer, as small Buffers of Node do. */
-export type Encoding<V> = 'msgpack' | 'json' | 'utf8' | 'bytes' | Codec<V>;
+/**
+ * - 'msgpack': null, booleans, numbers, BigInts of 64 bits, strings, Date, Uint8Array (comes back as a Buffer), and arrays and plain objects of
+ *   these. They come back as they went in, -0 and BigInts too; anything else is refused with VR_CODEC: instances of classes, functions, symbols,
+ *   keys that are symbols, arrays with holes or with fields. Of an object, what `Object.keys` names is stored.
+ * - 'json': what `JSON.stringify` makes of the value, with what that leaves out.
+ * - 'utf8': strings.
+ * - 'bytes': a value comes back as a Uint8Array that may view a larger buffer, as small Buffers of Node do.
+ */
+export type Encoding<V> =
+  | 'msgpack'
+  | 'json'
+  | (V extends string ? 'utf8' : string extends V ? 'utf8' : never)
+  | (Uint8Array extends V ? 'bytes' : never)
+  | Codec<V>;
 export type Condition = { ifAbsent: true } | { ifPresent: true } | { ifRevision: Revision };
 export type CasResult =
   | { ok: true; revision: Revision }
@@ -203,14 +226,19 @@ export interface Kv<V = unknown> {
   delete(key: Key, options?: CallOptions & Partial<Condition>): Promise<boolean>;
   /** Swap when the stored value equals `expected` by its encoded bytes; undefined = absent. */
   cas(key: Key, expected: V | undefined, next: V, options?: CallOptions): Promise<CasResult>;
-  /** Read, compute, swap if unchanged, again on contention. Returning undefined deletes. */
+  /**
+   * Read, compute, swap if unchanged, again on contention. Returning undefined deletes. `timeoutMs` is for all of it: when it is over before a
+   * write was sent, nothing was changed (outcome 'not-executed').
+   *
+   * @returns the revision of the change, that of the deletion too; 0 when the key was absent and stays so.
+   */
   update(
     key: Key,
     change: (current: V | undefined) => V | undefined,
     options?: CallOptions & { attempts?: number },
   ): Promise<Revision>;
   /**
-   * Adds to a stored integer within +-(2^53-1), of msgpack; a missing key counts as 0. VR_WRONG_TYPE, VR_OUT_OF_RANGE; VR_CONFIG in a
+   * Adds to a stored integer within +-(2^53-1), of msgpack; a missing key counts as 0, and the sum is a number, also that of a BigInt. VR_WRONG_TYPE, VR_OUT_OF_RANGE; VR_CONFIG in a
    * namespace whose encoding has other integers.
    */
   incr(key: Key, by?: number, options?: CallOptions): Promise<number>;
@@ -219,6 +247,8 @@ export interface Kv<V = unknown> {
   /** The fast path for many operations, not atomic. */
   pipeline(): Pipeline<V>;
   /** The same store under a key prefix and another encoding. */
+  namespace(prefix: string, options: { encoding: 'bytes' }): Kv<Uint8Array>;
+  namespace(prefix: string, options: { encoding: 'utf8' }): Kv<string>;
   namespace<V2 = V>(prefix: string, options?: { encoding?: Encoding<V2> }): Kv<V2>;
 }
 
@@ -286,14 +316,15 @@ export interface ViewInfo {
   primary: number;
 }
 
+/** Each call waits up to `timeoutMs`, by default 30_000; VR_TIMEOUT and VR_ABORTED of one that was sent end the waiting only: outcome 'unknown'. */
 export interface Admin {
   /** The primary abdicates; resolves when another view serves. */
   stepDown(options?: CallOptions): Promise<ViewInfo>;
   /** Ends the replica's thread as a crash would; the supervisor starts a successor if autoRestart. */
-  kill(replica: number): Promise<void>;
+  kill(replica: number, options?: CallOptions): Promise<void>;
   /** The thread stops making passes until `resume` or its end; the watchdog leaves it alone. */
-  pause(replica: number): Promise<void>;
-  resume(replica: number): Promise<void>;
+  pause(replica: number, options?: CallOptions): Promise<void>;
+  resume(replica: number, options?: CallOptions): Promise<void>;
   /** Ends the thread if it runs, starts a successor, resolves when that one is normal. */
   restart(replica: number, options?: CallOptions): Promise<void>;
 }
@@ -304,6 +335,8 @@ export interface ReplicaStatus {
   id: number;
   role: 'primary' | 'backup' | 'witness';
   state: ReplicaState;
+  /** By `admin.pause`: its thread stands still, and `state` is what it was when it did. */
+  paused: boolean;
   view: number;
   /** Start counter of its thread. */
   start: number;
@@ -317,6 +350,10 @@ export interface ReplicaStatus {
 }
 
 export interface ClusterStatus extends ViewInfo {
+  /**
+   * A primary serves, and a quorum of replicas is normal; whoever is paused counts for neither. A thread that hangs counts until it is found out,
+   * after `timing.hangMs`.
+   */
   healthy: boolean;
   quorum: number;
   replicas: ReplicaStatus[];
@@ -344,6 +381,7 @@ export interface ClusterEvents {
   close: object;
 }
 
+/** An unknown event, or a listener that is no function: VR_CONFIG. */
 export interface TypedEventTarget<M> {
   addEventListener<K extends keyof M & string>(
     type: K,

@@ -3,9 +3,20 @@
 import type { LocalLevel } from '../protocol/client-event.js';
 import { ANY_AGE } from '../protocol/message.js';
 import type { CallDefaults, CallOptions, ClientOptions } from './api.js';
-import { checkSignal, DAY_MS, integer, oneOf, section, text } from './option-checks.js';
+import {
+  checkSignal,
+  config,
+  DAY_MS,
+  flag,
+  integer,
+  section,
+  show,
+  text,
+} from './option-checks.js';
 
-const CLIENT_NAMES = ['name', 'timeoutMs', 'consistency', 'signal'];
+const CLIENT_NAMES = ['name', 'timeoutMs', 'consistency', 'joinTimeoutMs', 'ref', 'signal'];
+/** Of joining: it may have to wait for a view change. */
+const JOIN_MS = 30_000;
 const DEFAULTS_NAMES = ['timeoutMs', 'consistency'];
 const CALL_NAMES = ['signal', 'timeoutMs'];
 /** Tries of one `update` at most. */
@@ -65,7 +76,7 @@ export function clientDefaults(
   };
 }
 
-const LEVELS = ['linearizable', 'session', 'local'] as const;
+const LEVELS = ['linearizable', 'session', 'local', '{ maxStaleMs }'];
 
 /**
  * What a read asks of whoever answers it; null: the primary.
@@ -79,13 +90,12 @@ export function levelOf(
   viewTimeoutMs: number,
 ): LocalLevel | null {
   if (consistency === undefined) return fallback;
-  if (typeof consistency === 'object') {
+  if (typeof consistency === 'object' && consistency !== null) {
     const { maxStaleMs } = section(consistency, 'consistency', ['maxStaleMs']);
-    const most = { least: 1, most: DAY_MS, fallback: 0 };
-    if (maxStaleMs === undefined) integer(null, 'consistency.maxStaleMs', most);
-    return { session: false, maxStaleMs: integer(maxStaleMs, 'consistency.maxStaleMs', most) };
+    const range = { least: 1, most: DAY_MS };
+    return { session: false, maxStaleMs: integer(maxStaleMs, 'consistency.maxStaleMs', range) };
   }
-  switch (oneOf(consistency, 'consistency', LEVELS)) {
+  switch (consistency) {
     case 'linearizable':
       return null;
     case 'session':
@@ -93,13 +103,18 @@ export function levelOf(
     case 'local':
       return { session: false, maxStaleMs: ANY_AGE };
   }
+  throw config(`consistency must be ${LEVELS.join(', ')}, got ${show(consistency)}`, {
+    path: 'consistency',
+    value: consistency,
+    allowed: LEVELS,
+  });
 }
 
 /** Of `attach`: what can be checked before the cluster is asked. @throws {VrError} VR_CONFIG */
 export function attachSettings(
   options: ClientOptions,
   linkName: string,
-): { name: string; defaults: CallDefaults } {
+): { name: string; defaults: CallDefaults; joinMs: number; ref: boolean } {
   const top = section(options, '', CLIENT_NAMES);
   checkSignal(top['signal']);
   const { timeoutMs, consistency } = options;
@@ -108,5 +123,14 @@ export function attachSettings(
     ...(consistency === undefined ? {} : { consistency }),
   };
   clientDefaults(defaults, { timeoutMs: 1, level: null }, 1);
-  return { name: text(top['name'], 'name', linkName), defaults };
+  return {
+    name: text(top['name'], 'name', linkName),
+    defaults,
+    joinMs: integer(top['joinTimeoutMs'], 'joinTimeoutMs', {
+      least: 1,
+      most: DAY_MS,
+      fallback: JOIN_MS,
+    }),
+    ref: flag(top['ref'], 'ref', true),
+  };
 }

@@ -13,7 +13,6 @@ import type {
   Client,
   CloseOptions,
   Cluster,
-  ClusterEvents,
   ClusterLink,
   ClusterStatus,
   Echo,
@@ -41,17 +40,18 @@ import {
 } from './client/client-handle.js';
 import { type Connection, connect, type Port } from './control.js';
 import { VrError } from './errors.js';
+import { ClusterEventTarget } from './events.js';
+import { replicaId } from './option-checks.js';
 import { checkEnvironment, openSettings, type Settings } from './options.js';
 import { type PlainError, whole } from './plain-error.js';
 import { spawnSupervisor } from './supervisor/spawn.js';
 import type { SupervisorControl } from './supervisor/supervisor-control.js';
 
-export class ClusterHandle implements Cluster {
+export class ClusterHandle extends ClusterEventTarget implements Cluster {
   readonly name: string;
   readonly kv: Kv;
   readonly echo: Echo;
   readonly admin: Admin;
-  readonly #target = new EventTarget();
   readonly #worker: Worker;
   readonly #events: MessagePort;
   readonly #control: Connection<SupervisorControl>;
@@ -62,6 +62,7 @@ export class ClusterHandle implements Cluster {
   #closing: Promise<void> | null = null;
 
   constructor(started: Started, actor: ClientActor) {
+    super();
     const { settings, worker, events, control } = started;
     this.#worker = worker;
     this.#events = events;
@@ -104,11 +105,21 @@ export class ClusterHandle implements Cluster {
 
   #makeAdmin(): Admin {
     const { remote } = this.#control;
+    // Checked here: what is no number may be something that cannot be sent.
+    const ofReplica = async <T>(
+      replica: unknown,
+      call: (id: number) => Promise<T>,
+      options?: CallOptions,
+    ): Promise<T> => {
+      const id = replicaId(replica, this.#counters.length);
+      return await this.#command(() => call(id), options);
+    };
     return {
-      kill: (replica) => this.#command(() => remote.kill(replica)),
-      pause: (replica) => this.#command(() => remote.setPaused(replica, true)),
-      resume: (replica) => this.#command(() => remote.setPaused(replica, false)),
-      restart: (replica, options) => this.#command(() => remote.restart(replica), options),
+      kill: (replica, options) => ofReplica(replica, remote.kill, options),
+      pause: (replica, options) => ofReplica(replica, (id) => remote.setPaused(id, true), options),
+      resume: (replica, options) =>
+        ofReplica(replica, (id) => remote.setPaused(id, false), options),
+      restart: (replica, options) => ofReplica(replica, remote.restart, options),
       stepDown: (options) => this.#command(() => remote.stepDown(), options),
     };
   }
@@ -128,32 +139,7 @@ export class ClusterHandle implements Cluster {
       event.type === 'replicacrash'
         ? { ...event.detail, error: whole(event.detail.error as PlainError) }
         : event.detail;
-    this.#target.dispatchEvent(new CustomEvent(event.type, { detail }));
-  }
-
-  addEventListener<K extends keyof ClusterEvents & string>(
-    type: K,
-    listener: (event: CustomEvent<ClusterEvents[K]>) => void,
-    options?: boolean | { once?: boolean; signal?: AbortSignal },
-  ): void {
-    this.#target.addEventListener(type, listener as (event: Event) => void, options);
-  }
-
-  removeEventListener<K extends keyof ClusterEvents & string>(
-    type: K,
-    listener: (event: CustomEvent<ClusterEvents[K]>) => void,
-  ): void {
-    this.#target.removeEventListener(type, listener as (event: Event) => void);
-  }
-
-  on<K extends keyof ClusterEvents & string>(
-    type: K,
-    listener: (detail: ClusterEvents[K]) => void,
-    options?: { once?: boolean; signal?: AbortSignal },
-  ): Disposable {
-    const call = (event: CustomEvent<ClusterEvents[K]>): void => listener(event.detail);
-    this.addEventListener(type, call, options);
-    return { [Symbol.dispose]: () => this.removeEventListener(type, call) };
+    this.dispatch(event.type, detail);
   }
 
   share(options: { name?: string } = {}): { data: ClusterLink; transfer: [MessagePort] } {
@@ -213,7 +199,7 @@ export class ClusterHandle implements Cluster {
     this.#control.fail(closed());
     this.#events.close();
     await this.#worker.terminate();
-    this.#target.dispatchEvent(new CustomEvent('close', { detail: {} }));
+    this.dispatch('close', {});
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -297,17 +283,4 @@ export async function openCluster(options: OpenOptions, faults: boolean): Promis
   } finally {
     if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
   }
-}
-
-/**
- * Starts the replicas, one worker thread each, and resolves once a primary serves requests. Failed or aborted, it ends
- * every thread it started.
- *
- * @throws {VrError} VR_CONFIG, VR_UNSUPPORTED, VR_ABORTED
- * @example
- * const cluster = await open();
- * await cluster.kv.set('user:1', { name: 'Ada' });
- */
-export async function open(options: OpenOptions = {}): Promise<Cluster> {
-  return await openCluster(options, false);
 }

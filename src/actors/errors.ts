@@ -43,7 +43,7 @@ export class VrError extends Error {
   override readonly name: string = 'VrError';
   readonly code: VrErrorCode;
   readonly outcome: Outcome;
-  /** The same call may succeed later, unchanged. */
+  /** The same call may succeed later, unchanged; one whose outcome is 'unknown' may have run by then. */
   readonly retryable: boolean;
   readonly details: Readonly<Record<string, unknown>>;
 

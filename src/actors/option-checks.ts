@@ -52,11 +52,12 @@ export function section(
 interface IntegerRange {
   readonly least: number;
   readonly most: number;
-  readonly fallback: number;
+  /** Without one there must be a value. */
+  readonly fallback?: number;
 }
 
 export function integer(value: unknown, path: string, range: IntegerRange): number {
-  if (value === undefined) return range.fallback;
+  if (value === undefined && range.fallback !== undefined) return range.fallback;
   const fine = typeof value === 'number' && Number.isInteger(value);
   if (!fine || value < range.least || value > range.most)
     throw config(
@@ -69,6 +70,11 @@ export function integer(value: unknown, path: string, range: IntegerRange): numb
       },
     );
   return value;
+}
+
+/** Of a cluster of so many. */
+export function replicaId(value: unknown, replicas: number): number {
+  return integer(value, 'replica', { least: 0, most: replicas - 1 });
 }
 
 export function flag(value: unknown, path: string, fallback: boolean): boolean {

@@ -46,14 +46,21 @@ describe.each([
       2 ** 40,
       -(2 ** 45),
       1.5,
+      -0,
+      5n,
+      -(2n ** 63n),
+      2n ** 64n - 1n,
       true,
       null,
       [1, [2]],
-      { a: { b: 1 } },
+      { a: { b: 1, zero: -0, large: [5n] } },
     ];
     for (const value of values) {
       await kv.set('kind', value);
-      expect(await kv.get('kind')).toEqual(value);
+      const stored = await kv.get('kind');
+      expect(stored).toStrictEqual(value);
+      // What was read is what a swap expects.
+      expect(await kv.cas('kind', stored, 'swapped')).toMatchObject({ ok: true });
     }
     await kv.set('bytes', Uint8Array.of(1, 2, 3));
     expect(await kv.get('bytes')).toEqual(Buffer.from([1, 2, 3]));
@@ -70,8 +77,12 @@ describe.each([
     expect(await kv.cas('c', 2, 4)).toMatchObject({ ok: false, revision: expect.any(Number) });
     expect(await kv.cas('new', undefined, 'x')).toMatchObject({ ok: true });
     expect(await kv.delete('c', { ifRevision: 1 })).toBe(false);
-    expect(await kv.update('c', (now) => (now as number) + 10)).toBeTypeOf('number');
-    expect(await kv.get('c')).toBe(13);
+    const updated = await kv.update('c', (now) => (now as number) + 10);
+    expect(await kv.getItem('c')).toMatchObject({ value: 13, revision: updated });
+    // A deletion is a change, with a revision of its own.
+    expect(await kv.update('c', () => undefined)).toBe(updated + 1);
+    expect(await kv.has('c')).toBe(false);
+    expect(await kv.update('c', () => undefined)).toBe(0);
   });
 
   test('incr, atomic batch, namespace, getMany', async () => {

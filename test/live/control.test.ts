@@ -83,6 +83,23 @@ test('a thread joins and works while the replicas sleep, and leaves nothing', as
   expect((await cluster.status()).clients).toEqual(['opener']);
 });
 
+test('a thread that joins with `ref: false` ends when it has nothing to do, and its session with it', async () => {
+  await using cluster = await open();
+  const { data, transfer } = cluster.share();
+  const worker = new Worker(new URL('./fixtures/leaving-client.mjs', import.meta.url), {
+    workerData: { link: data, key: 'left' },
+    transferList: [...transfer],
+  });
+  const ended = new Promise((resolve, reject) =>
+    worker.once('exit', resolve).once('error', reject),
+  );
+  const said = new Promise((resolve) => worker.once('message', resolve));
+  expect(await ended).toBe(0);
+  expect(await said).toEqual(['opener', 'leaving']);
+  expect(await cluster.kv.get('left')).toBe(1);
+  await expect.poll(async () => (await cluster.status()).clients).toEqual(['opener']);
+});
+
 test('a paused replica is seen to be paused, a resumed one catches up', async () => {
   await using cluster = await open();
   await pause(IDLE_MS);
@@ -97,6 +114,26 @@ test('a paused replica is seen to be paused, a resumed one catches up', async ()
   await cluster.admin.resume(backup);
   await equalDigests(cluster);
   expect((await cluster.status()).replicas[backup]?.digest).not.toBe('');
+});
+
+test('who is paused is said to be, and a cluster without a quorum of others is not healthy', async () => {
+  await using cluster = await open();
+  const seen = async (): Promise<unknown> => {
+    const { healthy, replicas } = await cluster.status();
+    return { healthy, paused: replicas.filter(({ paused }) => paused).map(({ id }) => id) };
+  };
+  const { primary } = await cluster.status();
+  const [one, other] = [(primary + 1) % 3, (primary + 2) % 3];
+  expect(await seen()).toEqual({ healthy: true, paused: [] });
+  await cluster.admin.pause(one);
+  expect(await seen()).toEqual({ healthy: true, paused: [one] });
+  await cluster.admin.pause(other);
+  expect(await seen()).toEqual({ healthy: false, paused: [one, other].sort() });
+  await cluster.admin.pause(primary);
+  expect(await seen()).toEqual({ healthy: false, paused: [0, 1, 2] });
+  for (const id of [0, 1, 2]) await cluster.admin.resume(id);
+  await allNormal(cluster);
+  expect(await seen()).toEqual({ healthy: true, paused: [] });
 });
 
 /** Waits until every replica has got so many frames more: heartbeats and their answers, where nobody calls. */

@@ -1,7 +1,8 @@
 // Bad input gets a typed error that names what was wrong, and changes nothing.
 
 import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
+import { getEventListeners } from 'node:events';
+import { inspect, promisify } from 'node:util';
 import { attach, type Cluster, type ClusterLink, type OpenOptions, open, VrError } from 'viewstamp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
@@ -37,7 +38,7 @@ test.each([
   ['a class instance', () => cluster.kv.set('a', new (class Thing {})()), 'VR_CODEC'],
   [
     'text for bytes',
-    () => cluster.kv.namespace('', { encoding: 'bytes' }).set('a', 'text'),
+    () => cluster.kv.namespace('', { encoding: 'bytes' }).set('a', 'text' as never),
     'VR_CODEC',
   ],
   ['incr by a fraction', () => cluster.kv.incr('n', 0.5), 'VR_OUT_OF_RANGE'],
@@ -240,6 +241,7 @@ test('a log that is full says so: an event at 80 %, VR_OVERLOADED at the limit, 
     });
   expect(refused).toMatchObject({
     outcome: 'not-executed',
+    retryable: true,
     details: { limit: 'logBytes', logBytes: 4 << 20 },
   });
   expect(pressures).toEqual([false, true]);
@@ -291,8 +293,166 @@ test('limits on clients and links', async () => {
   await third.close();
 });
 
-test('replica numbers of admin are checked', async () => {
-  await expect(cluster.admin.kill(7)).rejects.toMatchObject({ code: 'VR_CONFIG' });
+test('joining ends at its own deadline or signal, and leaves no member', async () => {
+  await using cluster = await open({ replicas: 1 });
+  const other = new AbortController();
+  await cluster.admin.pause(0);
+  const late = attach(cluster.share().data, { joinTimeoutMs: 50 });
+  await expect(late).rejects.toMatchObject({
+    code: 'VR_TIMEOUT',
+    outcome: 'not-executed',
+    retryable: false,
+    message: expect.stringMatching(/longer than joinTimeoutMs = 50; share\(\) makes a link/),
+  });
+  const aborted = attach(cluster.share().data, { signal: other.signal });
+  setImmediate(() => other.abort(new Error('no')));
+  await expect(aborted).rejects.toMatchObject({ code: 'VR_ABORTED', outcome: 'not-executed' });
+  await cluster.admin.resume(0);
+  await expect.poll(async () => (await cluster.status()).clients).toEqual(['opener']);
+  for (const joinTimeoutMs of [0, 1.5, '1 s'])
+    await expect(attach(cluster.share().data, { joinTimeoutMs } as object)).rejects.toMatchObject({
+      code: 'VR_CONFIG',
+      details: { path: 'joinTimeoutMs' },
+    });
+});
+
+test.each<[string, (on: (...given: unknown[]) => unknown) => unknown, RegExp]>([
+  [
+    'an event that there is not',
+    (on) => on('nope', () => 1),
+    /^event must be .*close, got 'nope'$/,
+  ],
+  ['no event', (on) => on(undefined, () => 1), /^event must be .*viewchange, .* got undefined$/],
+  ['no listener', (on) => on('close', undefined), /^listener must be a function, got undefined$/],
+  ['an object', (on) => on('close', {}), /^listener must be a function, got \{\}$/],
+  ['a misspelt option', (on) => on('close', () => 1, { onse: true }), /did you mean 'once'/],
+  ['a signal that is none', (on) => on('close', () => 1, { signal: 1 }), /AbortSignal, got 1$/],
+])('%s instead of a listener to an event is refused', (_what, listen, message) => {
+  const refused = expect.objectContaining({
+    code: 'VR_CONFIG',
+    message: expect.stringMatching(message),
+  });
+  const { on, addEventListener } = cluster as unknown as Record<string, () => unknown>;
+  expect(() => listen((...given) => on?.apply(cluster, given as []))).toThrow(refused);
+  expect(() => listen((...given) => addEventListener?.apply(cluster, given as []))).toThrow(
+    refused,
+  );
+});
+
+test.each([7, -1, 0.5, '0', undefined, () => 0])('replica %o is none', async (replica) => {
+  const { admin } = cluster;
+  const calls = [admin.kill, admin.pause, admin.resume, admin.restart];
+  for (const call of calls)
+    await expect(call(replica as number)).rejects.toMatchObject({
+      code: 'VR_CONFIG',
+      message: `replica must be an integer from 0 to 0, got ${inspect(replica)}`,
+    });
+});
+
+test.each([
+  [null, /^consistency must be linearizable, session, local, \{ maxStaleMs \}, got null$/],
+  ['strong', /^consistency must be .*, got 'strong'$/],
+  [{ maxStaleMs: undefined }, /^consistency\.maxStaleMs must be an integer from 1 .* undefined$/],
+  [{ stale: 1 }, /^unknown option 'consistency\.stale'/],
+])('consistency %o is none', async (consistency, message) => {
+  const refused = { code: 'VR_CONFIG', message: expect.stringMatching(message) };
+  await expect(cluster.kv.get('a', { consistency } as object)).rejects.toMatchObject(refused);
+  await expect(open({ consistency } as object)).rejects.toMatchObject(refused);
+});
+
+test('a prefix is well-formed text that leaves room for a key', async () => {
+  const { kv } = cluster;
+  const refused = (prefix: unknown, message: RegExp): void =>
+    expect(() => kv.namespace(prefix as string)).toThrow(
+      expect.objectContaining({
+        code: 'VR_KEY_INVALID',
+        message: expect.stringMatching(message),
+        details: { key: prefix },
+      }),
+    );
+  refused('a\ud800', /^a prefix must be well-formed Unicode, got 'a\\uD800'$/i);
+  refused(7, /^a prefix must be a string, got 7$/);
+  refused('p'.repeat(1024), /at most limits\.keyBytes - 1 = 1023 bytes, got 1024$/);
+  refused('ü'.repeat(512), /1023 bytes, got 1024$/);
+  const half = kv.namespace('p'.repeat(512));
+  expect(() => half.namespace('p'.repeat(512))).toThrow(/1023 bytes, got 1024$/);
+  const most = half.namespace('p'.repeat(511));
+  await most.set('k', 1);
+  expect(await most.get('k')).toBe(1);
+  await expect(most.get('kk')).rejects.toMatchObject({
+    message:
+      'a key must have at most limits.keyBytes = 1024 bytes, of which the prefix of its namespace takes 1023',
+  });
+});
+
+test('stored bytes that cannot be read are named by their key', async () => {
+  await cluster.kv.namespace('', { encoding: 'utf8' }).set('no-json', '{');
+  const json = cluster.kv.namespace('no-', { encoding: 'json' });
+  const reads = [
+    () => json.get('json'),
+    () => json.get('json', { timeoutMs: 5000 }),
+    () => json.getItem('json'),
+    () => json.getMany(['absent', 'json']),
+    () => json.update('json', () => 1),
+  ];
+  for (const read of reads)
+    await expect(read()).rejects.toMatchObject({
+      code: 'VR_CODEC',
+      message: "the stored bytes are no json, at key 'json'",
+      details: { encoding: 'json', key: 'json' },
+      cause: expect.any(SyntaxError),
+    });
+});
+
+test('an update that is too late before it writes has changed nothing', async () => {
+  const { kv } = cluster;
+  await kv.set('late', 1);
+  const slow = (): number => {
+    const end = performance.now() + 60;
+    while (performance.now() < end);
+    return 2;
+  };
+  await expect(kv.update('late', slow, { timeoutMs: 50 })).rejects.toMatchObject({
+    code: 'VR_TIMEOUT',
+    outcome: 'not-executed',
+  });
+  expect(await kv.get('late')).toBe(1);
+  await cluster.admin.pause(0);
+  const unanswered = kv.update('late', () => 3, { timeoutMs: 50 });
+  await expect(unanswered).rejects.toMatchObject({ code: 'VR_TIMEOUT', outcome: 'not-executed' });
+  await cluster.admin.resume(0);
+  expect(await kv.get('late')).toBe(1);
+});
+
+test('one signal for many calls is no leak, and ends each of them', async () => {
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error): number => warnings.push(warning);
+  process.on('warning', onWarning);
+  try {
+    const abort = new AbortController();
+    const { signal } = abort;
+    const { kv, echo } = cluster;
+    const round = (): Promise<unknown>[] =>
+      Array.from({ length: 12 }, (_, i) => [
+        kv.set(`s${i}`, i, { signal }),
+        kv.getItem(`s${i}`, { signal }),
+        kv.pipeline().get(`s${i}`).submit({ signal }),
+        echo.ping({ signal }),
+        cluster.status({ signal }),
+      ]).flat();
+    await Promise.all(round());
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    const ended = Promise.allSettled(round());
+    abort.abort(new Error('enough'));
+    for (const call of await ended)
+      expect(call).toMatchObject({
+        reason: { code: 'VR_ABORTED', cause: { message: 'enough' } },
+      });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    expect(warnings).toEqual([]);
+  } finally {
+    process.off('warning', onWarning);
+  }
 });
 
 /** What `code` makes of the runtime before the package is loaded, in a process of its own. */

@@ -178,7 +178,7 @@ test('RD8, RD9: a session never goes back, while replicas die and come back', {
 test.each([
   [
     { consistency: 'sometimes' },
-    /consistency must be linearizable, session, local, got 'sometimes'/,
+    /consistency must be linearizable, session, local, \{ maxStaleMs \}, got 'sometimes'/,
   ],
   [{ consistency: {} }, /consistency\.maxStaleMs must be an integer/],
   [{ consistency: { maxStaleMs: 0 } }, /consistency\.maxStaleMs must be an integer from 1/],

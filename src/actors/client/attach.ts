@@ -1,21 +1,14 @@
 // attach(): a client of a cluster that another thread has opened. It ends when its thread lets go, or when the cluster does.
 
 import type { MessagePort } from 'node:worker_threads';
-import type {
-  CallDefaults,
-  CallOptions,
-  Client,
-  ClientOptions,
-  ClusterLink,
-  ClusterStatus,
-} from '../api.js';
+import type { Client, ClientOptions, ClusterLink, ClusterStatus } from '../api.js';
 import type { ClientBoot } from '../boot.js';
 import { attachSettings, type ClientDefaults, clientDefaults, drainTime } from '../call-options.js';
 import { type Connection, connect, type Port } from '../control.js';
 import { VrError } from '../errors.js';
 import { checkEnvironment } from '../options.js';
 import { ClientActor } from './client-actor.js';
-import { ClientHandle, CONTROL_TIMEOUT_MS, closed, DRAIN_MS, limited } from './client-handle.js';
+import { ClientHandle, closed, DRAIN_MS, limited } from './client-handle.js';
 
 /** What a client may ask over its link, whether it opened the cluster or joined it. */
 interface LinkControl {
@@ -35,7 +28,7 @@ interface LinkData {
  * Joins a running cluster from another thread, over rings and with a session of its own.
  *
  * @param link what `cluster.share()` gave, transferred to this thread; each link serves one client.
- * @throws {VrError} VR_CONFIG (not a link, or used before), VR_OVERLOADED (`limits.clients`), VR_CLOSED
+ * @throws {VrError} VR_CONFIG (not a link, or used before), VR_OVERLOADED (`limits.clients`), VR_TIMEOUT (`joinTimeoutMs`), VR_ABORTED, VR_CLOSED
  */
 export async function attach(link: ClusterLink, options: ClientOptions = {}): Promise<Client> {
   checkEnvironment();
@@ -48,13 +41,13 @@ export async function attach(link: ClusterLink, options: ClientOptions = {}): Pr
         details: { path: 'link' },
       },
     );
-  const { name: ownName, defaults } = attachSettings(options, name ?? 'attached');
+  const settings = attachSettings(options, name ?? 'attached');
   if (used.has(port))
     throw new VrError('VR_CONFIG', 'this link was used before: share() makes one for each client', {
       details: { path: 'link' },
     });
   used.add(port);
-  return await join(port, { name: ownName, defaults, signal: options.signal });
+  return await join(port, settings, options.signal);
 }
 
 /** A closed port answers nothing, so that a second use would only time out. */
@@ -62,28 +55,46 @@ const used = new WeakSet<MessagePort>();
 
 async function join(
   port: MessagePort,
-  options: { name: string; defaults: CallDefaults; signal: AbortSignal | undefined },
+  settings: ReturnType<typeof attachSettings>,
+  signal: AbortSignal | undefined,
 ): Promise<Client> {
   const control = connect<LinkControl>(port as unknown as Port, closed);
   const { remote } = control;
-  const limits: CallOptions = options.signal === undefined ? {} : { signal: options.signal };
+  const { name, defaults, joinMs, ref } = settings;
   let actor: ClientActor | undefined;
-  try {
-    const boot = await limited(() => remote.connect(options.name), limits, CONTROL_TIMEOUT_MS);
-    const client = new ClientActor(boot);
+  const enter = async (): Promise<ClientActor> => {
+    const client = new ClientActor(await remote.connect(name));
     actor = client;
     // Gone without a word: the cluster was closed, or the thread that opened it has ended.
     port.on('close', () => client.abandon('closed'));
-    await limited(() => client.open(), limits, CONTROL_TIMEOUT_MS);
+    await client.open();
+    return client;
+  };
+  try {
+    const client = await limited(enter, signal === undefined ? {} : { signal }, joinMs);
+    // Only now: before, there was somebody who waited. Open calls have a timer.
+    if (!ref) port.unref();
+    const { settings: own } = client.boot;
+    return attached(client, {
+      port,
+      remote,
+      defaults: clientDefaults(defaults, own, own.viewTimeoutMs),
+    });
   } catch (error) {
     actor?.abandon('closed');
     // The supervisor sees the port close, and takes back what it gave.
     port.close();
-    throw error;
+    throw VrError.is(error) && error.outcome === 'unknown' ? notJoined(error, joinMs) : error;
   }
-  const { settings } = actor.boot;
-  const defaults = clientDefaults(options.defaults, settings, settings.viewTimeoutMs);
-  return attached(actor, { port, remote, defaults });
+}
+
+/** Its session is ended, if there was one, and nothing was written. The link is used up, so the same call cannot succeed. */
+function notJoined({ code, cause }: VrError, joinMs: number): VrError {
+  const why = code === 'VR_TIMEOUT' ? `took longer than joinTimeoutMs = ${joinMs}` : 'was aborted';
+  return new VrError(code, `joining ${why}; share() makes a link for another try`, {
+    cause,
+    details: { joinTimeoutMs: joinMs },
+  });
 }
 
 function attached(

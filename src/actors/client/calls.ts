@@ -23,7 +23,9 @@ import {
 import type { ReadResult, WriteResult } from '../../service/result-reader.js';
 import type { CallOptions, CasResult, Item, Key } from '../api.js';
 import { type Outcome, VrError, type VrErrorCode } from '../errors.js';
+import { ofKey } from './codec-errors.js';
 import type { ValueCodec } from './codecs.js';
+import { follow } from './signals.js';
 
 /** A request that is gathered or waits to be sent: an operation can still be taken out of it. */
 export interface Holder {
@@ -55,12 +57,10 @@ export abstract class Call {
   follow(options: CallOptions | undefined): void {
     const signal = options?.signal;
     if (signal === undefined) return;
-    const onAbort = (): void => {
+    this.#unfollow = follow(signal, () => {
       const outcome = this.giveUp();
       this.fail(aborted(signal, outcome));
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    this.#unfollow = () => signal.removeEventListener('abort', onAbort);
+    });
   }
 
   /** The caller does not wait any more: what was not sent is taken out. @returns what can be said about the operation. */
@@ -116,6 +116,9 @@ export function statusError(status: number): VrError | null {
   return new VrError(known[0], known[1], { retryable: status === STORE_FULL });
 }
 
+/** For callers: a delete that answers with the revision of the deletion, undefined when there was none. */
+export const DELETE_AT: number = 0x100 | OP_DELETE;
+
 /** What a writing operation of kind `code` answers to its user. @throws {VrError} what its status stands for */
 export function writeOutcome(code: number, result: WriteResult, i: number): unknown {
   const status = result.status(i);
@@ -127,6 +130,10 @@ export function writeOutcome(code: number, result: WriteResult, i: number): unkn
     case OP_DELETE:
       if (status === CHANGED) return true;
       if (status === UNCHANGED || status === CONDITION_FAILED) return false;
+      break;
+    case DELETE_AT:
+      if (status === CHANGED) return result.revision(i);
+      if (status === UNCHANGED || status === CONDITION_FAILED) return undefined;
       break;
     case OP_INCR:
       if (status === COUNTED) return result.extra(i);
@@ -200,39 +207,47 @@ export interface ReadAnswer {
   readonly bytes: Buffer;
 }
 
+/** One operation that reads. */
+export interface ReadWhat {
+  readonly code: number;
+  readonly codec: ValueCodec;
+  readonly key: Key;
+}
+
 /** What a get or has answers to its user. @throws {VrError} VR_CODEC */
 export function readOutcome(
   code: number,
   answer: ReadAnswer,
   i: number,
   codec: ValueCodec,
+  key: Key,
 ): unknown {
   const { result } = answer;
   const present = result.present(i);
   if (code === OP_HAS) return present;
   if (!present) return undefined;
   const at = result.valueAt(i);
-  return codec.decode(answer.bytes, at, at + result.valueBytes(i));
+  try {
+    return codec.decode(answer.bytes, at, at + result.valueBytes(i));
+  } catch (error) {
+    throw ofKey(error, key);
+  }
 }
 
 /** One reading operation with options of its own, or one that answers with an item. */
 export class ReadCall extends Call {
-  readonly #what: { readonly code: number; readonly codec: ValueCodec; readonly key: Key };
+  readonly #what: ReadWhat;
 
-  constructor(
-    what: { code: number; codec: ValueCodec; key: Key },
-    resolve: (value: never) => void,
-    reject: (error: unknown) => void,
-  ) {
+  constructor(what: ReadWhat, resolve: (value: never) => void, reject: (error: unknown) => void) {
     super(resolve, reject);
     this.#what = what;
   }
 
   settle(answer: ReadAnswer, i: number): void {
-    const { code, codec } = this.#what;
+    const { code, codec, key } = this.#what;
     // Decoding may fail: that is this call's error, not its neighbours'.
     try {
-      const value = readOutcome(code, answer, i, codec);
+      const value = readOutcome(code, answer, i, codec, key);
       this.resolve(code === OP_GET_ITEM ? this.#item(answer.result, i, value) : value);
     } catch (error) {
       this.fail(error);

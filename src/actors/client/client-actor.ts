@@ -8,6 +8,7 @@ import type { ClientEffect, ClientEvent, LocalLevel } from '../../protocol/clien
 import { TICK_MS } from '../../protocol/limits.js';
 import type { Message, ServerMessage } from '../../protocol/message.js';
 import { ClusterBlock, clientDoorbell } from '../../transport/mesh.js';
+import type { Key } from '../api.js';
 import type { ClientBoot } from '../boot.js';
 import type { VrError } from '../errors.js';
 import type { ReadCall, Submission, WriteCall } from './calls.js';
@@ -139,8 +140,8 @@ export class ClientActor {
     return promise;
   }
 
-  joinedRead(gather: ReadGather, codec: ValueCodec, timeoutMs: number): Promise<unknown> {
-    const promise = this.#outbox.joinRead(gather, codec, this.deadline(timeoutMs));
+  joinedRead(gather: ReadGather, codec: ValueCodec, key: Key, timeoutMs: number): Promise<unknown> {
+    const promise = this.#outbox.joinRead(gather, codec, key, this.deadline(timeoutMs));
     this.#schedule(gather.count);
     return promise;
   }

@@ -32,6 +32,8 @@ export function resultLostError(): VrError {
 export function logFullError(logBytes: number, outcome: Outcome): VrError {
   return new VrError('VR_OVERLOADED', `the log has reached limits.logBytes = ${logBytes}`, {
     outcome,
+    // Checkpoints free it, at the latest when those it is kept for have come back.
+    retryable: true,
     details: { limit: 'logBytes', logBytes },
   });
 }

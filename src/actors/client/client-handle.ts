@@ -12,12 +12,15 @@ import type {
 } from '../api.js';
 import { type ClientDefaults, checkCall, clientDefaults, timeout } from '../call-options.js';
 import { VrError } from '../errors.js';
+import { aborted } from './calls.js';
 import type { ClientActor } from './client-actor.js';
 import { EchoClient } from './echo-client.js';
 import { KeySpace } from './key-space.js';
 import { KvClient } from './kv-client.js';
+import { follow } from './signals.js';
 
 export const DRAIN_MS = 5000;
+/** Of what is asked of the supervisor, which may take a view change or a recovery. */
 export const CONTROL_TIMEOUT_MS = 30_000;
 
 export function closed(): VrError {
@@ -33,31 +36,23 @@ export async function limited<T>(
   checkCall(options);
   const { signal } = options ?? {};
   const ms = timeout(options?.timeoutMs, fallbackMs);
-  if (signal?.aborted)
-    throw new VrError('VR_ABORTED', 'the call was aborted', { cause: signal.reason });
+  if (signal?.aborted) throw aborted(signal, 'not-executed');
   const work = begin();
   return await new Promise<T>((resolve, reject) => {
-    const timer = setTimeout(
-      () =>
-        reject(
-          new VrError('VR_TIMEOUT', `no answer within ${ms} ms`, {
-            outcome: 'unknown',
-            retryable: true,
-          }),
-        ),
-      ms,
-    );
-    const onAbort = (): void =>
+    const onTimeout = (): void =>
       reject(
-        new VrError('VR_ABORTED', 'the call was aborted', {
+        new VrError('VR_TIMEOUT', `no answer within timeoutMs = ${ms}: what was asked goes on`, {
           outcome: 'unknown',
-          cause: signal?.reason,
+          retryable: true,
+          details: { timeoutMs: ms },
         }),
       );
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const timer = setTimeout(onTimeout, ms);
+    const unfollow =
+      signal === undefined ? null : follow(signal, () => reject(aborted(signal, 'unknown')));
     work.then(resolve, reject).finally(() => {
       clearTimeout(timer);
-      signal?.removeEventListener('abort', onAbort);
+      unfollow?.();
     });
   });
 }

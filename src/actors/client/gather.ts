@@ -3,6 +3,7 @@
 
 import type { LocalLevel } from '../../protocol/client-event.js';
 import { OperationWriter, skipOperation, skipRun } from '../../service/operation-writer.js';
+import type { Key } from '../api.js';
 import type { ClientSettings } from '../options.js';
 import type { Holder, ReadCall, WriteCall } from './calls.js';
 import type { ValueCodec } from './codecs.js';
@@ -152,14 +153,14 @@ export class ReadGather {
   }
 
   /** The operation that was just written is one of a lane. @returns its call's promise. */
-  join(codec: ValueCodec, deadline: number): Promise<unknown> {
+  join(codec: ValueCodec, key: Key, deadline: number): Promise<unknown> {
     let lane = this.#lane;
     if (lane === null || lane.deadline !== deadline || lane.done) {
       lane = new ReadLane(this.writer.count - 1, deadline, this.code);
       this.#lane = lane;
       this.#lanes.push(lane);
     }
-    return lane.add(codec);
+    return lane.add(codec, key);
   }
 
   seal(): ReadSubmission {

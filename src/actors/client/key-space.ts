@@ -4,6 +4,7 @@ import type { Refusal } from '../../service/operation-writer.js';
 import { wellFormed } from '../../service/utf8.js';
 import type { Key } from '../api.js';
 import { VrError } from '../errors.js';
+import { show } from '../option-checks.js';
 
 /** Bytes of one entry, at most (`limits.keyBytes`, `limits.valueBytes`). */
 export interface KeySpaceLimits {
@@ -22,9 +23,19 @@ export class KeySpace {
 
   /** @throws {VrError} VR_KEY_INVALID */
   within(prefix: string): KeySpace {
-    if (typeof prefix !== 'string' || !wellFormed(prefix))
-      throw keyError(`a prefix must be a well-formed string, got ${typeof prefix}`, prefix);
-    return new KeySpace(this.#prefix + prefix, this.#limits);
+    if (typeof prefix !== 'string')
+      throw keyError(`a prefix must be a string, got ${show(prefix)}`, prefix);
+    if (!wellFormed(prefix))
+      throw keyError(`a prefix must be well-formed Unicode, got ${show(prefix)}`, prefix);
+    const whole = this.#prefix + prefix;
+    const { keyBytes } = this.#limits;
+    const bytes = Buffer.byteLength(whole);
+    if (bytes >= keyBytes)
+      throw keyError(
+        `a prefix must leave room for a key: all of it at most limits.keyBytes - 1 = ${keyBytes - 1} bytes, got ${bytes}`,
+        prefix,
+      );
+    return new KeySpace(whole, this.#limits);
   }
 
   /**
@@ -35,9 +46,14 @@ export class KeySpace {
     if (typeof key === 'string')
       return this.#prefix === '' || key === '' ? key : this.#prefix + key;
     if (!(key instanceof Uint8Array))
-      throw keyError(`a key must be a string or bytes, got ${typeof key}`, key);
+      throw keyError(`a key must be a string or bytes, got ${show(key)}`, key);
     if (this.#prefix === '' || key.length === 0) return key;
     return Buffer.concat([Buffer.from(this.#prefix, 'utf8'), key]);
+  }
+
+  get #sharedWithPrefix(): string {
+    const bytes = Buffer.byteLength(this.#prefix);
+    return bytes === 0 ? '' : `, of which the prefix of its namespace takes ${bytes}`;
   }
 
   /** Why an operation of `key` was not written. */
@@ -45,11 +61,14 @@ export class KeySpace {
     const { keyBytes, valueBytes } = this.#limits;
     switch (refusal) {
       case 'key-malformed':
-        return keyError('a key must be well-formed Unicode', key);
+        return keyError(`a key must be well-formed Unicode, got ${show(key)}`, key);
       case 'key-empty':
         return keyError('a key must not be empty', key);
       case 'key-too-long':
-        return keyError(`a key must have at most limits.keyBytes = ${keyBytes} bytes`, key);
+        return keyError(
+          `a key must have at most limits.keyBytes = ${keyBytes} bytes${this.#sharedWithPrefix}`,
+          key,
+        );
       case 'value-too-long':
         return new VrError(
           'VR_VALUE_TOO_LARGE',

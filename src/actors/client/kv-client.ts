@@ -30,18 +30,17 @@ import type {
   ReadOptions,
   Revision,
 } from '../api.js';
-import { attempts, type ClientDefaults, checkCall, levelOf, timeout } from '../call-options.js';
+import { type ClientDefaults, checkCall, levelOf, timeout } from '../call-options.js';
 import { VrError } from '../errors.js';
 import { section } from '../option-checks.js';
-import { aborted, BatchCall, type Call, ReadCall, SingleWriteCall } from './calls.js';
+import { aborted, BatchCall, type Call, DELETE_AT, ReadCall, SingleWriteCall } from './calls.js';
 import type { ClientActor } from './client-actor.js';
+import { ofKey } from './codec-errors.js';
 import { checkIncrement, codecFor, type ValueCodec } from './codecs.js';
 import type { KeySpace } from './key-space.js';
 import { OperationPipeline, type PipelineHost } from './pipeline.js';
 import { WriteSubmission } from './submissions.js';
-
-/** Attempts of `update` unless the caller says otherwise. */
-const UPDATE_ATTEMPTS = 100;
+import { type UpdateSteps, update } from './update.js';
 
 type Resolve = (value: never) => void;
 
@@ -51,6 +50,8 @@ export class KvClient<V = unknown> implements Kv<V> {
   readonly #keys: KeySpace;
   readonly #codec: ValueCodec;
   readonly #pipelines: PipelineHost;
+  /** Of an update. */
+  readonly #steps: UpdateSteps<V>;
 
   constructor(
     actor: ClientActor,
@@ -63,8 +64,20 @@ export class KvClient<V = unknown> implements Kv<V> {
     this.#codec = codec;
     const { defaults, keys } = options;
     this.#pipelines = { actor, codec, keys, defaults };
+    this.#steps = {
+      timeoutMs: defaults.timeoutMs,
+      read: (key, call) => this.getItem(key, { ...call, consistency: 'linearizable' }),
+      set: (key, value, call) => this.set(key, value, call),
+      remove: (key, call) =>
+        this.#writeCall(DELETE_AT, key, call, (writer, full) =>
+          writer.delete(full, conditionOf(call)),
+        ),
+    };
   }
 
+  namespace(prefix: string, options: { encoding: 'bytes' }): Kv<Uint8Array>;
+  namespace(prefix: string, options: { encoding: 'utf8' }): Kv<string>;
+  namespace<V2 = V>(prefix: string, options?: { encoding?: Encoding<V2> }): Kv<V2>;
   namespace<V2 = V>(prefix: string, options: { encoding?: Encoding<V2> } = {}): Kv<V2> {
     section(options, '', ['encoding']);
     return new KvClient<V2>(this.#actor, {
@@ -115,7 +128,7 @@ export class KvClient<V = unknown> implements Kv<V> {
       const full = this.#keys.whole(key);
       const refusal = code === OP_GET ? gather.writer.get(full) : gather.writer.has(full);
       if (refusal !== null) throw this.#keys.refused(refusal, key);
-      return this.#actor.joinedRead(gather, this.#codec, this.#defaults.timeoutMs);
+      return this.#actor.joinedRead(gather, this.#codec, key, this.#defaults.timeoutMs);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -153,8 +166,13 @@ export class KvClient<V = unknown> implements Kv<V> {
     const pipeline = new OperationPipeline<V>(this.#pipelines);
     for (const key of keys) pipeline.get(key);
     const result = await pipeline.submit(options);
-    const values: (V | undefined)[] = [];
-    for (let i = 0; i < keys.length; i++) values.push(result.value(i) as V | undefined);
+    const values = keys.map((key, i) => {
+      try {
+        return result.value(i) as V | undefined;
+      } catch (error) {
+        throw ofKey(error, key);
+      }
+    });
     Object.defineProperty(values, 'oneSnapshot', {
       value: result.snapshots <= 1,
       enumerable: false,
@@ -221,7 +239,8 @@ export class KvClient<V = unknown> implements Kv<V> {
     write: (writer: OperationWriter, key: Key) => Refusal | null,
   ): Promise<R> {
     return new Promise((resolve, reject) => {
-      this.#admit(options, true, code === OP_SET || code === OP_DELETE ? CONDITION_NAMES : []);
+      const conditional = code === OP_SET || code === OP_DELETE || code === DELETE_AT;
+      this.#admit(options, true, conditional ? CONDITION_NAMES : []);
       const { writer } = this.#actor.writes;
       const offset = writer.byteLength;
       const refusal = write(writer, this.#keys.whole(key));
@@ -242,38 +261,7 @@ export class KvClient<V = unknown> implements Kv<V> {
     change: (current: V | undefined) => V | undefined,
     options: CallOptions & { attempts?: number } = {},
   ): Promise<Revision> {
-    checkCall(options, ['attempts']);
-    const { attempts: asked, ...call } = options;
-    const most = attempts(asked, UPDATE_ATTEMPTS);
-    if (typeof change !== 'function')
-      throw new VrError('VR_CONFIG', `update needs a function, got ${typeof change}`);
-    for (let attempt = 0; attempt < most; attempt++) {
-      const item = await this.getItem(key, { ...call, consistency: 'linearizable' });
-      const next = change(item?.value);
-      const revision = await this.#replace(key, item, next, call);
-      if (revision !== undefined) return revision;
-    }
-    throw new VrError('VR_OVERLOADED', `the key changed under each of ${most} attempts`, {
-      retryable: true,
-      details: { key, attempts: most },
-    });
-  }
-
-  /** @returns undefined when somebody else was faster. */
-  async #replace(
-    key: Key,
-    item: Item<V> | undefined,
-    next: V | undefined,
-    call: CallOptions,
-  ): Promise<Revision | undefined> {
-    if (next !== undefined) {
-      const condition: Condition =
-        item === undefined ? { ifAbsent: true } : { ifRevision: item.revision };
-      return await this.set(key, next, { ...call, ...condition });
-    }
-    if (item === undefined) return 0; // nothing there, nothing wanted
-    const deleted = await this.delete(key, { ...call, ifRevision: item.revision });
-    return deleted ? item.revision : undefined;
+    return await update<V>(this.#steps, key, change, options);
   }
 
   batch(operations: readonly BatchOp<V>[], options?: CallOptions): Promise<Revision> {

@@ -3,6 +3,7 @@
 // derived, so a cursor says whose turn it is. A call costs no object but its promise, and answers are looked at when it settles.
 
 import type { WriteResult } from '../../service/result-reader.js';
+import type { Key } from '../api.js';
 import type { Outcome, VrError } from '../errors.js';
 import { type ReadAnswer, readOutcome, timedOut, writeOutcome } from './calls.js';
 import type { ValueCodec } from './codecs.js';
@@ -101,6 +102,8 @@ export interface ReadPart extends ReadAnswer {
 export class ReadLane extends Lane {
   readonly #code: number;
   readonly #codecs: ValueCodec[] = [];
+  /** Only for what is said of one that cannot be decoded. */
+  readonly #keys: Key[] = [];
   readonly #parts: ReadPart[] = [];
   #part = 0;
 
@@ -113,8 +116,9 @@ export class ReadLane extends Lane {
     return this.#codecs.length;
   }
 
-  add(codec: ValueCodec): Promise<unknown> {
+  add(codec: ValueCodec, key: Key): Promise<unknown> {
     this.#codecs.push(codec);
+    this.#keys.push(key);
     return this.derive();
   }
 
@@ -131,6 +135,7 @@ export class ReadLane extends Lane {
     const place = this.first + at;
     let part = this.#parts[this.#part] as ReadPart;
     if (place >= part.from + part.count) part = this.#parts[++this.#part] as ReadPart;
-    return readOutcome(this.#code, part, place - part.from, this.#codecs[at] as ValueCodec);
+    const codec = this.#codecs[at] as ValueCodec;
+    return readOutcome(this.#code, part, place - part.from, codec, this.#keys[at] as Key);
   };
 }

@@ -4,6 +4,7 @@
 
 import type { ClientEvent, ClientOutcome, LocalLevel } from '../../protocol/client-event.js';
 import { OP_GET, OP_GET_ITEM, OP_HAS } from '../../service/operation.js';
+import type { Key } from '../api.js';
 import type { ClientSettings } from '../options.js';
 import type { ReadCall, Submission, WriteCall } from './calls.js';
 import { type Ending, evictedError, resultLostError } from './client-errors.js';
@@ -112,8 +113,8 @@ export class Outbox {
     this.#read(gather);
   }
 
-  joinRead(gather: ReadGather, codec: ValueCodec, deadline: number): Promise<unknown> {
-    const promise = gather.join(codec, deadline);
+  joinRead(gather: ReadGather, codec: ValueCodec, key: Key, deadline: number): Promise<unknown> {
+    const promise = gather.join(codec, key, deadline);
     this.#read(gather);
     return promise;
   }

@@ -96,9 +96,10 @@ export class Administration {
     const { seats, configuration, view, clients, isLost } = this.#host;
     const replicas = await Promise.all(seats.map((seat) => seat.status(configuration)));
     const quorum = this.#host.quorum.needed;
-    const normal = replicas.filter((replica) => replica.state === 'normal').length;
+    const able = replicas.filter(({ state, paused }) => state === 'normal' && !paused);
     const { epoch, view: number, primary } = view.info ?? { epoch: 0, view: 0, primary: 0 };
-    const healthy = !isLost() && !view.isLeft && normal >= quorum;
+    const served = !view.isLeft && replicas[primary]?.paused === false;
+    const healthy = !isLost() && served && able.length >= quorum;
     return { epoch, view: number, primary, healthy, quorum, replicas, clients: clients.names };
   }
 }

@@ -130,6 +130,7 @@ export class Seat {
       id: this.id,
       role: witness ? 'witness' : this.leads(configuration) ? 'primary' : 'backup',
       state: this.state,
+      paused: this.worker !== null && this.block.paused,
       view: counters.get('view'),
       start: this.block.start,
       opNumber: counters.get('opNumber'),

@@ -9,6 +9,7 @@ import { allocateMesh, ClusterBlock, type MeshMemory } from '../../transport/mes
 import type { ReplicaState } from '../api.js';
 import type { ClusterCounts, ClusterEvent, ReplicaNotice, SupervisorBoot } from '../boot.js';
 import { VrError } from '../errors.js';
+import { replicaId } from '../option-checks.js';
 import { plain } from '../plain-error.js';
 import { loadDigest } from '../replica/digest.js';
 import { Administration } from './administration.js';
@@ -373,16 +374,7 @@ export class Supervisor {
   }
 
   #seat(id: number): Seat {
-    const seat = typeof id === 'number' ? this.#seats[id] : undefined;
-    if (seat === undefined)
-      throw new VrError(
-        'VR_CONFIG',
-        `replica must be from 0 to ${this.#seats.length - 1}, got ${id}`,
-        {
-          details: { replica: id },
-        },
-      );
-    return seat;
+    return this.#seats[replicaId(id, this.#seats.length)] as Seat;
   }
 
   async close(): Promise<void> {
