@@ -174,21 +174,27 @@ export const grantOf = (progress: PeerProgress): number => progress.grantedFrom;
 function leaseEnd(core: Core): number {
   const { leaseMs, clockDrift } = core.timing;
   const granted = (leaseMs * (1 - clockDrift)) / (1 + clockDrift);
-  return nthHighest(core.state.peers, grantOf, quorum(core) - 1) + granted;
+  return lastFollowedAt(core) + granted;
 }
 
 /** Own clock: nothing that a later view committed before this time can be unknown to this primary, for a quorum still followed it. */
 export function followedAt(core: Core): number {
-  const needed = quorum(core) - 1;
-  if (needed === 0 || !core.timed || holdsLease(core)) return core.clock();
-  return nthHighest(core.state.peers, grantOf, needed);
+  return followed(core) ? core.clock() : lastFollowedAt(core);
 }
 
-/** How long ago that was, as heartbeats say it. */
+/** How long ago that is, as heartbeats say it. */
 export function doubtMs(core: Core): number {
-  if (core.mutations.doubtUnsaid === true) return 0;
-  const since = followedAt(core);
-  return Math.min(DOUBT_MAX, Math.ceil(Math.max(0, core.clock() - since)));
+  if (followed(core) || core.mutations.doubtUnsaid === true) return 0;
+  return Math.min(DOUBT_MAX, Math.ceil(core.clock() - lastFollowedAt(core)));
+}
+
+/** Now, for certain. */
+function followed(core: Core): boolean {
+  return quorum(core) === 1 || !core.timed || holdsLease(core);
+}
+
+function lastFollowedAt(core: Core): number {
+  return nthHighest(core.state.peers, grantOf, quorum(core) - 1);
 }
 
 /** E46: what the mistakes take for the time. */
