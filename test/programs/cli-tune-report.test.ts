@@ -88,7 +88,7 @@ describe('tune', () => {
   test('ends with the frontier, a plot and the options to paste; --write has them and every run', async () => {
     const path = join(scratch(), 'tune.json');
     const space = ['--batch', '64,8', '--window', '4,32', '--linger', '0', '--for', 'throughput'];
-    const brief = ['--budget', '3s', '--keyspace', '100', '--pretouch', '0', '--quiet'];
+    const brief = ['--budget', '5s', '--keyspace', '100', '--pretouch', '0', '--quiet'];
     const { code, stdout, stderr } = await viewstamp('tune', ...space, ...brief, '--write', path);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/│ +│ batch │ window │ linger │ +ops\/s │ +p99 │ runs │/);
@@ -110,7 +110,7 @@ describe('tune', () => {
       schemaVersion: 1,
       command: ['tune', ...space, ...brief, '--write', path],
       objective: 'throughput',
-      budgetMs: 3000,
+      budgetMs: 5000,
       combinations: 4,
       options: { batch: { maxOps: batch, window, lingerMicros: 0 } },
     });
