@@ -83,7 +83,10 @@ export function simTable(report: SimReport): string {
     ['views', formatCount(sum.views)],
     ['violations', formatCount(failures.length)],
     ['undecided histories', formatCount(sum.undecided)],
-    ['took', `${seconds.toFixed(1)} s on ${report.threads} threads`],
+    [
+      'took',
+      `${seconds.toFixed(1)} s on ${report.threads} thread${report.threads === 1 ? '' : 's'}`,
+    ],
   ];
   const never = neverTaken(sum);
   const counters = [...sum.counters].sort((a, b) => a[1] - b[1]);

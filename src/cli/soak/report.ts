@@ -168,7 +168,7 @@ function sentences(outcome: SoakOutcome, found: Judgement): string[] {
   const { epochs, servingLimitMs, logLimitBytes } = outcome;
   const lines = [
     'serving: the longest that a request had to wait between the fault and all being normal again; whole: until they were',
-    `${formatCount(found.kills)} replica threads ended in ${formatMillis(outcome.elapsedMs)} over ${counted(epochs.length, 'cluster')}, ${formatCount(found.viewChanges)} view changes`,
+    `${counted(found.kills, 'replica thread')} ended in ${formatMillis(outcome.elapsedMs)} over ${counted(epochs.length, 'cluster')}, ${counted(found.viewChanges, 'view change')}`,
     `serving again after a thread has ended: worst ${formatMillis(found.servingWorstMs)}, ${verdict(found.servingWorstMs <= servingLimitMs)} (limit ${formatMillis(servingLimitMs)})`,
     `${formatCount(found.operations)} operations recorded, ${formatCount(found.unknown)} of them without an answer: ${linearizability(found)}`,
     `${formatCount(found.increments)} acknowledged increments: ${found.lost} lost, ${found.doubled} doubled`,
