@@ -12,12 +12,19 @@ import { SEED_MAX } from '../simulation/swarm/plan.js';
 import { value } from './flags.js';
 import { startProgress } from './progress.js';
 import { tellPaperDefect } from './sim/defect.js';
-import { parseFaults, parseSeeds, parseWithout, type SeedRange } from './sim/flags.js';
+import {
+  parseFaults,
+  parseMistake,
+  parseSeeds,
+  parseWithout,
+  type SeedRange,
+} from './sim/flags.js';
 import type { SimPart, SimTask } from './sim/part.js';
-import { replay } from './sim/replay.js';
+import { againOf, type Replayed, replay, replayJson, replayText } from './sim/replay.js';
 import { addPart, emptySum, simJson, simTable } from './sim/report.js';
+import type { ShrinkTask } from './sim/shrink.task.js';
 import { parseCount, parseMillis } from './units.js';
-import { UsageError } from './usage.js';
+import { EXIT_FAILED, EXIT_SAFETY, UsageError } from './usage.js';
 
 interface Flags {
   readonly seeds: SeedRange | number;
@@ -50,10 +57,13 @@ export function registerSim(
         .argParser(value(parseSeeds))
         .default(1000, '1000'),
     )
-    .option(
-      '--replay <seed>',
-      'play one seed again and show its end; with the flags below, a part of it',
-      value((text) => parseCount(text, { least: 0, most: SEED_MAX })),
+    .addOption(
+      new Option(
+        '--replay <seed>',
+        'play one seed again and show its faults and its end; with the next four flags, a part of it',
+      )
+        .argParser(value((text) => parseCount(text, { least: 0, most: SEED_MAX })))
+        .conflicts(['seeds', 'lines', 'threads']),
     )
     .option(
       '--storm <time>',
@@ -65,12 +75,16 @@ export function registerSim(
       'only so many requests',
       value((text) => parseCount(text, { least: 0, most: 1e6 })),
     )
-    .option('--faults <list|none>', 'only these of its faults, by index', value(parseFaults))
+    .option(
+      '--faults <list|none>',
+      'only these of its faults, as --replay numbers them (from 0)',
+      value(parseFaults),
+    )
     .option('--without <list>', 'none of these kinds of faults', value(parseWithout))
     .addOption(
-      new Option('--mistake <name>', 'switch one mistake on, to see whether it is found').choices(
-        Object.keys(MISTAKES),
-      ),
+      new Option('--mistake <name>', 'switch one mistake on, to see whether it is found')
+        .choices(Object.keys(MISTAKES))
+        .argParser(value(parseMistake)),
     )
     .addOption(
       new Option(
@@ -78,9 +92,9 @@ export function registerSim(
         'tell how a defect of the published protocol loses a write',
       )
         .choices(Object.keys(PAPER_DEFECTS))
-        .conflicts(['replay', 'mistake', 'lines']),
+        .conflicts(['replay', 'mistake', 'seeds', 'lines', 'threads']),
     )
-    .option('--lines', 'one line per seed')
+    .option('--lines', 'one line per seed, not with -f json')
     .option(
       '--threads <count>',
       'threads that play seeds',
@@ -100,13 +114,20 @@ export function registerSim(
 const HELP = `
 Each seed draws a group, limits, faults and a load, and is played to its end: first with faults, then with a majority healed.
 After every step the invariants of the protocol are checked, at the end the history of the clients.
-Exit codes: 0 nothing found, 4 something was.`;
+Exit codes: 0 nothing found, 1 a mistake was switched on and not found, 4 something was.`;
 
 async function sim(flags: Flags, signal: AbortSignal): Promise<number> {
-  if (flags.paperDefect !== undefined) return tellPaperDefect(flags.paperDefect);
-  checkParts(flags);
-  const mutations = flags.mistake === undefined ? {} : { [flags.mistake]: true };
-  if (flags.replay !== undefined) return replay(flags.replay, flags, mutations);
+  checkTogether(flags);
+  const { format } = flags;
+  if (flags.paperDefect !== undefined) return tellPaperDefect(flags.paperDefect, format);
+  const mistake = flags.mistake ?? null;
+  if (flags.replay !== undefined) {
+    const replayed = replay(flags.replay, mistake, flags);
+    const text = format === 'json' ? replayJson(replayed) : replayText(replayed);
+    process.stdout.write(`${text}\n`);
+    if (replayed.failure !== null) return EXIT_SAFETY;
+    return nothingFound(mistake, `in seed ${flags.replay}`);
+  }
   const say = (text: string): void => {
     if (flags.quiet !== true) process.stderr.write(`${text}\n`);
   };
@@ -115,16 +136,49 @@ async function sim(flags: Flags, signal: AbortSignal): Promise<number> {
   const began = performance.now();
   const sum = await playAll(range, flags, signal);
   const seconds = (performance.now() - began) / 1000;
-  const report = { range, threads: flags.threads, mistake: flags.mistake ?? null, seconds, sum };
-  process.stdout.write(`${flags.format === 'json' ? simJson(report) : simTable(report)}\n`);
+  const report = { range, threads: flags.threads, mistake, seconds, sum };
+  process.stdout.write(`${format === 'json' ? simJson(report) : simTable(report)}\n`);
   const first = sum.failures.toSorted((a, b) => a.seed - b.seed)[0];
-  if (first === undefined) return 0;
-  say(`\nseed ${first.seed} is being made short ...`);
-  return replay(first.seed, { shrink: true, to: say }, mutations);
+  if (first === undefined) return nothingFound(mistake, 'in these seeds');
+  const again = `again: ${againOf(first.seed, mistake)}`;
+  if (flags.quiet === true) {
+    // That something is wrong is an error, and how to see it belongs to it.
+    process.stderr.write(`${again}\n`);
+  } else {
+    say(`\nseed ${first.seed} is being made short; Ctrl-C leaves it as it is ...`);
+    const short = await shortened({ seed: first.seed, mistake }, signal);
+    say(short === null ? again : replayText(short));
+  }
+  return EXIT_SAFETY;
 }
 
-/** Parts of a run are parts of the one that is replayed. */
-function checkParts(flags: Flags): void {
+/** @returns the exit code of a run without a violation, which with a mistake in it is nothing to be glad of. */
+function nothingFound(mistake: MistakeName | null, where: string): number {
+  if (mistake === null) return 0;
+  process.stderr.write(`error: ${mistake} was switched on and not found ${where}\n`);
+  return EXIT_FAILED;
+}
+
+/** In a thread of its own, so that signals are heard. @returns null when one was. */
+async function shortened(task: ShrinkTask, signal: AbortSignal): Promise<Replayed | null> {
+  const pool = new Piscina<ShrinkTask, Replayed>({
+    filename: new URL('./sim/shrink.task.js', import.meta.url).href,
+    maxThreads: 1,
+  });
+  try {
+    return await pool.run(task, { signal });
+  } catch (error) {
+    if (signal.aborted) return null;
+    throw error;
+  } finally {
+    await pool.destroy();
+  }
+}
+
+/** @throws UsageError: parts of a run are parts of the one that is replayed, and a line of text is no JSON. */
+function checkTogether(flags: Flags): void {
+  if (flags.lines === true && flags.format === 'json')
+    throw new UsageError('--lines cannot be used with --format json');
   if (flags.replay !== undefined) return;
   for (const name of ['storm', 'requests', 'faults', 'without'] as const)
     if (flags[name] !== undefined) throw new UsageError(`--${name} needs --replay <seed>`);

@@ -189,7 +189,8 @@ function figures(value: number): string {
 }
 
 export function formatBytes(bytes: number): string {
-  if (bytes < 2 ** 10) return `${bytes} B`;
+  // Means of sizes have digits behind the point.
+  if (bytes < 2 ** 10) return `${figures(bytes)} B`;
   if (bytes < 2 ** 20) return `${(bytes / 2 ** 10).toFixed(1)} KiB`;
   if (bytes < 2 ** 30) return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
   return `${(bytes / 2 ** 30).toFixed(2)} GiB`;

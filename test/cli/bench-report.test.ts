@@ -49,6 +49,16 @@ test('what was dropped makes the row doubtful, also where nothing may wait', () 
   expect(row.split(',')[at]).toBe('5000');
 });
 
+test.each([
+  [133.2757444873835, '133 B'],
+  [16.64, '16.6 B'],
+  [512, '512 B'],
+  [1536, '1.5 KiB'],
+])('a mean of %d bytes is told as %s', (bytes, wanted) => {
+  const entries = { ...ENTRIES, entries: 1, requests: 1, bytes };
+  expect(describeEntries(entries)).toBe(`1.0 requests and ${wanted} per entry`);
+});
+
 test('the entries of all runs are told as one mean, and written bucket by bucket', () => {
   const once = report(FLAGS, FIGURES);
   const twice = { ...once, runs: [...once.runs, ...once.runs] };

@@ -10,7 +10,7 @@ import { drawn, frontierChart, nameOf, percentileChart, timelineChart } from './
 import { entryCharts } from './entry-charts.js';
 import { heatMaps } from './heat-map.js';
 import { Html, html } from './html.js';
-import type { Fact, Result, ResultPoint } from './result-file.js';
+import type { Fact, Result, ResultPoint, Tuning } from './result-file.js';
 
 const STYLE = `
 body { font: 15px/1.45 system-ui, sans-serif; color: #222; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
@@ -96,11 +96,7 @@ function section(result: Result, charts: Chart[]): Html {
     command === null
       ? missing('The file does not say by which command line it was made.')
       : html`<pre>viewstamp ${command.map(quoted).join(' ')}</pre>`,
-    tuning === null
-      ? null
-      : html`<h3>Proposal for ${tuning.objective}</h3>
-${tuning.proposal === null ? missing('Nothing was proposed: no combination answered without errors.') : html`<p>${tuning.proposal}</p>`}
-${tuning.options === null ? '' : html`<pre>open(${tuning.options})</pre>`}`,
+    tuning === null ? null : proposal(tuning, points.length),
     html`<h3>Figures</h3>`,
     figures(result),
     drawn(result).length < points.length
@@ -128,6 +124,16 @@ ${tuning.options === null ? '' : html`<pre>open(${tuning.options})</pre>`}`,
 <div class="facts">${[factTable('environment', result.environment), factTable('cluster', result.cluster), factTable('load', result.load)]}</div>`,
   ];
   return html`<section>${parts.filter((part) => part !== null)}</section>`;
+}
+
+function proposal(tuning: Tuning, tried: number): Html {
+  const { objective, combinations, preliminary, firstRunOnly, options } = tuning;
+  const of = combinations === null ? '' : ` of ${combinations}`;
+  return html`<h3>${preliminary ? 'Preliminary proposal' : 'Proposal'} for ${objective}</h3>
+${preliminary ? html`<p><strong>Best of ${tried}${of} combinations tried: the search ended before its first look at them was complete.</strong> More with --budget, or fewer values of --batch, --window and --linger, would say more.</p>` : combinations === null ? '' : html`<p>${tried}${of} combinations were tried.</p>`}
+${firstRunOnly ? html`<p>There was time for the first run of the process only, which is slower than those that follow.</p>` : ''}
+${tuning.proposal === null ? missing('Nothing was proposed: no combination answered without errors.') : html`<p>${tuning.proposal}</p>`}
+${options === null ? '' : html`<pre>open(${options})</pre>`}`;
 }
 
 /** As it could be typed into a shell. */

@@ -51,6 +51,12 @@ export interface Tuning {
   readonly proposal: string | null;
   /** Options for `open()`, as JSON. */
   readonly options: string | null;
+  /** How many there were to search; null: the file does not say. */
+  readonly combinations: number | null;
+  /** The first look at them was not finished. */
+  readonly preliminary: boolean;
+  /** Of them, the first run of a process is the only one, and slow for it. */
+  readonly firstRunOnly: boolean;
 }
 
 export interface Result {
@@ -202,6 +208,9 @@ function tuning(root: Field): Tuning {
     objective: root.get('objective').text(),
     proposal: proposal === null ? null : proposalOf(proposal),
     options: options === null ? null : JSON.stringify(options.value, null, 2),
+    combinations: root.optional('combinations')?.number() ?? null,
+    preliminary: root.get('complete').value === false,
+    firstRunOnly: root.get('firstRunOnly').value === true,
   };
 }
 
@@ -209,5 +218,6 @@ function proposalOf(field: Field): string {
   const [rate, p99] = [field.get('opsPerSecond').number(), field.get('p99Us').number()];
   const linger = formatMicros(field.get('lingerMicros').number());
   const where = `batch ${field.get('batch').value}, window ${field.get('window').number()}, linger ${linger}`;
-  return `${where}: ${Math.round(rate).toLocaleString('en-US')} operations/s, p99 ${formatMicros(p99)} (medians of ${field.get('runs').number()} runs)`;
+  const runs = field.get('runs').number();
+  return `${where}: ${Math.round(rate).toLocaleString('en-US')} operations/s, p99 ${formatMicros(p99)} (${runs === 1 ? 'one run' : `medians of ${runs} runs`})`;
 }

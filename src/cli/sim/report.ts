@@ -3,7 +3,7 @@
 import type { MistakeName } from '../../protocol/mutations.js';
 import { COUNTERS, type Counter, DIRECTED_ONLY } from '../../simulation/swarm/simulate.js';
 import { table } from '../output.js';
-import { formatCount } from '../units.js';
+import { formatCount, formatMillis } from '../units.js';
 import type { SeedRange } from './flags.js';
 import type { SimFailure, SimPart } from './part.js';
 
@@ -28,6 +28,8 @@ export interface SimReport {
 }
 
 const FAILURES_SHOWN = 10;
+/** Below, seconds say more. */
+const HOURS_LEAST = 0.1;
 
 export function emptySum(): SimSum {
   return {
@@ -68,17 +70,23 @@ export function simTable(report: SimReport): string {
   const hours = sum.virtualMs / 3_600_000;
   const rows: [string, string][] = [
     ['seeds', `${range.first}..${range.first + range.count - 1}`],
+    ...(report.mistake === null
+      ? []
+      : [['mistake switched on', report.mistake] as [string, string]]),
     ['played', formatCount(sum.seeds)],
     ['client operations', formatCount(sum.operations)],
     [
       'virtual time',
-      `${hours.toFixed(2)} h (${(sum.virtualMs / 1000 / seconds).toFixed(0)} x real)`,
+      `${hours < HOURS_LEAST ? formatMillis(sum.virtualMs) : `${hours.toFixed(2)} h`} (${(sum.virtualMs / 1000 / seconds).toFixed(0)} x real)`,
     ],
     ['messages', formatCount(sum.messages)],
     ['views', formatCount(sum.views)],
     ['violations', formatCount(failures.length)],
     ['undecided histories', formatCount(sum.undecided)],
-    ['took', `${seconds.toFixed(1)} s on ${report.threads} threads`],
+    [
+      'took',
+      `${seconds.toFixed(1)} s on ${report.threads} thread${report.threads === 1 ? '' : 's'}`,
+    ],
   ];
   const never = neverTaken(sum);
   const counters = [...sum.counters].sort((a, b) => a[1] - b[1]);

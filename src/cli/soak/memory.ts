@@ -22,6 +22,8 @@ export interface Trend {
   /** What the line rises by between the first and the last sample. */
   readonly growthBytes: number;
   readonly limit: GrowthLimit;
+  /** Else nothing can be said, and `flat` is true. */
+  readonly enough: boolean;
   readonly flat: boolean;
 }
 
@@ -35,6 +37,8 @@ const HOUR_MS = 3_600_000;
 const MIB = 2 ** 20;
 /** A slope counts when it is above the limit by more than so many of its standard errors. */
 const ERRORS = 3;
+/** Through fewer, the error of a line is itself unknown. */
+export const SAMPLES_LEAST = 10;
 export const HEAP_LIMIT: GrowthLimit = { perHour: 6 * MIB, bytes: 2 * MIB };
 /** Pages that the allocators of threads keep, and give back, are more than any heap. */
 export const RESIDENT_LIMIT: GrowthLimit = { perHour: 64 * MIB, bytes: 32 * MIB };
@@ -56,10 +60,11 @@ export function sample(collect: () => void, atMs: number, logBytes: number): Mem
   };
 }
 
-/** Least squares. */
+/** Least squares. `least`: samples without which nothing is said. */
 export function trend(
   points: readonly { readonly atMs: number; readonly bytes: number }[],
   limit: GrowthLimit,
+  least: number = SAMPLES_LEAST,
 ): Trend {
   const count = points.length;
   const mean = (value: (point: { atMs: number; bytes: number }) => number): number =>
@@ -79,6 +84,7 @@ export function trend(
   const bytesPerHour = slope * HOUR_MS;
   const errorPerHour = error * HOUR_MS;
   const growthBytes = slope * ((points.at(-1)?.atMs ?? 0) - (points[0]?.atMs ?? 0));
+  const enough = count >= least;
   return {
     samples: count,
     meanBytes,
@@ -86,6 +92,10 @@ export function trend(
     errorPerHour,
     growthBytes,
     limit,
-    flat: growthBytes <= limit.bytes || bytesPerHour - ERRORS * errorPerHour <= limit.perHour,
+    enough,
+    flat:
+      !enough ||
+      growthBytes <= limit.bytes ||
+      bytesPerHour - ERRORS * errorPerHour <= limit.perHour,
   };
 }

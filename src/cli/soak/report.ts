@@ -7,7 +7,14 @@ import { formatBytes, formatCount, formatMillis } from '../units.js';
 import { EXIT_FAILED, EXIT_SAFETY, EXIT_THRESHOLD } from '../usage.js';
 import type { EpochResult } from './epoch.js';
 import type { Injury } from './inflict.js';
-import { HEAP_LIMIT, type MemorySample, RESIDENT_LIMIT, type Trend, trend } from './memory.js';
+import {
+  HEAP_LIMIT,
+  type MemorySample,
+  RESIDENT_LIMIT,
+  SAMPLES_LEAST,
+  type Trend,
+  trend,
+} from './memory.js';
 import { FAULTS } from './plan.js';
 
 export interface SoakOutcome {
@@ -72,10 +79,9 @@ export function judge(outcome: SoakOutcome): Judgement {
     epochs.reduce((total, epoch) => total + value(epoch), 0);
   const warm = ({ atMs }: MemorySample): boolean => atMs >= WARM_UP_SHARE * elapsedMs;
   const between = epochs.map(({ after }) => after).filter(warm);
-  const samples =
-    between.length >= CLUSTERS_MIN
-      ? between
-      : epochs.flatMap((epoch) => epoch.samples).filter(warm);
+  const closed = between.length >= CLUSTERS_MIN;
+  const samples = closed ? between : epochs.flatMap((epoch) => epoch.samples).filter(warm);
+  const least = closed ? CLUSTERS_MIN : SAMPLES_LEAST;
   const found = {
     lines: FAULTS.map(({ kind, what }) =>
       lineOf(
@@ -104,10 +110,12 @@ export function judge(outcome: SoakOutcome): Judgement {
     heap: trend(
       samples.map(({ atMs, heapBytes }) => ({ atMs, bytes: heapBytes })),
       HEAP_LIMIT,
+      least,
     ),
     resident: trend(
       samples.map(({ atMs, residentBytes }) => ({ atMs, bytes: residentBytes })),
       RESIDENT_LIMIT,
+      least,
     ),
   };
   return { ...found, exitCode: exitCodeOf(outcome, found) };
@@ -160,11 +168,11 @@ function sentences(outcome: SoakOutcome, found: Judgement): string[] {
   const { epochs, servingLimitMs, logLimitBytes } = outcome;
   const lines = [
     'serving: the longest that a request had to wait between the fault and all being normal again; whole: until they were',
-    `${formatCount(found.kills)} replica threads ended in ${formatMillis(outcome.elapsedMs)} over ${epochs.length} clusters, ${formatCount(found.viewChanges)} view changes`,
+    `${counted(found.kills, 'replica thread')} ended in ${formatMillis(outcome.elapsedMs)} over ${counted(epochs.length, 'cluster')}, ${counted(found.viewChanges, 'view change')}`,
     `serving again after a thread has ended: worst ${formatMillis(found.servingWorstMs)}, ${verdict(found.servingWorstMs <= servingLimitMs)} (limit ${formatMillis(servingLimitMs)})`,
     `${formatCount(found.operations)} operations recorded, ${formatCount(found.unknown)} of them without an answer: ${linearizability(found)}`,
     `${formatCount(found.increments)} acknowledged increments: ${found.lost} lost, ${found.doubled} doubled`,
-    `digests of the replicas: ${found.digestsDiffer === 0 ? 'equal at the end of every cluster' : `DIFFER in ${found.digestsDiffer} clusters`}`,
+    `digests of the replicas: ${found.digestsDiffer === 0 ? 'equal at the end of every cluster' : `DIFFER in ${counted(found.digestsDiffer, 'cluster')}`}`,
     `${formatCount(found.flips)} bits flipped in unread frames, ${formatCount(found.framesCorrupt)} frames dropped for it by replicas`,
     `log: at most ${formatBytes(found.logBytes)} of ${formatBytes(logLimitBytes)} in one cluster`,
     memoryLine('heap after collection', found.heap),
@@ -172,6 +180,10 @@ function sentences(outcome: SoakOutcome, found: Judgement): string[] {
   ];
   if (outcome.failure !== null) lines.push(`ended early: ${outcome.failure}`);
   return [...lines, ...found.violations, ...found.undecided];
+}
+
+function counted(count: number, what: string): string {
+  return `${formatCount(count)} ${what}${count === 1 ? '' : 's'}`;
 }
 
 function verdict(fine: boolean): string {
@@ -188,6 +200,11 @@ function linearizability(found: Judgement): string {
 function memoryLine(what: string, line: Trend): string {
   const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
   const { samples, limit } = line;
+  if (!line.enough)
+    return [
+      `${what}:${samples === 0 ? '' : ` mean ${mib(line.meanBytes)} MiB,`}`,
+      `too few samples to tell whether it grows (${samples}): let it run longer`,
+    ].join(' ');
   return [
     `${what}: mean ${mib(line.meanBytes)} MiB, slope ${mib(line.bytesPerHour)} ± ${mib(line.errorPerHour)} MiB/h`,
     `or ${mib(line.growthBytes)} MiB over ${samples} samples, ${verdict(line.flat)}`,

@@ -22,11 +22,18 @@ export interface Tuned {
   readonly objective: Objective;
   readonly budgetMs: number;
   readonly elapsedMs: number;
+  /** The first run of the process is the only one: there was no time for another. */
+  readonly firstRunOnly: boolean;
+  /** More is not allowed. */
+  readonly budgetMostMs: number;
   /** Whether every candidate of the first look was measured. */
   readonly complete: boolean;
   readonly estimates: readonly Estimate[];
   readonly proposal: Estimate | null;
 }
+
+/** What suits the lists that are searched where none are given. */
+const BUDGET_SENSIBLE_MS = 60_000;
 
 const OBJECTIVE_WORDS: Readonly<Record<Objective, string>> = {
   throughput: 'most throughput',
@@ -78,8 +85,9 @@ function proposalLines(tuned: Tuned): string[] {
   const { slots, batch } = report.plan.run(point, '').load;
   const open = `${slots * Math.max(1, report.flags.threads)} open at a time`;
   const { opsPerSecond, p99Us, runs } = proposal;
+  const what = OBJECTIVE_WORDS[objective];
   return [
-    `For ${OBJECTIVE_WORDS[objective]} (median of ${runs === 1 ? 'one run' : `${runs} runs`}): ${formatCount(opsPerSecond)} operations/s, p99 ${formatMicros(p99Us)}`,
+    `${tuned.complete ? `For ${what}` : `Best of ${triedOf(tuned)}, for ${what}`} (median of ${runs === 1 ? 'one run' : `${runs} runs`}): ${formatCount(opsPerSecond)} operations/s, p99 ${formatMicros(p99Us)}`,
     '',
     `open(${inspect(optionsOf(tuned, point), { breakLength: 100 })});`,
     '',
@@ -94,17 +102,35 @@ export function tuneTable(tuned: Tuned): string {
   const answered = estimates.filter(({ opsPerSecond }) => opsPerSecond > 0);
   const chart = frontierPlot(answered, { frontier: frontier(answered), proposal });
   return [
+    // Above all that looks like a result.
+    ...(tuned.complete ? [] : [preliminary(tuned), '']),
     ...(answered.length === 0 ? [] : [frontierTable(tuned)]),
     ...(chart === null ? [] : ['', chart, '']),
     ...proposalLines(tuned),
     '',
-    ...tuneNotes(tuned),
+    ...circumstances(tuned),
   ].join('\n');
+}
+
+function triedOf({ estimates, candidates }: Tuned): string {
+  return `${estimates.length} of ${candidates.length} combinations tried`;
+}
+
+/** In one line, what the search did not get to, and what would help. */
+function preliminary(tuned: Tuned): string {
+  const { budgetMs, budgetMostMs } = tuned;
+  const enoughMs = Math.min(budgetMostMs, Math.max(BUDGET_SENSIBLE_MS, 2 * budgetMs));
+  const more = enoughMs > budgetMs ? `--budget ${formatMillis(enoughMs)} or ` : '';
+  return `? preliminary: only ${triedOf(tuned)}, ${formatMillis(budgetMs)} were too short for a first look; give ${more}fewer values of --batch, --window and --linger`;
 }
 
 /** How the search went, and what speaks against its result. */
 export function tuneNotes(tuned: Tuned): string[] {
-  const { report, candidates, estimates, elapsedMs, budgetMs } = tuned;
+  return [...(tuned.complete ? [] : [preliminary(tuned)]), ...circumstances(tuned)];
+}
+
+function circumstances(tuned: Tuned): string[] {
+  const { report, candidates, estimates, elapsedMs } = tuned;
   const { runs } = report;
   const capacities = runs.map((run) => Math.min(run.capacityBefore, run.capacityAfter));
   const busy = runs.filter(isBusy).length;
@@ -115,9 +141,9 @@ export function tuneNotes(tuned: Tuned): string[] {
     lines.push(
       `? the machine was busy (capacity below ${CAPACITY_GOOD}, or over ${STOLEN_MOST * 100} % of its time given to others) during ${busy} of ${runs.length} runs, which count only where a combination has no others`,
     );
-  if (!tuned.complete)
+  if (tuned.firstRunOnly)
     lines.push(
-      `? ${formatMillis(budgetMs)} were too short for the first look: give more with --budget, or shorter lists`,
+      '? there was time for the first run of the process only, which is slower than those that follow: give more with --budget',
     );
   for (const row of summaries(report))
     if (row.errors > 0) lines.push(`${nameOf(report.flags, row)} failed: ${row.firstError}`);
@@ -129,13 +155,14 @@ export function tuneJson(tuned: Tuned): string {
     const { runs, opsPerSecond, p99Us } = estimate;
     return { ...configurationOf(tuned, estimate), runs, opsPerSecond, p99Us };
   };
-  const { objective, budgetMs, elapsedMs, complete, estimates, proposal } = tuned;
+  const { objective, budgetMs, elapsedMs, firstRunOnly, complete, estimates, proposal } = tuned;
   const document = {
     ...benchDocument(tuned.report, null),
     kind: 'viewstamp.tune',
     objective,
     budgetMs,
     elapsedMs,
+    firstRunOnly,
     complete,
     combinations: tuned.candidates.length,
     proposal: proposal === null ? null : shown(proposal),

@@ -39,6 +39,8 @@ export interface SearchOptions {
   readonly budgetMs: number;
   /** What a run takes besides its measuring: a first guess, corrected by every run. */
   readonly overheadMs: number;
+  /** Candidates that a first look begins with: where there is time for few, these say most. */
+  readonly first?: readonly number[];
 }
 
 /** Shorter, a run says nothing; longer, another run says more. */
@@ -139,7 +141,12 @@ export class Search {
 
   /** Whether every candidate of the first look was measured. */
   get complete(): boolean {
-    return this.#settled.length > 0;
+    return this.#settled.length > 0 || this.#runs.size === this.#lattice.points;
+  }
+
+  /** Whether any run is expected to end within the budget, of which `elapsedMs` are used up. */
+  hasTime(elapsedMs: number): boolean {
+    return elapsedMs + this.#overheadMs() + MEASURE_LEAST_MS <= this.#options.budgetMs;
   }
 
   #overheadMs(): number {
@@ -175,7 +182,7 @@ export class Search {
     }
     if (this.#roundsLeft === 0) this.#ascend(elapsedMs);
     this.#roundsLeft--;
-    this.#queue = spreadOut(this.#members);
+    this.#queue = this.#rung === 0 ? this.#firstLook() : spreadOut(this.#members);
   }
 
   /** @returns whether some members of this rung get the chance that a busy moment took from them. */
@@ -216,9 +223,16 @@ export class Search {
   #begin(leftMs: number): void {
     const most = Math.floor((leftMs * FIRST_SHARE) / (this.#overheadMs() + MEASURE_LEAST_MS));
     const { points, strides } = this.#lattice.coarse(Math.max(FINALISTS, most));
-    this.#members = points;
+    this.#members = [...new Set([...points, ...(this.#options.first ?? [])])];
     this.#steps = strides;
-    this.#sizes = rungs(points.length, Math.max(...strides));
+    this.#sizes = rungs(this.#members.length, Math.max(...strides));
+  }
+
+  /** Time may be over in the midst of it: candidate 0, the smallest of everything, is the slowest and says least. */
+  #firstLook(): number[] {
+    const { first = [] } = this.#options;
+    const others = this.#members.filter((member) => !first.includes(member));
+    return [...first, ...spreadOut(others.sort((a, b) => b - a))];
   }
 
   /** Untried neighbours of the best, half as far away as those of the rung before. */
