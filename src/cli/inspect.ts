@@ -126,13 +126,18 @@ function conclusion({ comparisons, problems, remarks }: DirectoryReport): string
     const least = Math.min(...agreeing.map(({ equalUpTo }) => equalUpTo ?? 0));
     const roots = comparisons.filter(({ equalRoots }) => equalRoots === true).length;
     lines.push(
-      `the logs agree wherever two can be compared, all of them up to op ${least}; ${roots} pairs of checkpoints are at the same op, and equal`,
+      `the logs agree wherever two can be compared, all of them up to op ${least}; ${rootsLine(roots)}`,
     );
   }
   lines.push(...remarks);
   if (problems.length === 0) lines.push('nothing wrong was found');
   for (const problem of problems) lines.push(`WRONG: ${problem}`);
   return lines;
+}
+
+function rootsLine(pairs: number): string {
+  if (pairs === 0) return 'no two checkpoints are at the same op';
+  return `${pairs === 1 ? 'a pair' : `${pairs} pairs`} of checkpoints at the same op, equal`;
 }
 
 function inspectJson(report: DirectoryReport): string {

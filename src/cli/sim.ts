@@ -224,6 +224,7 @@ async function playAll(
     progress.stop();
     await pool.destroy();
   }
-  signal.throwIfAborted();
+  // What was found is found, however many seeds are left.
+  if (sum.failures.length === 0) signal.throwIfAborted();
   return sum;
 }

@@ -23,9 +23,9 @@ async function readLines(args: readonly string[], lines: number): Promise<number
   return code;
 }
 
-test('a pipe that is closed in the middle ends the run, and not as a success', async () => {
+test('a pipe that is closed in the middle ends the run: what was found counts, and nothing found so far is no success', async () => {
   const found = ['sim', '--mistake', 'ownClock', '--seeds', '1..40', '-q', '--lines'];
-  expect(await readLines(found, 1)).toBeGreaterThan(0);
+  expect(await readLines(found, 1)).toBe(4);
   expect(await readLines(['sim', '--seeds', '1..1000', '-q', '--lines'], 1)).toBe(141);
 });
 

@@ -258,7 +258,7 @@ describe('report', () => {
 
   test.each([
     ['none.json', null, /none\.json: ENOENT/],
-    ['demo.json', '{"kind":"viewstamp.demo"}', /demo\.json: the result\.kind is of type string/],
+    ['demo.json', '{"kind":"viewstamp.demo"}', /demo\.json: the result\.kind is "viewstamp\.demo"/],
   ])('%s is refused, and nothing written', async (name, written, said) => {
     const folder = scratch();
     const path = join(folder, name);
