@@ -209,7 +209,12 @@ async function playAll(
       const count = Math.min(SEEDS_PER_TASK, end - first);
       next += count;
       const mistake = flags.mistake ?? null;
-      const part = await pool.run({ first, count, mistake, lines: flags.lines === true });
+      const task = { first, count, mistake, lines: flags.lines === true };
+      const part = await pool.run(task, { signal }).catch((error: unknown) => {
+        if (signal.aborted) return null;
+        throw error;
+      });
+      if (part === null) return;
       addPart(sum, part);
       for (const line of part.lines) process.stdout.write(`${line}\n`);
       const what = `${sum.seeds} of ${range.count} seeds, ${sum.failures.length} failed`;

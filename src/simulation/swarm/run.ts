@@ -17,6 +17,7 @@ import { Stage } from '../stage.js';
 import { CallFactory, type SimulatedCall, understand } from './calls.js';
 import { Dice } from './dice.js';
 import { beginEpisode } from './episodes.js';
+import { breakForGood } from './lasting.js';
 import type { Episode, Plan } from './plan.js';
 import { type Clocked, checkEcho } from './promises.js';
 import { ReadFloors } from './read-floors.js';
@@ -260,7 +261,7 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
   // ── what faults do ──
 
   /** Without memory, or about to be: down, or recovering, and without a disk that has all that was acknowledged (P4). */
-  #faulty(): Set<number> {
+  get faulty(): Set<number> {
     const faulty = new Set(this.#doomed);
     for (const [id, actor] of this.actors.entries()) {
       const blank = actor === undefined && !this.#remembers(id);
@@ -280,7 +281,7 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
 
   /** True when `id` may lose its memory now. */
   mayLose(id: number): boolean {
-    const faulty = this.#faulty();
+    const faulty = this.faulty;
     if (this.actors[id] === undefined) return false;
     return faulty.has(id) || faulty.size < faultsTolerated(this.replicas);
   }
@@ -352,37 +353,9 @@ export class Run extends Stage<RecordingMachine, SimulatedCall> {
     this.#doomed.clear();
     for (const client of this.clients) client.paused = false;
     this.network.clearDepths();
-    if (this.plan.lasting) this.#breakForGood();
+    if (this.plan.lasting) breakForGood(this, this.#dice);
     for (let id = 0; id < this.replicas; id++)
       if (this.actors[id] === undefined && !this.broken.has(id)) this.restart(id);
-  }
-
-  #breakForGood(): void {
-    const dice = this.#dice;
-    const faulty = this.#faulty();
-    const candidates = Array.from({ length: this.replicas }, (_, id) => id);
-    for (const id of candidates) {
-      if (!dice.chance(0.5)) continue;
-      // Whoever has no memory yet counts as broken whatever happens to it.
-      const others = new Set([...faulty, ...this.broken, id]);
-      if (others.size > faultsTolerated(this.replicas)) continue;
-      this.broken.add(id);
-      this.#break(id);
-    }
-  }
-
-  #break(id: number): void {
-    const dice = this.#dice;
-    const peers = [...this.actors.keys()].filter((other) => other !== id);
-    const way = dice.below(5);
-    this.trace(() => `— R${id} is broken for good (${way})`);
-    if (way === 0 && this.actors[id] !== undefined) this.crash(id);
-    else if (way === 1 && this.actors[id] !== undefined) this.pause(id);
-    else
-      for (const other of peers) {
-        if (way !== 2) this.weather.cut(other, id); // deaf, or cut off
-        if (way !== 3) this.weather.cut(id, other); // mute, or cut off
-      }
   }
 
   /** Every living client writes to each counter and reads everything. */
